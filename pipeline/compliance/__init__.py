@@ -1,0 +1,25 @@
+"""Compliance: judge calls by a rubric, score them, and merge what outside judges said.
+
+A rubric is a YAML file (``configs/rubrics``, ``docs/rubrics.md``); the engine knows no item by name.
+``judge`` gives one verdict per item with its evidence, ``score`` the 0-100 score with its
+arithmetic, ``trace`` what was looked for and found.
+"""
+
+from pipeline.compliance.judging import Trace, annotate_events, judge, trace
+from pipeline.compliance.rubric import Item, Rubric, find_rubric, load_rubric, rubric_from_text
+from pipeline.compliance.scoring import ScoreCard, Subtotal, score
+
+__all__ = [
+    "Item",
+    "Rubric",
+    "ScoreCard",
+    "Subtotal",
+    "Trace",
+    "annotate_events",
+    "find_rubric",
+    "judge",
+    "load_rubric",
+    "rubric_from_text",
+    "score",
+    "trace",
+]

@@ -1,0 +1,175 @@
+"""YAML values that know where they stand, so that every error can point at file, line and key.
+
+YAML 1.2 through ruamel.yaml: ``18:00`` is text, ``no`` is text. Duplicate keys are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from pipeline.errors import RubricError, nearest
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """One YAML value: a dict or list of located values, or a scalar."""
+
+    value: dict[str, Located] | list[Located] | Scalar
+    file: str
+    line: int
+    key: str
+
+    def fail(self, message: str, hint: str = "") -> NoReturn:
+        """Raise an error that points here."""
+        raise RubricError(f"{self.file}:{self.line}: {self.key}: {message}", hint)
+
+    def mapping(self, allowed: Iterable[str] | None = None) -> dict[str, Located]:
+        """The value as a mapping, its keys checked against those allowed."""
+        if not isinstance(self.value, dict):
+            self.fail(f"a mapping is needed here, not {self._kind()}.")
+        if allowed is not None:
+            names = list(allowed)
+            for name, child in self.value.items():
+                if name not in names:
+                    child.fail(f'"{name}" is not known here.', nearest(name, names))
+        return self.value
+
+    def items(self) -> list[Located]:
+        """The value as a list; a single scalar is a list of one."""
+        if isinstance(self.value, list):
+            return self.value
+        if isinstance(self.value, dict) or self.value is None:
+            self.fail(f"a list is needed here, not {self._kind()}.")
+        return [self]
+
+    def text(self) -> str:
+        """The value as text (numbers are taken as written)."""
+        if isinstance(self.value, (dict, list)) or self.value is None:
+            self.fail(f"text is needed here, not {self._kind()}.")
+        return str(self.value)
+
+    def choice(self, allowed: Iterable[str]) -> str:
+        """The value as one of some names."""
+        text = self.text()
+        names = list(allowed)
+        if text not in names:
+            self.fail(f'"{text}" is not allowed.', nearest(text, names))
+        return text
+
+    def number(self, low: float = float("-inf"), high: float = float("inf")) -> float:
+        """The value as a number within bounds."""
+        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
+            self.fail(f"a number is needed here, not {self._kind()}.")
+        if not low <= self.value <= high:
+            self.fail(f"{self.value} is out of range; {low:g} to {high:g} is allowed.")
+        return float(self.value)
+
+    def integer(self, low: int = 0) -> int:
+        """The value as a whole number of at least ``low``."""
+        number = self.number(low)
+        if number != int(number):
+            self.fail(f"a whole number is needed here, not {number}.")
+        return int(number)
+
+    def flag(self) -> bool:
+        """The value as true or false."""
+        if not isinstance(self.value, bool):
+            self.fail(f"true or false is needed here, not {self._kind()}.")
+        return self.value
+
+    def pattern(self) -> re.Pattern[str]:
+        """The value as a regular expression."""
+        try:
+            return re.compile(self.text())
+        except re.error as error:
+            self.fail(f"not a regular expression: {error}.")
+
+    def _kind(self) -> str:
+        if isinstance(self.value, dict):
+            return "a mapping"
+        if isinstance(self.value, list):
+            return "a list"
+        return "nothing" if self.value is None else f'"{self.value}"'
+
+
+def load_located(path: Path) -> Located:
+    """Read a YAML file into located values.
+
+    Raises
+    ------
+    RubricError
+        If the file cannot be read or is not YAML, with the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RubricError(
+            f"The rubric {path} cannot be read: {error.strerror}.",
+            "Check the path, or name a rubric of configs/rubrics.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RubricError(f"The rubric {path} is not UTF-8 text.", "Save it as UTF-8.") from error
+    return parse_located(text, str(path))
+
+
+def parse_located(text: str, file: str) -> Located:
+    """Read YAML text into located values; ``file`` is the name for errors."""
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise RubricError(
+            f"{file}:{line}: not valid YAML: {error.problem}.",
+            "Check the indentation and the quotes of this line and the one before.",
+        ) from error
+    if node is None:
+        raise RubricError(f"{file}:1: the file is empty.", "See docs/rubrics.md for a start.")
+    return _locate(node, file, "(top)", node.start_mark.line + 1)
+
+
+def _locate(node: Node, file: str, key: str, line: int) -> Located:
+    if isinstance(node, MappingNode):
+        out: dict[str, Located] = {}
+        for name, child in node.value:
+            text = str(name.value)
+            at = name.start_mark.line + 1
+            where = text if key == "(top)" else f"{key}.{text}"
+            if text in out:
+                raise RubricError(f"{file}:{at}: {where}: this key stands here twice.")
+            out[text] = _locate(child, file, where, at)
+        return Located(out, file, line, key)
+    if isinstance(node, SequenceNode):
+        children = [
+            _locate(c, file, f"{key}[{i}]", c.start_mark.line + 1) for i, c in enumerate(node.value)
+        ]
+        return Located(children, file, line, key)
+    assert isinstance(node, ScalarNode)
+    return Located(_scalar(node), file, line, key)
+
+
+def _scalar(node: ScalarNode) -> Scalar:
+    kind = str(node.tag).rpartition(":")[2]
+    text = str(node.value)
+    if kind == "int":
+        return (
+            int(text.replace("_", ""), 0) if not text.lstrip("+-").startswith("0") else _octal(text)
+        )
+    if kind == "float":
+        return float(text.replace("_", ""))
+    if kind == "bool":
+        return text.lower() == "true"
+    return None if kind == "null" else text
+
+
+def _octal(text: str) -> int:
+    return int(text, 0) if text.lower().startswith(("0o", "0x")) else int(text)

@@ -1,0 +1,1 @@
+"""From speech and words to turns and events: overlaps, holds, silences, tones."""

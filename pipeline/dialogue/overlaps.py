@@ -1,0 +1,158 @@
+"""Interruptions, backchannels and other overlaps: who spoke into whose turn, and what came of it.
+
+An overlap alone is no interruption (Bennett 1981; Schegloff 2000). For B starting while A speaks:
+
+1. the overlap is short                          -> clean or terminal transition, not reported
+2. B says listening words, A goes on             -> backchannel
+3. A had hardly begun, or had paused for a while -> simultaneous start, an ``overlap``
+4. A stops soon, B goes on                       -> interruption, yielded (B took the floor)
+5. B stops soon, A goes on                       -> interruption, not yielded (an attempt)
+6. both go on                                    -> interruption, talk-over
+
+Presets of other systems' definitions: ``strict`` (0.5 s), ``sca`` (2 s and 4 characters, A has
+talked for 1 s), ``huawei`` (4 s).
+
+References
+----------
+M. Heldner and J. Edlund, "Pauses, gaps and overlaps in conversations", J. Phonetics 38 (2010).
+E. Schegloff, "Overlapping talk and the organization of turn-taking", Language in Society 29 (2000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pipeline.schema import Event, Seconds, Span, Turn
+
+REPORTED_OVERLAP_S = 0.12
+BACKCHANNEL_CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapOptions:
+    """When an overlap is an interruption."""
+
+    min_overlap_s: Seconds = 0.3
+    min_floor_s: Seconds = 1.0
+    max_pause_s: Seconds = 0.5
+    min_units: int = 0
+    yield_within_s: Seconds = 2.0
+    resume_within_s: Seconds = 1.0
+
+
+PRESETS = {
+    "tree": OverlapOptions(),
+    "strict": OverlapOptions(min_overlap_s=0.5),
+    "sca": OverlapOptions(min_overlap_s=2.0, min_units=4, min_floor_s=1.0),
+    "huawei": OverlapOptions(min_overlap_s=4.0),
+}
+
+
+def find_overlaps(
+    turns: Sequence[Turn],
+    options: OverlapOptions = OverlapOptions(),
+) -> tuple[Event, ...]:
+    """Classify every overlap and every backchannel of a call.
+
+    Returns
+    -------
+    tuple of Event
+        Kinds ``interruption`` (detail: yielded, kind ``successful``, ``attempted`` or
+        ``talk_over``, overlap_s, words of both), ``backchannel`` and ``overlap``.
+    """
+    events = [_backchannel(t) for t in turns if t.is_backchannel]
+    floor = [t for t in turns if not t.is_backchannel]
+    for b in floor:
+        for a in floor:
+            if a.speaker != b.speaker and a.start < b.start < a.end:
+                events += _classify(a, b, floor, options)
+    return tuple(sorted(events, key=lambda e: (e.start, e.end, e.kind)))
+
+
+def overlap_spans(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
+    """Stretches in which both lists of ordered, disjoint spans are active."""
+    both: list[Span] = []
+    i = j = 0
+    while i < len(one) and j < len(other):
+        start, end = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
+        if end > start:
+            both.append((start, end))
+        if one[i][1] < other[j][1]:
+            i += 1
+        else:
+            j += 1
+    return both
+
+
+def _backchannel(turn: Turn) -> Event:
+    return Event(
+        "backchannel",
+        turn.start,
+        turn.end,
+        turn.speaker,
+        {"words": turn.text},
+        BACKCHANNEL_CONFIDENCE if turn.words else 0.6,
+    )
+
+
+def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: OverlapOptions) -> Iterator[Event]:
+    shared = overlap_spans(a.spans, b.spans)
+    seconds = sum(end - start for start, end in shared)
+    if not shared or seconds < REPORTED_OVERLAP_S:
+        return
+    start, end = b.start, shared[-1][1]
+    floor_s = sum(min(e, start) - s for s, e in a.spans if s < start)
+    paused_s = start - max(min(e, start) for s, e in a.spans if s < start)
+    detail = {
+        "overlap_s": round(seconds, 2),
+        "words": _words(b, start, end + 1.0),
+        "words_other": _words(a, start - 2.0, end),
+    }
+    if floor_s < options.min_floor_s or paused_s > options.max_pause_s:
+        if seconds >= options.min_overlap_s:
+            yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
+        return
+    if seconds < options.min_overlap_s or b.units < options.min_units:
+        yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
+        return
+    kind = _outcome(a, b, start, floor, options)
+    yield Event(
+        "interruption",
+        start,
+        end,
+        b.speaker,
+        {"yielded": kind == "successful", "kind": kind, **detail},
+        _confidence(seconds, options),
+    )
+
+
+def _outcome(
+    a: Turn, b: Turn, start: Seconds, floor: Sequence[Turn], options: OverlapOptions
+) -> Literal["successful", "attempted", "talk_over"]:
+    resumes = any(
+        t.speaker == a.speaker
+        and a.end < t.start < a.end + options.resume_within_s
+        and t.start < b.end
+        for t in floor
+    )
+    if a.end - start <= options.yield_within_s and b.end > a.end and not resumes:
+        return "successful"
+    if b.end < a.end:
+        return "attempted"
+    return "talk_over"
+
+
+def _words(turn: Turn, start: Seconds, end: Seconds) -> str:
+    return "".join(w.text for w in turn.words if w.end > start and w.start < end)
+
+
+def _confidence(seconds: Seconds, options: OverlapOptions) -> float:
+    """Grows with how far the overlap is beyond the threshold; edges are good to about 50 ms."""
+    return round(min(0.95, 0.6 + (seconds - options.min_overlap_s) / 2), 2)
+
+
+def with_min_overlap(options: OverlapOptions, seconds: Seconds) -> OverlapOptions:
+    """The same rules with another shortest overlap (mono recordings need a longer one)."""
+    return replace(options, min_overlap_s=max(options.min_overlap_s, seconds))

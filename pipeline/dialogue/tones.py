@@ -1,0 +1,148 @@
+"""Sounds that are not speech: ringback tone and hold music, found before anything is recognised.
+
+Ringback in China is 450 Hz, one second on and four seconds off (GB/T 3380). Music is told from
+speech by what it lacks: pauses between syllables and gliding harmonics; its partials stand still.
+
+Conventions: audio float32 of any rate from 8 kHz, shape (n,); masks have frames of 10 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from pipeline.schema import Audio, Seconds, Span
+
+FRAME_S = 0.010
+TONE_HZ = (425.0, 475.0)
+TONE_SHARE = 0.8
+RING_ON_S = (0.75, 1.35)
+WINDOW_S = 0.064
+STEADY_FRAMES = 12
+MUSIC_WINDOW_S = 2.0
+MIN_MUSIC_S = 3.0
+MIN_STEADY = 0.5
+MIN_FILLED = 0.85
+GRID_S = 0.25
+
+
+def find_ringing(audio: Audio, sample_rate: int, *, until: Seconds | None = None) -> list[Span]:
+    """Find the bursts of ringback tone.
+
+    Parameters
+    ----------
+    audio : ndarray, shape (n,)
+    sample_rate : int
+        Hz, 8000 or more.
+    until : float, optional
+        Look no further than this time (rings come before the first words).
+
+    Returns
+    -------
+    list of (start, end)
+        One span a ring.
+    """
+    if until is not None:
+        audio = audio[: round(until * sample_rate)]
+    power, frequencies = _spectrogram(audio, sample_rate)
+    if power.size == 0:
+        return []
+    band = (frequencies >= TONE_HZ[0] - 8) & (frequencies <= TONE_HZ[1] + 8)
+    total = power.sum(axis=1)
+    tone = power[:, band].sum(axis=1) > TONE_SHARE * total
+    loud = total > 1e-3 * np.percentile(total, 99)
+    spans = _runs(tone & loud, WINDOW_S)
+    return [s for s in spans if RING_ON_S[0] <= s[1] - s[0] <= RING_ON_S[1]]
+
+
+def find_music(audio: Audio, sample_rate: int) -> list[Span]:
+    """Find hold music.
+
+    Returns
+    -------
+    list of (start, end)
+        Stretches of at least ``MIN_MUSIC_S`` seconds.
+    """
+    power, frequencies = _spectrogram(audio, sample_rate)
+    frames_per_window = round(MUSIC_WINDOW_S / FRAME_S)
+    if len(power) < frames_per_window:
+        return []
+    heard = (frequencies > 150) & (frequencies < 3400)
+    level = 10 * np.log10(power[:, heard].sum(axis=1) + 1e-12)
+    floor = float(np.percentile(level[level > -110], 10)) if (level > -110).any() else -110.0
+    present = level > floor + 6.0
+    steady = _steadiness(power[:, heard]) & present
+    step = round(GRID_S / FRAME_S)
+    filled = sliding_window_view(present, frames_per_window)[::step].mean(axis=1)
+    still = sliding_window_view(steady, frames_per_window)[::step].mean(axis=1)
+    if float(np.mean(present)) > 0.97:  # no silence to take the noise floor from
+        filled = np.ones_like(filled)
+    music = (filled >= MIN_FILLED) & (still >= MIN_STEADY)
+    starts = np.flatnonzero(music) * step
+    mask = np.zeros(len(power), bool)
+    for start in starts:
+        mask[start : start + frames_per_window] = True
+    mask = _trim(mask, present)
+    return [s for s in _runs(mask, FRAME_S) if s[1] - s[0] >= MIN_MUSIC_S]
+
+
+def mask_of(spans: Sequence[Span], frames: int, margin: Seconds = 0.05) -> NDArray[np.bool_]:
+    """Frames of 10 ms that lie in ``spans``, widened by ``margin``."""
+    mask = np.zeros(frames, bool)
+    for start, end in spans:
+        mask[max(0, round((start - margin) / FRAME_S)) : round((end + margin) / FRAME_S)] = True
+    return mask
+
+
+def _spectrogram(
+    audio: Audio, sample_rate: int
+) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
+    size = round(WINDOW_S * sample_rate)
+    hop = round(FRAME_S * sample_rate)
+    if audio.size < size:
+        return np.zeros((0, size // 2 + 1), np.float32), np.fft.rfftfreq(size, 1 / sample_rate)
+    padded = np.pad(audio, (size // 2, size // 2))
+    frames = sliding_window_view(padded, size)[::hop]
+    window = np.hanning(size).astype(np.float32)
+    blocks = [
+        np.square(np.abs(np.fft.rfft(frames[i : i + 4096] * window, axis=1))).astype(np.float32)
+        for i in range(0, len(frames), 4096)
+    ]
+    return np.concatenate(blocks), np.fft.rfftfreq(size, 1 / sample_rate)
+
+
+def _steadiness(power: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Frames whose strongest partials were there, unmoved, 120 ms before."""
+    level = 10 * np.log10(power + 1e-12)
+    peak = (level[:, 1:-1] > level[:, :-2]) & (level[:, 1:-1] >= level[:, 2:])
+    strong = peak & (level[:, 1:-1] > level.max(axis=1, keepdims=True) - 15)
+    lag = STEADY_FRAMES
+    stays = np.zeros(len(power), bool)
+    same = strong[lag:] & strong[:-lag] & strong[lag // 2 : -(lag - lag // 2)]
+    count = np.maximum(strong[lag:].sum(axis=1), 1)
+    stays[lag:] = same.sum(axis=1) / count >= 0.5
+    return stays
+
+
+def _trim(mask: NDArray[np.bool_], present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    trimmed = np.zeros_like(mask)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        inside = np.flatnonzero(present[start:end])
+        if inside.size:
+            trimmed[start + inside[0] : start + inside[-1] + 1] = True
+    return trimmed
+
+
+def _runs(mask: NDArray[np.bool_], bridge_s: Seconds) -> list[Span]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))) * FRAME_S
+    spans: list[Span] = []
+    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if spans and start - spans[-1][1] <= bridge_s:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return spans

@@ -1,0 +1,184 @@
+"""From speech and words to turns: who had the floor when, and which utterances were backchannels.
+
+An inter-pausal unit is a stretch of one speaker's speech. Units of one speaker are one turn while
+the own pauses between them are short and nobody else takes the floor. A backchannel (嗯, 是的) is a
+short unit of listening words said while, or in a pause of, the other's turn: it takes no floor.
+
+Conventions: times in seconds; spans are ordered and disjoint per speaker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.schema import Seconds, Span, Speaker, Turn, Utterance, Word
+from pipeline.text import count_units, is_backchannel
+
+BACKCHANNEL_GAP_S = 0.5
+CONTINUES_WITHIN_S = 1.0
+SILENT_BACKCHANNEL_S = 0.7
+MAX_UNHEARD_UNITS = 3
+WORD_REACH_S = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOptions:
+    """When units are one turn, and what a backchannel is."""
+
+    join_gap_s: Seconds = 2.0
+    backchannel_max_s: Seconds = 1.3
+    opening_s: Seconds = 20.0
+    closing_s: Seconds = 20.0
+
+
+@dataclass(slots=True)
+class _Unit:
+    speaker: Speaker
+    spans: list[Span]
+    words: list[Word]
+    backchannel: bool = False
+
+    @property
+    def start(self) -> Seconds:
+        return self.spans[0][0]
+
+    @property
+    def end(self) -> Seconds:
+        return self.spans[-1][1]
+
+    @property
+    def text(self) -> str:
+        return "".join(w.text for w in self.words)
+
+
+def build_turns(
+    speech: Mapping[Speaker, Sequence[Span]],
+    utterances: Sequence[Utterance],
+    options: TurnOptions = TurnOptions(),
+) -> tuple[Turn, ...]:
+    """Build the turns of a call.
+
+    Parameters
+    ----------
+    speech : mapping of speaker to spans
+        The voice-activity timeline, by role.
+    utterances : sequence of Utterance
+        Recognised text, by role; rejected ones have no words and are ignored.
+    options : TurnOptions
+
+    Returns
+    -------
+    tuple of Turn
+        Ordered by start, numbered from 0. Backchannels are turns of their own, marked as such.
+    """
+    units = [u for speaker, spans in speech.items() for u in _units(speaker, spans)]
+    units.sort(key=lambda u: (u.start, u.end))
+    for speaker in speech:
+        _give_words(
+            [u for u in units if u.speaker == speaker],
+            [w for u in utterances if u.speaker == speaker for w in u.words],
+        )
+    for unit in units:
+        unit.backchannel = _is_backchannel(unit, units, options)
+    joined = _join(units, options.join_gap_s)
+    first = min((u.start for u in joined), default=0.0)
+    last = max((u.end for u in joined), default=0.0)
+    return tuple(_turn(number, unit, first, last, options) for number, unit in enumerate(joined))
+
+
+def _units(speaker: Speaker, spans: Sequence[Span]) -> list[_Unit]:
+    units: list[_Unit] = []
+    for span in spans:
+        if units and span[0] - units[-1].end < BACKCHANNEL_GAP_S:
+            units[-1].spans.append(span)
+        else:
+            units.append(_Unit(speaker, [span], []))
+    return units
+
+
+def _give_words(units: list[_Unit], words: list[Word]) -> None:
+    """Every word goes to the unit it was said in, or to the nearest one."""
+    if not units:
+        return
+    for word in words:
+        middle = (word.start + word.end) / 2
+        nearest = min(units, key=lambda u: max(u.start - middle, middle - u.end, 0.0))
+        nearest.words.append(word)
+    for unit in units:
+        unit.words.sort(key=lambda w: (w.start, w.end))
+
+
+def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -> bool:
+    """Listening words while the other has the floor, or a short sound wholly inside the other's turn.
+
+    The words of so short a sound are often misheard under the other's voice, so what lies wholly
+    inside the other's speech counts by its length alone.
+    """
+    if unit.end - unit.start > options.backchannel_max_s:
+        return False
+    others = [u for u in units if u.speaker != unit.speaker and not u.backchannel]
+    inside = any(u.start < unit.start and u.end > unit.end for u in others)
+    if inside and count_units(unit.text) <= MAX_UNHEARD_UNITS:
+        return True
+    if unit.words:
+        if not is_backchannel(unit.text):
+            return False
+    elif unit.end - unit.start > SILENT_BACKCHANNEL_S:
+        return False
+    before = any(u.start < unit.start and u.end > unit.start - CONTINUES_WITHIN_S for u in others)
+    after = any(unit.start < u.start < unit.end + CONTINUES_WITHIN_S for u in others)
+    overlapping = any(u.start < unit.end and u.end > unit.start for u in others)
+    return inside or (before and after and overlapping)
+
+
+def _join(units: Sequence[_Unit], gap_s: Seconds) -> list[_Unit]:
+    """Join each speaker's units while nobody else takes the floor in between."""
+    floor = [u for u in units if not u.backchannel]
+    joined: list[_Unit] = []
+    open_turn: dict[Speaker, _Unit] = {}
+    for unit in floor:
+        current = open_turn.get(unit.speaker)
+        if (
+            current is not None
+            and unit.start - current.end <= gap_s
+            and not _taken(current.end, unit.start, unit.speaker, floor)
+        ):
+            current.spans.extend(unit.spans)
+            current.words.extend(unit.words)
+        else:
+            current = _Unit(unit.speaker, list(unit.spans), list(unit.words))
+            open_turn[unit.speaker] = current
+            joined.append(current)
+    joined += [u for u in units if u.backchannel]
+    return sorted(joined, key=lambda u: (u.start, u.end))
+
+
+def _taken(start: Seconds, end: Seconds, speaker: Speaker, floor: Sequence[_Unit]) -> bool:
+    """Whether somebody else speaks in the pause from ``start`` to ``end``."""
+    return any(
+        u.speaker != speaker
+        and min(u.end, end) - max(u.start, start) > 0.5 * min(end - start, u.end - u.start)
+        for u in floor
+        if u.start < end and u.end > start
+    )
+
+
+def _turn(number: int, unit: _Unit, first: Seconds, last: Seconds, options: TurnOptions) -> Turn:
+    confidence = sum(w.confidence for w in unit.words) / len(unit.words) if unit.words else 0.0
+    middle = (unit.start + unit.end) / 2
+    opening = unit.start < first + options.opening_s and middle < (first + last) / 2
+    closing = unit.end > last - options.closing_s and not opening
+    return Turn(
+        turn=number,
+        speaker=unit.speaker,
+        start=round(unit.start, 3),
+        end=round(unit.end, 3),
+        spans=tuple((round(a, 3), round(b, 3)) for a, b in unit.spans),
+        text=unit.text,
+        words=tuple(unit.words),
+        confidence=round(confidence, 3),
+        is_backchannel=unit.backchannel,
+        phase="opening" if opening else "closing" if closing else "body",
+        units=count_units(unit.text),
+    )

@@ -1,0 +1,112 @@
+"""Every error a user can meet, each saying what came, what is allowed and what to do next.
+
+CallcoachError
+├── ParameterError (ValueError)   an argument of our own functions is out of range
+├── UsageError                    the command line cannot be carried out (exit code 2)
+│   ├── SettingsError             unknown preset, unknown key, value out of range
+│   ├── MetadataError             the metadata table cannot be read or joined
+│   ├── ScoresError               the outside scores cannot be read or joined
+│   ├── RubricError               the rubric file is not valid
+│   ├── WeightsError              model weights are missing or do not match their SHA-256
+│   └── OutputError               the output folder or the store cannot be written
+└── RecordingError                one recording cannot be analysed; the others go on
+    ├── UnreadableAudio           not audio, unknown codec, damaged
+    ├── EmptyAudio                decodes to no samples
+    └── StageError                a stage of the analysis failed on this recording
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CallcoachError(Exception):
+    """Base of all errors raised on purpose.
+
+    Parameters
+    ----------
+    message : str
+        One line: what came and what is allowed.
+    hint : str
+        One line: what to do next. May be empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class ParameterError(CallcoachError, ValueError):
+    """An argument is outside of what the function allows."""
+
+
+class UsageError(CallcoachError):
+    """The command cannot be carried out as it was given."""
+
+
+class SettingsError(UsageError):
+    """A preset or a setting is unknown or out of range."""
+
+
+class MetadataError(UsageError):
+    """The metadata table cannot be read or joined."""
+
+
+class ScoresError(UsageError):
+    """The outside compliance scores cannot be read or joined."""
+
+
+class RubricError(UsageError):
+    """A rubric file is not valid."""
+
+
+class WeightsError(UsageError):
+    """Model weights are missing or are not the ones the manifest names."""
+
+
+class OutputError(UsageError):
+    """The output folder or the store cannot be written."""
+
+
+class RecordingError(CallcoachError):
+    """One recording cannot be analysed. It costs one row in ``failures``, never the run."""
+
+    stage = "audio"
+
+
+class UnreadableAudio(RecordingError):
+    """The file is not audio that can be decoded."""
+
+
+class EmptyAudio(RecordingError):
+    """The file decodes to no samples at all."""
+
+
+class StageError(RecordingError):
+    """A stage failed on one recording for a reason that was not foreseen."""
+
+    def __init__(self, stage: str, cause: BaseException) -> None:
+        text = " ".join(str(cause).split()) or type(cause).__name__
+        super().__init__(
+            f"{stage} failed: {type(cause).__name__}: {text}",
+            "Please report this with the log line; the other recordings are not affected.",
+        )
+        self.stage = stage
+        self.cause = cause
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Say which valid name comes nearest, as a phrase to end an error message with.
+
+    >>> nearest("embeded", ["embedded", "gpu"])
+    'Did you mean "embedded"? Allowed: embedded, gpu.'
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    guess = f'Did you mean "{close[0]}"? ' if close else ""
+    return f"{guess}Allowed: {', '.join(names)}."

@@ -1,0 +1,185 @@
+"""Measures against truth: rate, talk ratio, response latency, level and pitch.
+
+What the truth implies is computed here from the labelled turns alone, independently of the
+program's own formulas.
+
+- ``turn_speaking_rate``: characters / turn time of each uncut turn of enough characters, against
+  the rate of the turn that was found for it; ``turn_articulation_rate`` likewise where the truth
+  gives the speech inside the turn (``spans``), pauses of 0.25 s and more taken out.
+- ``speaking_rate``, ``articulation_rate``: the same over all such turns of a speaker, against the
+  column of the calls table. A speaker with a cut turn is left out: the column has that turn in it.
+- ``turn_time_ratio``: time of the agent's turns / time of all turns, own pauses included, on both
+  sides.
+- ``talk_ratio``: time of the agent's speech / time of all speech, against the column. The column
+  leaves out pauses inside turns; a truth without ``spans`` does not, which costs a point or two.
+- ``response_latency``: median gap from the other's end to the speaker's start, backchannels and
+  gaps outside of -1 to 10 s left out.
+- ``level``, ``pitch_sd``: where the truth carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Literal
+
+from pipeline.evaluation.timing import TurnPair
+from pipeline.evaluation.truth import TrueTurn, Truth
+from pipeline.metrics import MAX_LATENCY_S, MIN_LATENCY_S, RateOptions
+from pipeline.schema import AGENT, SPEAKERS, CallResult, Seconds, Speaker
+
+MeasureName = Literal[
+    "turn_speaking_rate", "turn_articulation_rate", "speaking_rate", "articulation_rate",
+    "turn_time_ratio", "talk_ratio", "response_latency", "level", "pitch_sd",
+]  # fmt: skip
+UNITS: dict[MeasureName, str] = {
+    "turn_speaking_rate": "%",
+    "turn_articulation_rate": "%",
+    "speaking_rate": "%",
+    "articulation_rate": "%",
+    "turn_time_ratio": "points",
+    "talk_ratio": "points",
+    "response_latency": "ms",
+    "level": "dB",
+    "pitch_sd": "st",
+}
+"""Every measure and the unit of its error."""
+RATES = RateOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One measure of one call or turn: what it is, and what was measured (None: nothing was)."""
+
+    measure: MeasureName
+    speaker: Speaker
+    truth: float
+    measured: float | None
+
+    @property
+    def error(self) -> float | None:
+        """Measured minus true in the unit of :data:`UNITS`; rates relative to the truth."""
+        if self.measured is None:
+            return None
+        match UNITS[self.measure]:
+            case "%":
+                return 100 * (self.measured / self.truth - 1)
+            case "points":
+                return 100 * (self.measured - self.truth)
+            case "ms":
+                return 1000 * (self.measured - self.truth)
+            case _:
+                return self.measured - self.truth
+
+
+def compare_measures(
+    result: CallResult, truth: Truth, pairs: Sequence[TurnPair]
+) -> tuple[Comparison, ...]:
+    """Compare every measure that the truth of one call implies."""
+    return (
+        *_turn_rates(pairs),
+        *_call_rates(result, truth),
+        *_talk_ratio(result, truth),
+        *_latency(result, truth),
+        *_voice(result, truth),
+    )
+
+
+def _turn_rates(pairs: Sequence[TurnPair]) -> Iterator[Comparison]:
+    for p in pairs:
+        rate = _rate([p.truth])
+        if rate is not None:
+            found = p.found.speaking_rate if p.found else None
+            yield Comparison("turn_speaking_rate", p.truth.speaker, rate, found)
+        articulation = _articulation_rate([p.truth])
+        if articulation is not None:
+            found = p.found.articulation_rate if p.found else None
+            yield Comparison("turn_articulation_rate", p.truth.speaker, articulation, found)
+
+
+def _call_rates(result: CallResult, truth: Truth) -> Iterator[Comparison]:
+    for speaker in SPEAKERS:
+        own = [t for t in truth.turns if t.speaker == speaker]
+        if any(t.cut for t in own):
+            continue
+        rate, articulation = _rate(own), _articulation_rate(own)
+        column = f"{speaker}_speaking_rate"
+        if rate is not None:
+            yield Comparison("speaking_rate", speaker, rate, result.measures.get(column))
+        column = f"{speaker}_articulation_rate"
+        if articulation is not None:
+            measured = result.measures.get(column)
+            yield Comparison("articulation_rate", speaker, articulation, measured)
+
+
+def _talk_ratio(result: CallResult, truth: Truth) -> Iterator[Comparison]:
+    turn_time = _agent_share((t.speaker, t.end - t.start) for t in truth.turns)
+    if turn_time is not None:
+        found = _agent_share((t.speaker, t.end - t.start) for t in result.turns)
+        yield Comparison("turn_time_ratio", AGENT, turn_time, found)
+    talk = _agent_share((t.speaker, _talk_s(t)) for t in truth.turns)
+    if talk is not None:
+        measured = result.measures.get(f"{AGENT}_talk_ratio")
+        yield Comparison("talk_ratio", AGENT, talk, measured)
+
+
+def _latency(result: CallResult, truth: Truth) -> Iterator[Comparison]:
+    floor = [t for t in truth.turns if not t.backchannel]
+    for speaker in SPEAKERS:
+        gaps = [
+            after.start - before.end
+            for before, after in pairwise(floor)
+            if before.speaker != speaker and after.speaker == speaker
+        ]
+        gaps = [g for g in gaps if MIN_LATENCY_S <= g <= MAX_LATENCY_S]
+        if gaps:
+            measured = result.measures.get(f"{speaker}_response_latency_p50")
+            yield Comparison("response_latency", speaker, median(gaps), measured)
+
+
+def _voice(result: CallResult, truth: Truth) -> Iterator[Comparison]:
+    for speaker, level in truth.level_dbfs.items():
+        measured = result.measures.get(f"{speaker}_level_dbfs")
+        yield Comparison("level", speaker, level, measured)
+    for speaker, spread in truth.pitch_sd_st.items():
+        measured = result.measures.get(f"{speaker}_pitch_sd_st")
+        yield Comparison("pitch_sd", speaker, spread, measured)
+
+
+def _rated(turns: Sequence[TrueTurn]) -> list[tuple[int, TrueTurn]]:
+    return [
+        (t.units, t)
+        for t in turns
+        if t.units is not None and t.units >= RATES.min_turn_units and not t.backchannel
+    ]
+
+
+def _rate(turns: Sequence[TrueTurn]) -> float | None:
+    rated = _rated(turns)
+    seconds = sum(t.end - t.start for _, t in rated)
+    return 60 * sum(units for units, _ in rated) / seconds if seconds else None
+
+
+def _articulation_rate(turns: Sequence[TrueTurn]) -> float | None:
+    rated = _rated(turns)
+    if not rated or not all(t.spans for _, t in rated):
+        return None
+    seconds = sum(t.end - t.start - _paused_s(t) for _, t in rated)
+    return 60 * sum(units for units, _ in rated) / seconds if seconds else None
+
+
+def _paused_s(turn: TrueTurn) -> Seconds:
+    pauses = [b[0] - a[1] for a, b in pairwise(turn.spans)]
+    return sum(p for p in pauses if p >= RATES.articulation_pause_s)
+
+
+def _agent_share(times: Iterable[tuple[Speaker, Seconds]]) -> float | None:
+    listed = list(times)
+    total = sum(s for _, s in listed)
+    return sum(s for who, s in listed if who == AGENT) / total if total else None
+
+
+def _talk_s(turn: TrueTurn) -> Seconds:
+    return sum(end - start for start, end in turn.spans or [turn.span])

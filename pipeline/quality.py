@@ -1,0 +1,503 @@
+"""Judge the channels of a recording before anything is measured on them.
+
+What
+----
+:func:`assess` gives each channel its signal-to-noise ratio, clipping, bandwidth, level and problem
+ids; :func:`channel_findings` says how channels relate: dead, identical (a mono call stored as
+stereo) or leaking into each other; :func:`crosstalk_db` measures the leak and :func:`leaked` marks
+the frames in which a channel carries nothing but the other speaker's leak.
+
+Conventions
+-----------
+Frames are 20 ms without overlap. Apart from levels in dBFS and the test for a dead channel nothing
+depends on the gain of the recording. Frames whose samples all have one magnitude (digital silence,
+the idle code of A-law) are gaps: they are neither speech nor noise. Activity is judged by energy
+unless speech spans are given. Crosstalk matrices are indexed [receiving channel, talking channel].
+
+References
+----------
+Welch 1967, IEEE Trans. Audio Electroacoust. 15:70 (averaged spectra); Bendat and Piersol 2010,
+Random Data, chapters 6 and 9 (least-squares transfer function and the bias of coherence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ParameterError
+from pipeline.schema import Audio, ChannelQuality, Seconds, Span, Waveform
+
+Problem = Literal["dead", "identical", "leaking", "clipped", "noisy", "narrow"]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+FRAME_S = 0.02
+SNR_MAX_DB = 60.0
+"""Signal-to-noise ratios are capped here: beyond it the noise is that of the codec."""
+
+_ACTIVE_OVER_NOISE_DB = 9.0
+_ACTIVE_UNDER_LOUD_DB = 30.0
+_HOLE_FRAMES = 10
+_EDGE_UNDER_PEAK_DB = 45.0  # the band ends where the mean spectrum stays below this
+_CEILING = 0.98  # full scale, the highest code of A-law (0.984) and of u-law (0.980)
+_FLAT = 1e-3  # neighbours this close, relative to the peak, are one flat top
+_MIN_SPEECH_S = 0.2
+_MIN_EVIDENCE_S = 1.0
+_SPECTRUM_S = 0.03
+_MAX_SPECTRA = 800
+_BLOCK_S = 0.5
+_MAX_BLOCKS = 40
+_DOMINATES = 2.0  # the talker's power over the receiver's, both over half a second
+_OUTLIER = 10.0  # power ratios this far above their median are the receiver's own speech
+_GAIN_RANGE_DB = 12.0  # copies of one sound differ by less; beyond it one channel leaks
+_OVER_CHANCE = 2.0  # a leak counts when it is this many times what chance coherence gives
+_TINY = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFinding:
+    """How one channel is unfit to stand for one speaker.
+
+    ``value`` is the correlation with channel ``other`` (identical) or the level of its leak in dB
+    (leaking); ``delay_s`` is how much later the sound arrives than in ``other``.
+    """
+
+    problem: Literal["dead", "identical", "leaking"]
+    channel: int
+    other: int | None = None
+    value: float | None = None
+    delay_s: Seconds | None = None
+
+    @property
+    def message(self) -> str:
+        """The finding as a sentence."""
+        if self.problem == "dead":
+            return f"Channel {self.channel} carries no signal."
+        if self.problem == "identical":
+            return f"Channels {self.other} and {self.channel} are the same sound: treated as mono."
+        return f"Channel {self.channel} carries channel {self.other} at {self.value:.0f} dB."
+
+
+def assess(
+    waveform: Waveform,
+    *,
+    clipping_ratio: float = 0.001,
+    snr_db: float = 15.0,
+    bandwidth_hz: float = 2500.0,
+    dead_dbfs: float = -65.0,
+    identical_correlation: float = 0.95,
+    leak_db: float = -35.0,
+) -> tuple[ChannelQuality, ...]:
+    """Describe every channel and name its problems.
+
+    Parameters
+    ----------
+    waveform : Waveform
+    clipping_ratio : float
+        ``clipped`` above this share of clipped samples in active frames.
+    snr_db : float
+        ``noisy`` below this signal-to-noise ratio.
+    bandwidth_hz : float
+        ``narrow`` when the speech ends below this frequency.
+    dead_dbfs, identical_correlation, leak_db : float
+        As in :func:`channel_findings`, whose findings appear here as problem ids.
+
+    Returns
+    -------
+    tuple of ChannelQuality
+        One a channel. ``snr_db``, ``bandwidth_hz`` and ``level_dbfs`` are None where there is
+        less than 0.2 s of activity to measure them on.
+    """
+    frames = _Frames.of(waveform)
+    findings = _find(frames, frames.active, dead_dbfs, identical_correlation, leak_db)
+    result = []
+    for channel in range(waveform.channels):
+        quality = _describe(frames, channel)
+        problems: list[Problem] = [f.problem for f in findings if f.channel == channel]
+        problems += [
+            "identical" for f in findings if f.problem == "identical" and f.other == channel
+        ]
+        if quality.clipping_ratio > clipping_ratio:
+            problems.append("clipped")
+        if quality.snr_db is not None and quality.snr_db < snr_db:
+            problems.append("noisy")
+        if quality.bandwidth_hz is not None and quality.bandwidth_hz < bandwidth_hz:
+            problems.append("narrow")
+        result.append(replace(quality, problems=tuple(dict.fromkeys(problems))))
+    return tuple(result)
+
+
+def channel_findings(
+    waveform: Waveform,
+    speech: Mapping[int, Sequence[Span]] | None = None,
+    *,
+    dead_dbfs: float = -65.0,
+    identical_correlation: float = 0.95,
+    leak_db: float = -35.0,
+) -> tuple[ChannelFinding, ...]:
+    """Say which channels cannot stand for one speaker each.
+
+    Parameters
+    ----------
+    waveform : Waveform
+    speech : mapping of channel to spans, optional
+        Where each channel has speech; judged by energy when not given.
+    dead_dbfs : float
+        A channel that is louder than this for less than 0.2 s is dead.
+    identical_correlation : float
+        Two channels are identical when in nine of ten active half seconds their correlation, at
+        one common delay of up to 50 ms and one common gain within 12 dB, is at least this.
+    leak_db : float
+        A channel leaks when it carries another, relative to its level there, at this or above.
+
+    Returns
+    -------
+    tuple of ChannelFinding
+        Identical pairs name the higher channel first; only lower ones need be kept.
+    """
+    frames = _Frames.of(waveform)
+    active = frames.active if speech is None else frames.mask_of(speech)
+    return _find(frames, active, dead_dbfs, identical_correlation, leak_db)
+
+
+def crosstalk_db(waveform: Waveform, speech: Mapping[int, Sequence[Span]] | None = None) -> Floats:
+    """Measure how loud each channel is heard in each other one.
+
+    During frames that the talking channel dominates, the receiving channel is regressed on it,
+    frequency by frequency, after a search for the delay (up to 0.3 s either way). What chance
+    coherence alone would give is subtracted.
+
+    Returns
+    -------
+    ndarray [shape=(channels, channels)]
+        Level of the leak in dB relative to the talker's level in the own channel: 0 on the
+        diagonal, ``-inf`` where no leak can be told from chance, ``nan`` where the talking
+        channel has less than a second to itself.
+    """
+    frames = _Frames.of(waveform)
+    active = frames.active if speech is None else frames.mask_of(speech)
+    matrix = np.zeros((waveform.channels, waveform.channels))
+    for receiver, talker in permutations(range(waveform.channels), 2):
+        matrix[receiver, talker] = _leak(frames, active, receiver, talker)[0]
+    return matrix
+
+
+def leaked(
+    frames_db: NDArray[np.floating[Any]],
+    crosstalk: Floats | None = None,
+    *,
+    default_db: float = -20.0,
+    margin_db: float = 6.0,
+    spread: int = 1,
+    window: int = 25,
+    correlation: float = 0.6,
+    delay_frames: NDArray[np.int_] | None = None,
+) -> Mask:
+    """Mark the frames in which a channel carries nothing but another channel's leak.
+
+    A frame is marked when it is no louder than the leak would be, and its level follows the
+    talker's level over the frames around it. What is said during the other's speech stays when
+    it rises above the leak and the margin; softer answers can only be told by their own course.
+
+    Parameters
+    ----------
+    frames_db : ndarray [shape=(channels, n)]
+        Frame levels in dB, any hop from 10 to 20 ms.
+    crosstalk : ndarray [shape=(channels, channels)], optional
+        From :func:`crosstalk_db`. Pairs without a measured leak are never marked. Without a
+        matrix every pair is taken to leak at ``default_db``.
+    margin_db : float
+        How far a frame may rise above the mean leak: rooms and codecs colour it.
+    spread : int
+        Frames to either side within which the talker's level counts (echo, delay).
+    window : int
+        Frames over which the levels are compared.
+    correlation : float
+        Least correlation of the two levels over the window.
+    delay_frames : ndarray [shape=(channels, channels)], optional
+        How many frames later the leak arrives, where the delay is known to be long.
+
+    Returns
+    -------
+    ndarray [shape=(channels, n)] of bool
+    """
+    levels = np.asarray(frames_db, np.float64)
+    if levels.ndim != 2:
+        raise ParameterError(f"frames_db must have shape (channels, n), not {levels.shape}.")
+    mask = np.zeros(levels.shape, bool)
+    if levels.shape[1] == 0:
+        return mask
+    levels = np.maximum(levels, -120.0)  # digital silence is -inf
+    for receiver, talker in permutations(range(len(levels)), 2):
+        leak_db = default_db if crosstalk is None else float(crosstalk[receiver, talker])
+        if not np.isfinite(leak_db):
+            continue
+        delay = 0 if delay_frames is None else int(delay_frames[receiver, talker])
+        source = _shift(levels[talker], delay)
+        nearby = np.max([_shift(source, by) for by in range(-spread, spread + 1)], axis=0)
+        quiet = levels[receiver] <= nearby + leak_db + margin_db
+        follows = _rolling_correlation(levels[receiver], source, window) >= correlation
+        mask[receiver] |= quiet & follows
+    return mask
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """A waveform cut into frames, with what all measures share."""
+
+    samples: Audio  # (channels, frames * hop)
+    rate: int
+    hop: int
+    power: Floats  # (channels, frames)
+    gap: Mask  # (channels, frames)
+    noise: Floats  # (channels,) power of the noise floor
+    active: Mask  # (channels, frames)
+
+    @classmethod
+    def of(cls, waveform: Waveform) -> _Frames:
+        hop = max(1, round(FRAME_S * waveform.sample_rate))
+        count = waveform.samples.shape[1] // hop
+        if count == 0:
+            return cls._padded(waveform, hop)
+        samples = waveform.samples[:, : count * hop]
+        cut = samples.reshape(len(samples), count, hop)
+        power = np.einsum("cfh,cfh->cf", cut, cut).astype(np.float64) / hop
+        size = np.abs(cut[..., ::4])  # a quarter of the samples tells most frames apart
+        gap = size.max(axis=2) == size.min(axis=2)
+        for channel, frame in np.argwhere(gap):
+            magnitude = np.abs(cut[channel, frame])
+            gap[channel, frame] = magnitude.max() == magnitude.min()
+        noise = np.array([_noise_floor(p[~g]) for p, g in zip(power, gap, strict=True)])
+        active = np.stack([_active(p, g, n) for p, g, n in zip(power, gap, noise, strict=True)])
+        return cls(samples, waveform.sample_rate, hop, power, gap, noise, active)
+
+    @classmethod
+    def _padded(cls, waveform: Waveform, hop: int) -> _Frames:
+        """Frames of a recording shorter than one frame."""
+        padded = np.zeros((waveform.channels, hop), np.float32)
+        padded[:, : waveform.samples.shape[1]] = waveform.samples
+        return cls.of(replace(waveform, samples=padded))
+
+    def mask_of(self, speech: Mapping[int, Sequence[Span]]) -> Mask:
+        """Speech spans as a mask over frames."""
+        mask = np.zeros(self.power.shape, bool)
+        for channel, spans in speech.items():
+            if not 0 <= channel < len(mask):
+                raise ParameterError(f"Speech names channel {channel} of {len(mask)}.")
+            for start, end in spans:
+                mask[channel, round(start / FRAME_S) : round(end / FRAME_S)] = True
+        return mask
+
+    def spectra(self, channel: int, frames: NDArray[np.int_], delay: int = 0) -> Any:
+        """Complex spectra [shape=(k, bins)] of windows that start at the frames, plus a delay."""
+        size = 1 << (round(_SPECTRUM_S * self.rate) - 1).bit_length()
+        window = np.hanning(size).astype(np.float32)
+        starts = np.clip(frames * self.hop + delay, 0, max(0, self.samples.shape[1] - size))
+        index = starts[:, None] + np.arange(size)
+        index = np.minimum(index, self.samples.shape[1] - 1)
+        return np.fft.rfft(self.samples[channel][index] * window, axis=1)
+
+
+def _closed(mask: Mask) -> Mask:
+    """Fill holes shorter than 0.2 s: the dips between syllables belong to the speech."""
+    at = np.flatnonzero(mask)
+    filled = mask.copy()
+    for hole in np.flatnonzero((np.diff(at) > 1) & (np.diff(at) <= _HOLE_FRAMES)):
+        filled[at[hole] : at[hole + 1]] = True
+    return filled
+
+
+def _noise_floor(power: Floats) -> float:
+    """Mean power of the quietest frames: those within 3 dB of the lowest tenth."""
+    if power.size == 0:
+        return 0.0
+    low = np.partition(power, power.size // 10)[power.size // 10]
+    return float(power[power <= 2 * low].mean())
+
+
+def _active(power: Floats, gap: Mask, noise: float) -> Mask:
+    """Mark frames well above the noise and not far below the loud ones."""
+    if gap.all():
+        return np.zeros(power.shape, bool)
+    loud = np.partition(power[~gap], -1 - (~gap).sum() // 20)[-1 - (~gap).sum() // 20]
+    threshold = max(
+        noise * 10 ** (_ACTIVE_OVER_NOISE_DB / 10), loud * 10 ** (-_ACTIVE_UNDER_LOUD_DB / 10)
+    )
+    return np.asarray((power > threshold) & ~gap)
+
+
+def _describe(frames: _Frames, channel: int) -> ChannelQuality:
+    speech = _closed(frames.active[channel])
+    seconds = float(speech.sum() * FRAME_S)
+    if seconds < _MIN_SPEECH_S:
+        return ChannelQuality(channel, None, 0.0, None, seconds, None)
+    level = float(frames.power[channel][speech & ~frames.gap[channel]].mean())
+    noise = frames.noise[channel]
+    ratio = max(level - noise, _TINY) / max(noise, _TINY)
+    return ChannelQuality(
+        channel=channel,
+        snr_db=min(SNR_MAX_DB, 10 * float(np.log10(ratio))),
+        clipping_ratio=_clipped(frames.samples[channel]) / float(speech.sum() * frames.hop),
+        bandwidth_hz=_bandwidth_hz(frames, channel),
+        speech_s=seconds,
+        level_dbfs=10 * float(np.log10(level)),
+    )
+
+
+def _clipped(samples: Audio) -> int:
+    """Count samples in runs of three or more at the ceiling, or flat at the peak of the channel."""
+    size = np.abs(samples)
+    peak = float(size.max())
+    (hot,) = np.nonzero(size >= min(0.99 * peak, _CEILING))
+    if hot.size < 3:
+        return 0
+    value = samples[hot]
+    same = np.abs(np.diff(value)) <= _FLAT * peak
+    same |= (np.abs(value[1:]) >= _CEILING) & (value[1:] * value[:-1] > 0)
+    joined = np.concatenate(([False], (np.diff(hot) == 1) & same, [False]))
+    edges = np.flatnonzero(~joined)
+    runs = np.diff(edges)
+    return int(runs[runs >= 3].sum())
+
+
+def _bandwidth_hz(frames: _Frames, channel: int) -> float:
+    """Highest frequency at which speech stands out from both the noise and its own peak."""
+    active = _thin(np.flatnonzero(frames.active[channel]))
+    speech = (np.abs(frames.spectra(channel, active)) ** 2).mean(axis=0)
+    quiet = ~frames.active[channel] & ~frames.gap[channel]
+    quiet &= frames.power[channel] <= 2 * frames.noise[channel]
+    floor = speech.max() * 10 ** (-_EDGE_UNDER_PEAK_DB / 10)
+    if quiet.sum() >= 10:
+        noise = (np.abs(frames.spectra(channel, _thin(np.flatnonzero(quiet)))) ** 2).mean(axis=0)
+        floor = np.maximum(floor, 2 * noise)
+    above = np.flatnonzero(speech > floor)
+    edge = int(above[-1]) if above.size else 0
+    return float(edge * frames.rate / (2 * (speech.size - 1)))
+
+
+def _find(
+    frames: _Frames, active: Mask, dead_dbfs: float, identical: float, leak_db: float
+) -> tuple[ChannelFinding, ...]:
+    loud_s = ((frames.power > 10 ** (dead_dbfs / 10)) & ~frames.gap).sum(axis=1) * FRAME_S
+    dead = [channel for channel, seconds in enumerate(loud_s) if seconds < _MIN_SPEECH_S]
+    found = [ChannelFinding("dead", channel) for channel in dead]
+    live = [channel for channel in range(len(active)) if channel not in dead]
+    same: set[int] = set()
+    for first, second in ((a, b) for a in live for b in live if a < b):
+        if second in same or first in same:
+            continue
+        correlation, delay_s = _likeness(frames, first, second)
+        if correlation >= identical:
+            same.add(second)
+            found.append(ChannelFinding("identical", second, first, correlation, delay_s))
+    for receiver, talker in permutations([c for c in live if c not in same], 2):
+        level, delay_s = _leak(frames, active, receiver, talker)
+        if level >= leak_db:
+            found.append(ChannelFinding("leaking", receiver, talker, level, delay_s))
+    return tuple(found)
+
+
+def _likeness(frames: _Frames, first: int, second: int) -> tuple[float, Seconds]:
+    """Correlation that nine of ten active blocks reach at one common delay and gain."""
+    either = frames.active[first] | frames.active[second]
+    chosen = _block_choice(either)
+    if chosen.size == 0:
+        return 0.0, 0.0
+    a, b = _blocks(frames, first, chosen), _blocks(frames, second, chosen)
+    delay = _best_delay(a, b, round(0.05 * frames.rate))
+    a, b = (a[:, : -delay or None], b[:, delay:]) if delay >= 0 else (a[:, -delay:], b[:, :delay])
+    power_a, power_b, both = (a * a).sum(axis=1), (b * b).sum(axis=1), (a * b).sum(axis=1)
+    gain = float(np.median(both / np.maximum(power_a, _TINY)))
+    if not abs(20 * np.log10(max(abs(gain), _TINY))) <= _GAIN_RANGE_DB:
+        return 0.0, 0.0
+    each = 2 * gain * both / np.maximum(gain**2 * power_a + power_b, _TINY)
+    return float(np.quantile(each, 0.1)), delay / frames.rate
+
+
+def _leak(frames: _Frames, active: Mask, receiver: int, talker: int) -> tuple[float, Seconds]:
+    """Level of the talker in the receiving channel in dB and its delay (see crosstalk_db)."""
+    alone = active[talker] & ~frames.gap[talker] & ~frames.gap[receiver]
+    alone &= _smooth(frames.power[talker]) > _DOMINATES * _smooth(frames.power[receiver])
+    ratio = frames.power[receiver] / np.maximum(frames.power[talker], _TINY)
+    if alone.any():
+        alone &= ratio <= _OUTLIER * np.median(ratio[alone])
+    if alone.sum() * FRAME_S < _MIN_EVIDENCE_S:
+        return float("nan"), 0.0
+    chosen = _block_choice(alone)
+    only = np.repeat(alone, frames.hop)[None, :]
+    a = _blocks(replace(frames, samples=frames.samples[[talker]] * only), 0, chosen)
+    delay = _best_delay(a, _blocks(frames, receiver, chosen), round(0.3 * frames.rate))
+    at = _thin(np.flatnonzero(alone))
+    source, heard = frames.spectra(talker, at), frames.spectra(receiver, at, delay)
+    source_power = np.maximum((np.abs(source) ** 2).mean(axis=0), _TINY)
+    explained = np.abs((heard * source.conj()).mean(axis=0)) ** 2 / source_power
+    chance = (np.abs(heard) ** 2).mean(axis=0) / at.size
+    leak = float((explained - chance).sum())
+    if leak <= _OVER_CHANCE * float(chance.sum()):
+        return float("-inf"), 0.0
+    return 10 * float(np.log10(leak / source_power.sum())), delay / frames.rate
+
+
+def _block_choice(wanted: Mask) -> NDArray[np.int_]:
+    """Numbers of the half-second blocks with the most wanted frames, spread over the call."""
+    per_block = round(_BLOCK_S / FRAME_S)
+    count = wanted.size // per_block
+    share = wanted[: count * per_block].reshape(count, per_block).mean(axis=1)
+    top = share.max(initial=0.0)
+    return _thin(np.flatnonzero((share >= min(0.5, 0.8 * top)) & (share > 0)), _MAX_BLOCKS)
+
+
+def _blocks(frames: _Frames, channel: int, chosen: NDArray[np.int_]) -> Audio:
+    """Samples of the chosen blocks [shape=(k, n)]."""
+    size = round(_BLOCK_S / FRAME_S) * frames.hop
+    count = frames.samples.shape[1] // size
+    return frames.samples[channel, : count * size].reshape(count, size)[chosen]
+
+
+def _best_delay(first: Audio, second: Audio, limit: int) -> int:
+    """Samples by which ``second`` comes later, from the summed cross-correlation of the blocks."""
+    size = 1 << (first.shape[1] + limit - 1).bit_length()
+    cross = np.fft.rfft(second, size, axis=1) * np.fft.rfft(first, size, axis=1).conj()
+    correlation = np.abs(np.fft.irfft(cross.sum(axis=0), size))
+    limit = min(limit, first.shape[1] // 2)
+    around = np.concatenate((correlation[-limit:], correlation[: limit + 1]))
+    return int(np.argmax(around)) - limit
+
+
+def _thin(indices: NDArray[np.int_], most: int = _MAX_SPECTRA) -> NDArray[np.int_]:
+    """At most so many of the indices, evenly spread."""
+    if indices.size <= most:
+        return indices
+    return np.asarray(indices[np.linspace(0, indices.size - 1, most).astype(int)])
+
+
+def _shift(levels: Floats, by: int) -> Floats:
+    """Levels moved ``by`` frames later, edges repeated."""
+    return levels[np.clip(np.arange(levels.size) - by, 0, levels.size - 1)]
+
+
+def _smooth(power: Floats) -> Floats:
+    """Mean power over half a second around each frame."""
+    width = min(power.size, round(_BLOCK_S / FRAME_S))
+    return np.convolve(power, np.ones(width) / width, "same")
+
+
+def _rolling_correlation(first: Floats, second: Floats, window: int) -> Floats:
+    """Correlation of two tracks over a centred window; 0 where either is constant."""
+    kernel = np.ones(window)
+    kernel /= window
+
+    def mean(track: Floats) -> Floats:
+        half = window // 2
+        return np.convolve(np.pad(track, (half, window - 1 - half), mode="edge"), kernel, "valid")
+
+    a, b = mean(first), mean(second)
+    covariance = mean(first * second) - a * b
+    variance = (mean(first**2) - a**2) * (mean(second**2) - b**2)
+    return np.where(variance > 1e-6, covariance / np.sqrt(np.maximum(variance, 1e-6)), 0.0)

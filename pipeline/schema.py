@@ -1,0 +1,316 @@
+"""The values that the rooms hand to each other: small, frozen, typed, and written to JSON as they are.
+
+Conventions
+-----------
+Times are seconds from the start of the recording, levels dBFS, pitch Hz or semitones, ratios 0-1.
+``None`` means "not known" or "not measurable", never zero. Speakers are ``"agent"`` and ``"customer"``
+once roles are known; before that they are channel or cluster labels such as ``"0"`` and ``"1"``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Seconds = float
+Span = tuple[Seconds, Seconds]
+Speaker = str
+Audio = NDArray[np.float32]
+
+AGENT = "agent"
+CUSTOMER = "customer"
+SPEAKERS = (AGENT, CUSTOMER)
+
+EventKind = Literal[
+    "interruption", "backchannel", "overlap", "hold", "dead_air", "silence", "ringing",
+    "response_delay", "raised_voice", "fast_speech",
+]  # fmt: skip
+VerdictName = Literal["pass", "fail", "not_applicable", "cannot_tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording to analyse and what the metadata says of it."""
+
+    path: str
+    call_id: str
+    agent_id: str | None = None
+    agent_name: str | None = None
+    team: str | None = None
+    direction: Literal["inbound", "outbound"] | None = None
+    started_at: str | None = None  # ISO 8601, with offset where known
+    customer_name: str | None = None
+    agent_channel: int | None = None
+    rings: int | None = None
+    wait_s: Seconds | None = None
+    queue: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """Decoded audio: ``samples`` has shape (channels, n), float32, full scale 1.0."""
+
+    samples: Audio
+    sample_rate: int
+    source_sample_rate: int
+    codec: str
+    sha256: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.samples.shape[0])
+
+    @property
+    def duration(self) -> Seconds:
+        """Length in seconds."""
+        return float(self.samples.shape[1] / self.sample_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerSegment:
+    """A stretch in which one speaker is heard; edges are those of the voice activity."""
+
+    start: Seconds
+    end: Seconds
+    speaker: Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One recognised character or Latin word with its time and confidence (0-1)."""
+
+    start: Seconds
+    end: Seconds
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What one speaker was heard to say in one stretch of speech.
+
+    ``rejected`` names the reason when the text was judged not to be speech
+    (``"silence"``, ``"music"``, ``"loop"``, ``"hallucination"``); it then carries no words.
+    """
+
+    speaker: Speaker
+    start: Seconds
+    end: Seconds
+    text: str
+    words: tuple[Word, ...]
+    confidence: float
+    rejected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One speaker's turn: speech runs joined while nobody else takes the floor.
+
+    ``spans`` are the stretches of speech inside the turn (pauses of the speaker are the holes).
+    """
+
+    turn: int
+    speaker: Speaker
+    start: Seconds
+    end: Seconds
+    spans: tuple[Span, ...]
+    text: str
+    words: tuple[Word, ...]
+    confidence: float
+    is_backchannel: bool = False
+    phase: Literal["opening", "body", "closing"] = "body"
+    units: int = 0
+    speaking_rate: float | None = None
+    articulation_rate: float | None = None
+    level_dbfs: float | None = None
+    f0_median_hz: float | None = None
+    pitch_sd_st: float | None = None
+
+    @property
+    def duration(self) -> Seconds:
+        """Length in seconds, own pauses included."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in the dialogue, with the seconds that prove it."""
+
+    kind: EventKind
+    start: Seconds
+    end: Seconds
+    by: Speaker | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    confidence: float = 1.0
+
+    @property
+    def seconds(self) -> Seconds:
+        """Length in seconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rubric item (or one outside judge) says of one call, with its evidence."""
+
+    item_id: str
+    source: Literal["rubric", "outside"]
+    verdict: VerdictName
+    score: float | None = None
+    max_score: float | None = None
+    weight: float | None = None
+    speaker: Speaker | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+    quote: str | None = None
+    matched: str | None = None
+    confidence: float | None = None
+    reviewer: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One speaker's voice over the call."""
+
+    level_dbfs: float | None = None
+    level_sd_db: float | None = None
+    f0_median_hz: float | None = None
+    pitch_sd_st: float | None = None
+    pitch_range_st: float | None = None
+    voiced_s: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelQuality:
+    """What can be said of one channel before anything is judged on it."""
+
+    channel: int
+    snr_db: float | None
+    clipping_ratio: float
+    bandwidth_hz: float | None
+    speech_s: Seconds
+    level_dbfs: float | None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """One call as a rubric sees it: who said what when, what happened, what was measured."""
+
+    recording: Recording
+    duration: Seconds
+    turns: tuple[Turn, ...]
+    events: tuple[Event, ...]
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+    quality: tuple[ChannelQuality, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What produced a result: enough to repeat it and to know when it is out of date."""
+
+    preset: str
+    program_version: str
+    settings_hash: str
+    weights: Mapping[str, str]  # name -> SHA-256 of the weights that heard this call
+    rubric: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One recording that could not be (fully) analysed."""
+
+    path: str
+    call_id: str
+    stage: str
+    error_type: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """Everything known of one call. ``measures`` are the columns of the calls table by name."""
+
+    recording: Recording
+    sha256: str
+    duration: Seconds
+    channels: int
+    sample_rate: int
+    codec: str
+    language: str
+    speaker_source: Literal["channel", "diarization"]
+    role_confidence: float
+    status: Literal["ok", "partial"]
+    warnings: tuple[str, ...]
+    quality: tuple[ChannelQuality, ...]
+    utterances: tuple[Utterance, ...]
+    turns: tuple[Turn, ...]
+    events: tuple[Event, ...]
+    measures: Mapping[str, float | None]
+    verdicts: tuple[Verdict, ...]
+    provenance: Provenance
+    stage_seconds: Mapping[str, Seconds]
+    voices: Mapping[Speaker, Voice] = field(default_factory=dict)
+    problems: tuple[Failure, ...] = ()
+
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> Any:
+    """Turn a value of this module into plain JSON types (dict, list, str, number, None)."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def from_json(kind: type[T], data: Any) -> T:
+    """Rebuild a value of this module from what :func:`to_json` gave.
+
+    Raises
+    ------
+    KeyError
+        If a field without default is missing. Unknown keys are ignored, so that results
+        of a newer minor version can still be read.
+    """
+    return typing.cast(T, _build(kind, data))
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _build(kind: Any, data: Any) -> Any:
+    origin = typing.get_origin(kind)
+    args = typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        inner = [a for a in args if a is not type(None)]
+        return None if data is None else _build(inner[0], data)
+    if origin is tuple and data is not None:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(_build(args[0], v) for v in data)
+        return tuple(_build(a, v) for a, v in zip(args, data, strict=True))
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = _hints(kind)
+        given = {f.name: data[f.name] for f in dataclasses.fields(kind) if f.name in data}
+        return kind(**{name: _build(hints[name], v) for name, v in given.items()})
+    return data

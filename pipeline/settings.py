@@ -1,0 +1,314 @@
+"""Every setting in one place: name, default, unit, range and what it does; presets say what differs.
+
+``load_settings`` merges the defaults, a preset from ``configs/presets/NAME.yaml`` (or a path to one)
+and single overrides. An unknown key is an error that names the nearest valid one. ``settings_table``
+lists everything for the documentation and for ``callcoach settings``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import SettingsError, nearest
+
+DEFAULT_PRESET = "embedded"
+CONFIG_FOLDER_VARIABLE = "CALLCOACH_CONFIGS"
+
+
+def _setting(default: Any, unit: str, text: str, **limits: Any) -> Any:
+    return Field(default, description=text, json_schema_extra={"unit": unit}, **limits)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Asr(_Section):
+    """Recognition (faster-whisper)."""
+
+    source: str = _setting(
+        "whisper-base", "", "name in models/manifest.yaml, hub name or local folder"
+    )
+    revision: str | None = _setting(None, "", "commit of the hub repository, to pin it")
+    device: Literal["cpu", "cuda", "auto"] = _setting("cpu", "", "where it runs")
+    compute_type: str = _setting("int8", "", "CTranslate2 number format")
+    threads: int = _setting(0, "", "CPU threads; 0 = all cores", ge=0, le=256)
+    language: str = _setting("zh", "", "language code the model is told")
+    beam_size: int = _setting(5, "", "beams of the search", ge=1, le=20)
+    batch_size: int = _setting(8, "utterances", "decoded together", ge=1, le=64)
+    prompts: tuple[str, ...] = _setting(
+        ("以下是普通话的句子，这是客服热线的通话录音。", "客服热线通话，普通话，简体中文："),
+        "",
+        "texts the model is told came before; one search each, the results are compared",
+        min_length=1,
+    )
+    hypotheses: int = _setting(3, "", "hypotheses of each search that are compared", ge=1, le=10)
+    join_gap_s: float = _setting(
+        1.0, "s", "pauses shorter than this stay inside one utterance", ge=0.2, le=5
+    )
+    max_utterance_s: float = _setting(24.0, "s", "longer utterances are split", ge=5, le=29)
+    min_window_s: float = _setting(
+        15.0, "s", "windows are padded to this length; 30 is the model's own", ge=2, le=30
+    )
+    short_s: float = _setting(
+        3.0, "s", "utterances shorter than this are heard after the words before them", ge=0, le=10
+    )
+    context_s: float = _setting(
+        8.0, "s", "how much of the words before is heard with them; 0 = none", ge=0, le=14
+    )
+    max_units_per_s: float = _setting(
+        11.0, "units/s", "more text than this on the speech heard is a loop", ge=5, le=30
+    )
+    no_speech_threshold: float = _setting(
+        0.6, "", "with a low confidence, above this the text is rejected", ge=0, le=1
+    )
+    min_logprob: float = _setting(-1.0, "", "mean log probability under which text is doubted")
+    lexicon: str | None = _setting(
+        "lexicons/hotline.yaml", "", "words that bias recognition (file under configs)"
+    )
+
+
+class Diarization(_Section):
+    """Speakers of mono recordings (pyannote.audio)."""
+
+    source: str = _setting(
+        "local", "", "'local' (segmentation-3.0 + CAM++), a hub pipeline, or a local folder"
+    )
+    revision: str | None = _setting(None, "", "commit of the hub repository, to pin it")
+    speakers: int = _setting(2, "", "voices expected in a mono call", ge=1, le=10)
+    step: float = _setting(0.25, "share of 10 s", "step of the segmentation window", gt=0, le=1)
+    device: Literal["cpu", "cuda"] = _setting("cpu", "", "where it runs")
+
+
+class Vad(_Section):
+    """The voice-activity timeline that carries all timing."""
+
+    threshold: float = _setting(0.5, "", "probability of speech", gt=0, lt=1)
+    reach_s: float = _setting(0.3, "s", "how far energy may extend a detection", ge=0, le=1)
+    above_floor_db: float = _setting(6.0, "dB", "speech is this far over the noise", ge=1, le=30)
+    below_peak_db: float = _setting(38.0, "dB", "and at most this far below the talker", ge=10)
+    min_speech_s: float = _setting(0.08, "s", "shorter bursts are dropped", ge=0.02, le=1)
+    min_pause_s: float = _setting(0.18, "s", "shorter silences are part of speech", ge=0.02, le=1)
+
+
+class Turns(_Section):
+    """Turns."""
+
+    join_gap_s: float = _setting(
+        2.0, "s", "own pauses up to this stay inside a turn", ge=0.2, le=10
+    )
+    backchannel_max_s: float = _setting(1.3, "s", "longest backchannel", ge=0.2, le=3)
+    opening_s: float = _setting(20.0, "s", "the opening phase from the first speech", ge=1)
+    closing_s: float = _setting(20.0, "s", "the closing phase up to the last speech", ge=1)
+
+
+class Interruptions(_Section):
+    """When an overlap is an interruption."""
+
+    preset: Literal["tree", "strict", "sca", "huawei"] = _setting(
+        "tree", "", "tree = full decision tree; strict 0.5 s; sca 2 s and 4 characters; huawei 4 s"
+    )
+    min_overlap_s: float = _setting(
+        0.3, "s", "shorter overlaps are clean or terminal transitions", ge=0.05, le=10
+    )
+    min_overlap_mono_s: float = _setting(0.3, "s", "the same on mono recordings", ge=0.05, le=10)
+    min_floor_s: float = _setting(
+        1.0, "s", "the other party must have talked this long before", ge=0, le=10
+    )
+    yield_within_s: float = _setting(2.0, "s", "yielded = stopped within this time", ge=0.2, le=10)
+    resume_within_s: float = _setting(1.0, "s", "and did not go on within this time", ge=0.2, le=10)
+
+
+class Silences(_Section):
+    """Holds, dead air, silence, ringing."""
+
+    hold_min_s: float = _setting(8.0, "s", "shortest wait that is a hold", ge=2, le=120)
+    announce_within_s: float = _setting(6.0, "s", "a wait phrase this long before announces", ge=1)
+    silence_min_s: float = _setting(3.0, "s", "mutual silence worth noting", ge=1)
+    dead_air_min_s: float = _setting(5.0, "s", "mutual silence that is dead air", ge=1)
+    response_delay_s: float = _setting(3.0, "s", "an answer later than this is an event", ge=0.5)
+
+
+class Voice(_Section):
+    """Rate, level and pitch."""
+
+    rate_norm: float = _setting(150.0, "units/min", "speaking-rate norm", gt=0)
+    min_turn_units: int = _setting(8, "units", "shorter turns are left out of rates", ge=1)
+    articulation_pause_s: float = _setting(0.25, "s", "pauses removed for articulation rate", gt=0)
+    fast_rate: float = _setting(300.0, "units/min", "a turn faster than this is an event", gt=0)
+    raised_voice_db: float = _setting(6.0, "dB", "over the own median", gt=0)
+    raised_voice_s: float = _setting(2.0, "s", "for at least this long", gt=0)
+    min_snr_db: float = _setting(15.0, "dB", "under this level and pitch are not scored")
+    min_voiced_s: float = _setting(2.0, "s", "less voiced speech gives no pitch spread", gt=0)
+
+
+class Compliance(_Section):
+    """Which rubric judges which call."""
+
+    rubric: str = _setting("rubrics/hotline.yaml", "", "rubric file (under configs, or a path)")
+    rubric_outbound: str | None = _setting(None, "", "another rubric for outbound calls")
+    rubric_by_queue: dict[str, str] = _setting({}, "", "rubric by queue name")
+    rubric_by_team: dict[str, str] = _setting({}, "", "rubric by team name")
+
+
+class Agents(_Section):
+    """Per-agent tables."""
+
+    min_calls: int = _setting(10, "calls", "fewer give no comparison", ge=1)
+
+
+class Run(_Section):
+    """The batch."""
+
+    workers: int = _setting(1, "", "worker processes, each with its own models", ge=1, le=256)
+    seconds_per_audio_second: float = _setting(
+        20.0, "s/s", "time limit of a call per second of audio", gt=0
+    )
+    min_limit_s: float = _setting(300.0, "s", "no call gets less time than this", gt=0)
+
+
+class Settings(_Section):
+    """All settings of a run."""
+
+    preset: str = Field(DEFAULT_PRESET, description="name of the preset")
+    asr: Asr = Asr()
+    diarization: Diarization = Diarization()
+    vad: Vad = Vad()
+    turns: Turns = Turns()
+    interruptions: Interruptions = Interruptions()
+    silences: Silences = Silences()
+    voice: Voice = Voice()
+    compliance: Compliance = Compliance()
+    agents: Agents = Agents()
+    run: Run = Run()
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 of the settings that decide what is heard and measured, or of some sections."""
+        names = sections or tuple(
+            n for n in type(self).model_fields if n not in ("run", "agents", "compliance")
+        )
+        data = {name: self.model_dump(mode="json")[name] for name in names}
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def config_path(name: str) -> Path:
+    """Find a file of ``configs/``: as given when it exists, else in the configs folder.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file.
+    """
+    for candidate in (Path(name), config_folder() / name):
+        if candidate.is_file():
+            return candidate
+    folder = config_folder() / Path(name).parent
+    names = [p.name for p in folder.glob("*.yaml")] if folder.is_dir() else []
+    raise SettingsError(f'There is no file "{name}".', nearest(Path(name).name, names))
+
+
+def config_folder() -> Path:
+    """The folder with presets, rubrics and lexicons (``CALLCOACH_CONFIGS`` overrides it)."""
+    given = os.environ.get(CONFIG_FOLDER_VARIABLE)
+    if given:
+        return Path(given)
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def presets() -> list[str]:
+    """Names of the shipped presets."""
+    return sorted(p.stem for p in (config_folder() / "presets").glob("*.yaml"))
+
+
+def load_settings(
+    preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Merge defaults, preset and overrides.
+
+    Parameters
+    ----------
+    preset : str
+        Name of a shipped preset or path of a YAML file.
+    overrides : mapping, optional
+        ``{"asr.beam_size": 1}``.
+
+    Raises
+    ------
+    SettingsError
+        If the preset or a key is unknown or a value is out of range.
+    """
+    path = Path(preset)
+    if path.suffix not in (".yaml", ".yml"):
+        path = config_folder() / "presets" / f"{preset}.yaml"
+    if not path.is_file():
+        raise SettingsError(f'There is no preset "{preset}".', nearest(preset, presets()))
+    data = _read_yaml(path)
+    for key, value in (overrides or {}).items():
+        section, _, name = key.partition(".")
+        data.setdefault(section, {})[name] = value
+    data["preset"] = path.stem
+    _check_keys(data, path)
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as cause:
+        first = cause.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"{path.name}: {where} = {first['input']!r} is not allowed: {first['msg']}.",
+            "See docs/settings.md for the range of every setting.",
+        ) from cause
+
+
+def settings_table() -> Iterator[tuple[str, Any, str, str, str]]:
+    """Rows of (name, default, unit, range, help) for every setting."""
+    for section, field in Settings.model_fields.items():
+        kind = field.annotation
+        if not (isinstance(kind, type) and issubclass(kind, _Section)):
+            continue
+        for name, one in kind.model_fields.items():
+            extra = one.json_schema_extra
+            unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+            limits = " ".join(str(m) for m in one.metadata)
+            yield f"{section}.{name}", one.default, unit, limits, one.description or ""
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
+    except (OSError, UnicodeDecodeError, YAMLError) as cause:
+        raise SettingsError(
+            f"{path} cannot be read: {' '.join(str(cause).split())}", "It must be a YAML file."
+        ) from cause
+    if not isinstance(data, dict):
+        raise SettingsError(f"{path} must hold sections such as 'asr:', not a list or a value.")
+    return data
+
+
+def _check_keys(data: Mapping[str, Any], path: Path) -> None:
+    for section, values in data.items():
+        field = Settings.model_fields.get(section)
+        if field is None:
+            raise SettingsError(
+                f'{path.name}: unknown section "{section}".',
+                nearest(section, Settings.model_fields),
+            )
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, _Section):
+            if not isinstance(values, Mapping):
+                raise SettingsError(f'{path.name}: "{section}" must hold settings, not {values!r}.')
+            for name in values:
+                if name not in kind.model_fields:
+                    raise SettingsError(
+                        f'{path.name}: unknown setting "{section}.{name}".',
+                        nearest(str(name), kind.model_fields),
+                    )

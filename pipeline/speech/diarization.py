@@ -1,0 +1,145 @@
+"""Who speaks when in a mono recording: a pyannote.audio ``SpeakerDiarization`` pipeline.
+
+Two ways to build it: from local weights that need no hub (segmentation-3.0 and CAM++), or from a
+pretrained pipeline on the model hub or in a local folder (``speaker-diarization-community-1``).
+
+Conventions: audio float32 at 16 kHz, shape (n,); the result is ordered by start and may overlap.
+
+References
+----------
+H. Bredin, "pyannote.audio 2.1 speaker diarization pipeline", Interspeech 2023. Segmentation model:
+A. Plaquet and H. Bredin, "Powerset multi-class cross entropy loss", Interspeech 2023.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.errors import WeightsError
+from pipeline.schema import Audio, SpeakerSegment
+
+SAMPLE_RATE = 16_000
+CLUSTERING = {"method": "centroid", "min_cluster_size": 4, "threshold": 0.70}
+WEIGHTS_FILE = "pytorch_model.bin"
+
+
+class Diarizer(Protocol):
+    """Anything that says who speaks when."""
+
+    def __call__(self, audio: Audio, speakers: int) -> tuple[SpeakerSegment, ...]:
+        """Segments of ``speakers`` voices in 16 kHz audio of shape (n,)."""
+        ...
+
+
+class PyannoteDiarizer:
+    """A pyannote.audio pipeline behind our own small interface."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    def __call__(self, audio: Audio, speakers: int) -> tuple[SpeakerSegment, ...]:
+        """Segments of exactly ``speakers`` voices (fewer when fewer are heard)."""
+        import torch
+
+        if audio.size == 0:
+            return ()
+        file = {
+            "waveform": torch.from_numpy(audio)[None],
+            "sample_rate": SAMPLE_RATE,
+            "uri": "call",
+        }
+        annotation = self._pipeline(file, num_speakers=speakers).speaker_diarization
+        segments = (
+            SpeakerSegment(float(s.start), min(float(s.end), audio.size / SAMPLE_RATE), str(label))
+            for s, _, label in annotation.itertracks(yield_label=True)
+        )
+        return tuple(sorted(segments, key=lambda s: (s.start, s.end, s.speaker)))
+
+
+def load_local(
+    segmentation: Path, embedding: Path, *, step: float = 0.25, device: str = "cpu"
+) -> PyannoteDiarizer:
+    """Build the pipeline from local weights.
+
+    Parameters
+    ----------
+    segmentation : Path
+        Folder with ``pytorch_model.bin`` of pyannote segmentation-3.0. The caller has verified its
+        SHA-256: the file is a pickle and must not be loaded otherwise.
+    embedding : Path
+        CAM++ weights (a state dict).
+    step : float
+        Step of the segmentation window as a share of its 10 s.
+    device : str
+        ``cpu`` or ``cuda``.
+    """
+    _silence_telemetry()
+    import torch
+    from pyannote.audio import Model
+    from pyannote.audio.core.plda import PLDA
+    from pyannote.audio.pipelines import SpeakerDiarization
+
+    from pipeline.speech.embedding import CAMPlusPlus
+
+    pipeline = SpeakerDiarization(
+        segmentation=Model.from_pretrained(segmentation / WEIGHTS_FILE),
+        segmentation_step=step,
+        embedding=CAMPlusPlus.load(embedding),
+        embedding_exclude_overlap=True,
+        plda=PLDA.__new__(PLDA),  # the pipeline insists on one; agglomerative clustering uses none
+        clustering="AgglomerativeClustering",
+        segmentation_batch_size=8,
+        embedding_batch_size=8,
+    )
+    pipeline.instantiate({"segmentation": {"min_duration_off": 0.0}, "clustering": CLUSTERING})
+    return PyannoteDiarizer(pipeline.to(torch.device(device)))
+
+
+def load_pretrained(
+    source: str,
+    *,
+    revision: str | None = None,
+    device: str = "cpu",
+    load: Callable[..., Any] | None = None,
+) -> PyannoteDiarizer:
+    """Load a pretrained pipeline by hub name or from a local folder.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be had: not downloaded, no network, or its conditions were not accepted.
+    """
+    _silence_telemetry()
+    import torch
+
+    if load is None:
+        from pyannote.audio import Pipeline
+
+        load = Pipeline.from_pretrained
+    try:
+        local = Path(source).is_dir()
+        pipeline = load(source) if local else load(source, revision=revision)
+    except Exception as cause:
+        raise WeightsError(
+            f'The diarization pipeline "{source}" cannot be loaded: {_one_line(cause)}.',
+            "Accept its conditions on the hub and set HF_TOKEN, or name a local folder in "
+            "diarization.source of the preset.",
+        ) from cause
+    if pipeline is None:
+        raise WeightsError(
+            f'The diarization pipeline "{source}" is not available to this account.',
+            "Accept its conditions on the hub and set HF_TOKEN, or use a local folder.",
+        )
+    return PyannoteDiarizer(pipeline.to(torch.device(device)))
+
+
+def _silence_telemetry() -> None:
+    os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+
+
+def _one_line(cause: BaseException) -> str:
+    text = " ".join(str(cause).split())
+    return (text[:200] + " ...") if len(text) > 200 else text or type(cause).__name__

@@ -1,0 +1,143 @@
+"""The models of a run, loaded once and handed to every call.
+
+The diarization pipeline takes many seconds to import and is loaded with the first mono call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pipeline import weights
+from pipeline.errors import WeightsError
+from pipeline.settings import Asr, Diarization, Settings, config_path
+from pipeline.speech import diarization
+from pipeline.speech.asr import Decoder, RecognitionOptions, WhisperDecoder, load_whisper
+from pipeline.speech.diarization import Diarizer
+from pipeline.speech.vad import SileroDetector, SpeechDetector
+from pipeline.text import Lexicon
+
+LOCAL_SEGMENTATION = "segmentation-3.0"
+LOCAL_EMBEDDING = "campplus-zh-en"
+
+
+@dataclass
+class Models:
+    """What a call is heard with. Tests put their own in the same places."""
+
+    detector: SpeechDetector
+    decoder: Decoder
+    lexicon: Lexicon
+    weights: Mapping[str, str] = field(default_factory=dict)
+    diarization: Diarization = field(default_factory=Diarization)
+    given_diarizer: Diarizer | None = None
+
+    @cached_property
+    def diarizer(self) -> Diarizer:
+        """The diarization pipeline, loaded when first asked for."""
+        return self.given_diarizer or load_diarizer(self.diarization)
+
+
+def load_models(settings: Settings) -> Models:
+    """Load what the settings name and check every packaged file against its SHA-256.
+
+    Raises
+    ------
+    WeightsError
+        If weights are missing or do not match.
+    """
+    asr = settings.asr
+    model = load_whisper(
+        _recognition_source(asr),
+        device=asr.device,
+        compute_type=asr.compute_type,
+        threads=asr.threads,
+        revision=asr.revision,
+    )
+    return Models(
+        detector=SileroDetector(),
+        decoder=WhisperDecoder(model, recognition_options(asr)),
+        lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
+        weights=weights_used(settings),
+        diarization=settings.diarization,
+    )
+
+
+def recognition_options(asr: Asr) -> RecognitionOptions:
+    """The part of the settings that decoding and checking need."""
+    return RecognitionOptions(
+        language=asr.language,
+        beam_size=asr.beam_size,
+        batch_size=asr.batch_size,
+        prompts=asr.prompts,
+        hypotheses=asr.hypotheses,
+        join_gap_s=asr.join_gap_s,
+        max_utterance_s=asr.max_utterance_s,
+        min_window_s=asr.min_window_s,
+        short_s=asr.short_s,
+        context_s=asr.context_s,
+        max_units_per_s=asr.max_units_per_s,
+        no_speech_threshold=asr.no_speech_threshold,
+        min_logprob=asr.min_logprob,
+    )
+
+
+def load_diarizer(settings: Diarization) -> Diarizer:
+    """Build the diarization pipeline the settings name.
+
+    Raises
+    ------
+    WeightsError
+        If its weights are missing.
+    """
+    if settings.source == "local":
+        return diarization.load_local(
+            weights.verified(LOCAL_SEGMENTATION),
+            weights.verified(LOCAL_EMBEDDING) / "campplus_cn_en_common.pt",
+            step=settings.step,
+            device=settings.device,
+        )
+    return diarization.load_pretrained(
+        settings.source, revision=settings.revision, device=settings.device
+    )
+
+
+def weights_used(settings: Settings) -> dict[str, str]:
+    """Name and identity of all weights the settings name: a SHA-256, or a hub revision."""
+    used = {_name(settings.asr.source): _identity(settings.asr.source, settings.asr.revision)}
+    if settings.diarization.source == "local":
+        for name in (LOCAL_SEGMENTATION, LOCAL_EMBEDDING):
+            used[name] = weights.find(name).digest
+    else:
+        source = settings.diarization.source
+        used[_name(source)] = _identity(source, settings.diarization.revision)
+    return used
+
+
+def _recognition_source(asr: Asr) -> str | Path:
+    known = weights.manifest().get(asr.source)
+    if known is not None and known.kind == "package":
+        return weights.verified(asr.source)
+    if known is None and not Path(asr.source).is_dir() and "/" not in asr.source:
+        raise WeightsError(
+            f'asr.source "{asr.source}" is neither in models/manifest.yaml nor a folder '
+            "nor a hub name such as owner/name.",
+            f"Known: {', '.join(sorted(weights.manifest()))}.",
+        )
+    return asr.source
+
+
+def _name(source: str) -> str:
+    return Path(source).name if Path(source).is_dir() else source
+
+
+def _identity(source: str, revision: str | None) -> str:
+    known = weights.manifest().get(source)
+    if known is not None and known.digest:
+        return known.digest
+    folder = Path(source)
+    if folder.is_dir():
+        return weights.folder_digest(folder)
+    return f"revision {revision or 'newest'}"

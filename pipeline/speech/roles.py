@@ -1,0 +1,117 @@
+"""Which voice is the agent: by the metadata, by what is said, by who speaks first.
+
+Every clue adds to the agent's side of one voice in log-odds; the confidence is what the clues leave.
+Conventions: voices are labels (channel or cluster); texts are all that a voice was heard to say.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.schema import AGENT, CUSTOMER, Speaker, Utterance
+from pipeline.text import syllables
+
+LOW_CONFIDENCE = 0.8
+OPENING_UTTERANCES = 3
+
+# (phrase, weight of evidence in log-odds); matched on toneless syllables, so homophones count.
+AGENT_PHRASES = (
+    ("为您服务", 2.5), ("有什么可以帮", 2.5), ("能帮您", 1.5), ("请问您", 0.8), ("请您", 0.7),
+    ("感谢您", 1.5), ("您的来电", 1.5), ("请稍等", 1.0), ("给您添麻烦", 1.0), ("不客气", 0.7),
+    ("您贵姓", 1.5), ("客服", 0.8), ("服务中心", 1.5), ("您好", 0.4), ("给您", 0.4), ("为您", 0.8),
+    ("还有其他", 0.8), ("祝您", 1.2), ("您介意", 1.0), ("抱歉", 0.5), ("现在方便", 1.0),
+    ("公司的规定", 1.5), ("核实一下", 0.8), ("您放心", 0.8), ("方便听电话", 1.5),
+)  # fmt: skip
+CUSTOMER_PHRASES = (
+    ("我要投诉", 2.0), ("你们", 0.7), ("我想", 0.9), ("我姓", 0.8), ("帮我", 0.9),
+    ("我的", 0.3), ("怎么办", 0.8), ("没有了", 0.5), ("我买", 0.8), ("你好我", 0.8),
+)  # fmt: skip
+FIRST_SPEAKER = {"inbound": 1.0, "outbound": -0.3, None: 0.7}
+MAX_PER_PHRASE = 2
+SWAPPED_MARGIN = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who is who. ``speakers`` maps a voice to ``agent`` or ``customer``."""
+
+    speakers: Mapping[Speaker, Speaker]
+    confidence: float
+    reason: str
+    warning: str | None = None
+
+
+def assign_roles(
+    utterances: Sequence[Utterance],
+    voices: Sequence[Speaker],
+    *,
+    agent_voice: Speaker | None = None,
+    direction: str | None = None,
+) -> Roles:
+    """Tell agent and customer apart.
+
+    Parameters
+    ----------
+    utterances : sequence of Utterance
+        Whatever was recognised; rejected ones are ignored.
+    voices : sequence of str
+        All labels, also of voices that said nothing.
+    agent_voice : str, optional
+        The agent's label, when the metadata names the channel.
+    direction : str, optional
+        ``inbound`` or ``outbound``.
+    """
+    texts = {v: "".join(u.text for u in utterances if u.speaker == v) for v in voices}
+    odds = {v: _evidence(text) for v, text in texts.items()}
+    first = next((u.speaker for u in utterances if not u.rejected), None)
+    if first in odds:
+        odds[first] += FIRST_SPEAKER.get(direction, 0.7)
+    if agent_voice is not None and agent_voice in voices:
+        return Roles(_map(voices, agent_voice), 1.0, "metadata", _swapped(odds, agent_voice))
+    if not voices:
+        return Roles({}, 0.0, "no speech")
+    best = max(voices, key=lambda v: odds[v])
+    if len(voices) == 1 and odds[best] < 0:
+        return Roles({best: CUSTOMER}, round(1 / (1 + math.exp(odds[best])), 3), "words")
+    others = [odds[v] for v in voices if v != best]
+    margin = odds[best] - max(others, default=0.0)
+    confidence = round(1 / (1 + math.exp(-margin)), 3)
+    warning = None
+    if confidence < LOW_CONFIDENCE:
+        warning = (
+            f"It is not certain which voice is the agent (confidence {confidence:.2f}); "
+            "give agent_channel in the metadata."
+        )
+    return Roles(_map(voices, best), confidence, "words and opening", warning)
+
+
+def _swapped(odds: Mapping[Speaker, float], agent: Speaker) -> str | None:
+    others = [v for v in odds if v != agent]
+    if any(odds[v] - odds[agent] > SWAPPED_MARGIN for v in others):
+        return (
+            "The words suggest that the channels are swapped: the metadata names the voice that "
+            "sounds like the customer as the agent. Check agent_channel."
+        )
+    return None
+
+
+def _map(voices: Sequence[Speaker], agent: Speaker) -> dict[Speaker, Speaker]:
+    return {v: AGENT if v == agent else CUSTOMER for v in voices}
+
+
+def _evidence(text: str) -> float:
+    sounds = _sounds(text)
+    return sum(w * _count(p, sounds) for p, w in AGENT_PHRASES) - sum(
+        w * _count(p, sounds) for p, w in CUSTOMER_PHRASES
+    )
+
+
+def _sounds(text: str) -> str:
+    return " " + " ".join(syllables(re.sub(r"\W", "", text))) + " "
+
+
+def _count(phrase: str, sounds: str) -> int:
+    return min(MAX_PER_PHRASE, sounds.count(_sounds(phrase)))

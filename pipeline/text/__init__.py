@@ -1,0 +1,27 @@
+"""Mandarin text: simplified characters, spoken forms, spoken units, toneless syllables, lexicons.
+
+Every room may use this one. Texts are ``str`` in, ``str`` out; nothing here knows about audio or
+about a particular call. Counting rules follow the usual practice for Mandarin speech tempo: one
+unit is one syllable as spoken, so digits are expanded before they are counted.
+"""
+
+from pipeline.text.domain import Lexicon
+from pipeline.text.lexicons import backchannels, is_backchannel, surnames
+from pipeline.text.numbers import spoken_form
+from pipeline.text.script import is_hanzi, normalise_for_cer, simplify
+from pipeline.text.sounds import readings, syllables
+from pipeline.text.units import count_units
+
+__all__ = [
+    "Lexicon",
+    "backchannels",
+    "count_units",
+    "is_backchannel",
+    "is_hanzi",
+    "normalise_for_cer",
+    "readings",
+    "simplify",
+    "spoken_form",
+    "surnames",
+    "syllables",
+]

@@ -1,0 +1,75 @@
+"""Domain words: phrases that a recogniser may have written with other characters of the same sound.
+
+A stretch of Han characters is rewritten as a phrase of the lexicon when it is as long as the phrase,
+most of its characters agree, and those that differ sound alike. The number of syllables and their
+times never change, so nothing that is measured moves; and a phrase is only ever written where it
+can be heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from pipeline.errors import SettingsError
+from pipeline.text.similarity import sound_distance, sound_of
+from pipeline.text.sounds import syllables
+
+MIN_LENGTH = 3
+MAX_DIFFERENT = 0.5  # share of characters that may differ when they sound the same
+MAX_DISTANCE = 0.13  # mean sound distance over the phrase
+
+
+class Lexicon:
+    """A set of phrases and the texts that models invent on silence."""
+
+    def __init__(self, phrases: Iterable[str], hallucinations: Iterable[str] = ()) -> None:
+        self.phrases = tuple(
+            sorted({p for p in phrases if len(p) >= MIN_LENGTH}, key=len, reverse=True)
+        )
+        self.hallucinations = frozenset(hallucinations)
+        self._sounds = {p: [sound_of(s) for s in syllables(p)] for p in self.phrases}
+
+    @classmethod
+    def load(cls, path: Path) -> Lexicon:
+        """Read ``phrases`` and ``hallucinations`` from a YAML file.
+
+        Raises
+        ------
+        SettingsError
+            If the file holds anything else.
+        """
+        data = YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
+        if not isinstance(data, dict) or set(data) - {"phrases", "hallucinations"}:
+            raise SettingsError(
+                f"{path} must hold the lists 'phrases' and 'hallucinations' only.",
+                "See configs/lexicons/hotline.yaml for an example.",
+            )
+        return cls(map(str, data.get("phrases") or ()), map(str, data.get("hallucinations") or ()))
+
+    def correct(self, text: str) -> str:
+        """Rewrite Han characters (no punctuation) that sound like a phrase; same length.
+
+        >>> Lexicon(["售后服务"]).correct("这里是收后服务中心")
+        '这里是售后服务中心'
+        """
+        sounds = [sound_of(s) for s in syllables(text)]
+        if len(sounds) != len(text):
+            return text
+        result = list(text)
+        taken = [False] * len(text)
+        for phrase in self.phrases:
+            wanted = self._sounds[phrase]
+            for start in range(len(text) - len(phrase) + 1):
+                place = slice(start, start + len(phrase))
+                here = text[place]
+                different = [i for i, (a, b) in enumerate(zip(here, phrase, strict=True)) if a != b]
+                if any(taken[place]) or len(different) > MAX_DIFFERENT * len(phrase):
+                    continue
+                distance = sum(sound_distance(sounds[start + i], wanted[i]) for i in different)
+                if distance <= MAX_DISTANCE * len(phrase):
+                    result[place] = phrase
+                    taken[place] = [True] * len(phrase)
+        return "".join(result)

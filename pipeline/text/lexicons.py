@@ -1,0 +1,75 @@
+"""Word lists of the language: listening signals and surnames, read from ``configs/lexicons``.
+
+The lists are data, so that a team can add its own words without touching code.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from pipeline.errors import SettingsError
+from pipeline.text.script import simplify
+
+_FOLDER = Path(__file__).parents[2] / "configs" / "lexicons"
+_NOT_SPOKEN = re.compile(r"[\W_]+")
+
+
+def is_backchannel(text: str) -> bool:
+    """Say whether a text is nothing but a short listening signal (嗯, 对对, 好的).
+
+    Parameters
+    ----------
+    text : str
+        What one speaker said in one stretch.
+
+    Returns
+    -------
+    bool
+        True if the words are all in the lexicon and together no longer than its
+        ``max_characters``. Empty text is no backchannel.
+
+    Examples
+    --------
+    >>> is_backchannel("嗯，是。"), is_backchannel("是不是")
+    (True, False)
+    """
+    words, longest = _backchannel_lexicon()
+    spoken = _NOT_SPOKEN.sub("", simplify(text))
+    return 0 < len(spoken) <= longest and words.fullmatch(spoken) is not None
+
+
+@cache
+def backchannels() -> tuple[str, ...]:
+    """Give the listening signals of the lexicon, as written there."""
+    return tuple(str(w) for w in _load("backchannels.yaml")["words"])
+
+
+@cache
+def surnames() -> frozenset[str]:
+    """Give the Chinese surnames of the lexicon, one and two characters long."""
+    lists = _load("surnames.yaml")
+    single = {c for line in lists["single"] for c in str(line) if not c.isspace()}
+    return frozenset(single | {str(name) for name in lists["double"]})
+
+
+@cache
+def _backchannel_lexicon() -> tuple[re.Pattern[str], int]:
+    longest_first = sorted(backchannels(), key=len, reverse=True)
+    pattern = re.compile("(?:" + "|".join(map(re.escape, longest_first)) + ")+")
+    return pattern, int(str(_load("backchannels.yaml")["max_characters"]))
+
+
+@cache
+def _load(name: str) -> dict[str, list[object]]:
+    path = _FOLDER / name
+    try:
+        return dict(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SettingsError(
+            f"The lexicon {path} cannot be read ({error.strerror}).",
+            "Put the configs folder back beside the package.",
+        ) from error

@@ -1,0 +1,242 @@
+"""Exported files: read back by the programs that people use, stable types, nothing half written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import export as export_module
+from pipeline.agents import MEASURES
+from pipeline.errors import OutputError, ParameterError
+from pipeline.export import (
+    WORKBOOK,
+    _safe_name,
+    agent_columns,
+    export,
+    export_calls,
+    to_json,
+    to_rttm,
+    to_srt,
+)
+from pipeline.schema import CallResult, Failure, Turn, Verdict, from_json
+from pipeline.store import KINDS, TABLES, Store
+from tests.test_store import make_result
+
+ARROW = {"str": "string", "Int64": "int64", "float64": "double", "boolean": "bool"}
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with Store.open(tmp_path / "store.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    for i in range(3):
+        store.save(make_result(f"c{i}"))
+    store.save_failure(Failure("/x.wav", "x", "audio", "EmptyAudio", "no samples", "Record again."))
+    return store
+
+
+def sheet_rows(path: Path, sheet: str) -> list[tuple[object, ...]]:
+    book = openpyxl.load_workbook(path / WORKBOOK)
+    return list(book[sheet].iter_rows(values_only=True))
+
+
+def test_every_table_comes_back_from_parquet_and_csv(filled: Store, tmp_path: Path):
+    written = export(filled, tmp_path / "out")
+    assert {p.name for p in written} == {p.name for p in (tmp_path / "out").iterdir()}
+    for name, columns in TABLES.items():
+        frame = filled.frame(name)
+        parquet = pq.read_table(tmp_path / "out" / f"{name}.parquet")
+        assert [str(t) for t in parquet.schema.types] == [
+            ARROW[KINDS[c.kind].dtype] for c in columns
+        ]
+        types = {c.name: KINDS[c.kind].dtype for c in columns}
+        pd.testing.assert_frame_equal(parquet.to_pandas().astype(types), frame)
+        csv = pd.read_csv(tmp_path / "out" / f"{name}.csv", encoding="utf-8-sig")
+        pd.testing.assert_frame_equal(csv.astype(types), frame)
+    assert (tmp_path / "out" / "calls.csv").read_bytes().startswith(b"\xef\xbb\xbfcall_id,")
+
+
+def test_an_empty_store_gives_the_same_columns_and_types(
+    store: Store, filled: Store, tmp_path: Path
+):
+    export(filled, tmp_path / "full")
+    with Store.open(tmp_path / "empty.db") as empty:
+        export(empty, tmp_path / "empty")
+    for path in (tmp_path / "full").glob("*.parquet"):
+        full, none = (pq.read_schema(tmp_path / d / path.name) for d in ("full", "empty"))
+        assert full.equals(none), path.name
+        assert pa.null() not in none.types
+    for sheet in ("calls", "agents", "verdicts", "legend"):
+        full, none = (sheet_rows(tmp_path / d, sheet) for d in ("full", "empty"))
+        assert full[:2] == none[:2]
+
+
+def test_the_workbook_is_made_for_people(filled: Store, tmp_path: Path):
+    export(filled, tmp_path)
+    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
+    assert book.sheetnames == ["calls", "agents", "verdicts", "legend"]
+    calls = book["calls"]
+    assert [c.value for c in calls[1]][:3] == ["call_id", "started_at", "agent_name"]
+    assert [c.value for c in calls[2]][:3] == ["通话编号", "开始时间", "坐席姓名"]
+    assert calls.freeze_panes == "B3"
+    assert calls.auto_filter.ref.startswith("A2:")
+    cells = {name.value: cell for name, cell in zip(calls[1], calls[3], strict=True)}
+    assert {c.value for c in calls[1]} == {c.name for c in TABLES["calls"]}
+    assert cells["duration"].value == 61.25
+    assert cells["duration"].number_format == "0.0"
+    assert cells["role_confidence"].number_format == "0.0%"
+    assert cells["compliance_score"].number_format == "0"
+    assert cells["dead_air"].value is None
+    verdicts = book["verdicts"]
+    rules = [r for area in verdicts.conditional_formatting for r in area.rules]
+    column = [c.value for c in verdicts[1]].index("verdict")
+    assert [r.formula for r in rules] == [[f'=${"ABCDEFGH"[column]}3="fail"'.removeprefix("=")]]
+    legend = {(r[0], r[1]): r for r in sheet_rows(tmp_path, "legend")[2:]}
+    for sheet in ("calls", "agents", "verdicts"):
+        for name in (c.value for c in book[sheet][1]):
+            row = legend[(sheet, name)]
+            assert row[2], name
+            assert row[4], name
+            assert row[6], name
+
+
+def test_text_that_looks_like_a_formula_stays_text(store: Store, tmp_path: Path):
+    for i, quote in enumerate(("=1+1", "@SUM(A1)", "http://x.cn", "长" * 40_000, "a\x07b")):
+        verdict = Verdict("opening_greeting", "rubric", "fail", quote=quote)
+        store.save(make_result(f"c{i}", verdicts=(verdict,)))
+    export(store, tmp_path)
+    rows = sheet_rows(tmp_path, "verdicts")
+    quotes = [row[rows[0].index("quote")] for row in rows[2:]]
+    assert quotes[:3] == ["=1+1", "@SUM(A1)", "http://x.cn"]
+    assert quotes[3] == "长" * 32_766 + "…"
+    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
+    assert {c.data_type for c in book["verdicts"]["F"]} == {"s"}
+
+
+def test_rows_beyond_one_sheet_go_to_the_next(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(export_module, "SHEET_ROWS", 6)
+    monkeypatch.setattr(export_module, "_legend", lambda _: pd.DataFrame(columns=["sheet"]))
+    monkeypatch.setattr(export_module, "_LEGEND", export_module._LEGEND[:1])
+    export(filled, tmp_path)
+    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
+    names = ["verdicts", "verdicts_2", "verdicts_3"]
+    assert [n for n in book.sheetnames if n.startswith("verdicts")] == names
+    items = [row[1] for n in names for row in book[n].iter_rows(min_row=3, values_only=True)]
+    assert items == filled.frame("verdicts")["item_id"].tolist()
+
+
+def test_agents_are_exported_with_their_key_measures_first(
+    filled: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    unknown = dataclasses.replace(make_result("nobody").recording, agent_id=None)
+    filled.save(make_result("nobody", recording=unknown))
+    with caplog.at_level(logging.WARNING):
+        export(filled, tmp_path, min_calls=2)
+    assert "1 of 4 calls carry no agent_id" in caplog.text
+    agents = pd.read_parquet(tmp_path / "agents.parquet")
+    assert agents["calls"].tolist() == [3, 1]
+    assert agents["enough_calls"].tolist() == [True, False]
+    assert agents["compliance_score_mean"].tolist() == [87.5, 87.5]
+    weeks = pd.read_parquet(tmp_path / "agent_weeks.parquet")
+    assert weeks["week"].tolist() == ["2026-W11", "2026-W11"]
+    header, chinese, first, *_ = sheet_rows(tmp_path, "agents")
+    assert header[:4] == ("agent_id", "agent_name", "team", "calls")
+    at = header.index("compliance_score_mean")
+    assert (chinese[at], first[at]) == ("合规得分·均值", 87.5)
+    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
+    hidden = [d.hidden for d in book["agents"].column_dimensions.values()]
+    assert hidden[0] is False
+    assert hidden[-1] is True
+
+
+def test_every_agent_column_is_described():
+    names = [f"{m.name}_{s}" for m in MEASURES for s in ("mean", "percentile")]
+    columns = {c.name: c for c in agent_columns(names)}
+    assert list(columns) == names
+    assert (
+        columns["agent_interruptions_per_10min_mean"].header_zh == "坐席打断次数（每10分钟）·均值"
+    )
+    assert columns["agent_talk_ratio_mean"].kind == "ratio"
+    assert columns["holds_mean"].kind == "number"
+
+
+def test_a_file_that_cannot_be_replaced_is_named_and_the_others_are_written(
+    filled: Store, tmp_path: Path
+):
+    (tmp_path / WORKBOOK / "in_use").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"callcoach.xlsx .*close it and export again"):
+        export(filled, tmp_path)
+    assert len(pd.read_parquet(tmp_path / "calls.parquet")) == 4
+    assert not list(tmp_path.glob(".export-*"))
+
+
+def test_a_failed_export_leaves_the_earlier_files(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    export(filled, tmp_path / "out")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    filled.save(make_result("late"))
+    monkeypatch.setattr(export_module, "_write_workbook", fail)
+    with pytest.raises(OutputError, match="No space left"):
+        export(filled, tmp_path / "out")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_folder_that_cannot_be_made_is_refused(filled: Store, tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="cannot be written"):
+        export(filled, tmp_path / "file" / "out")
+
+
+def test_one_file_per_call_and_format(filled: Store, tmp_path: Path):
+    odd = make_result("a/b")
+    filled.save(odd)
+    assert export_calls(filled, tmp_path / "calls") == 4
+    names = {p.name for p in (tmp_path / "calls").iterdir()}
+    assert {"c0.json", "c1.rttm", "c2.srt", "a%2Fb.json"} <= names
+    text = (tmp_path / "calls" / "a%2Fb.json").read_text(encoding="utf-8")
+    assert from_json(CallResult, json.loads(text)) == odd
+    with pytest.raises(ParameterError, match=r'Did you mean "json"'):
+        export_calls(filled, tmp_path / "calls", ["jsn"])
+
+
+def test_rttm_and_srt_have_the_standard_form():
+    turn = Turn(
+        0, "agent", 3599.9996, 3661.5, ((3599.9996, 3600.5), (3601.0, 3661.5)), "您好", (), 1
+    )
+    quiet = dataclasses.replace(turn, turn=1, speaker="customer", text="", spans=())
+    result = make_result("call 1", turns=0)
+    result = dataclasses.replace(result, turns=(turn, quiet))
+    assert to_rttm(result) == (
+        "SPEAKER call_1 1 3600.000 0.500 <NA> <NA> agent <NA> <NA>\n"
+        "SPEAKER call_1 1 3601.000 60.500 <NA> <NA> agent <NA> <NA>\n"
+    )
+    assert to_srt(result) == "1\n01:00:00,000 --> 01:01:01,500\n坐席：您好\n"
+    assert json.loads(to_json(result))["recording"]["call_id"] == "call 1"
+
+
+@given(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12))
+def test_file_names_are_safe_and_distinct(one: str, two: str):
+    assert (_safe_name(one) == _safe_name(two)) == (one == two)
+    assert not set(_safe_name(one)) & set('/\\:*?"<>|')
+    assert not _safe_name(one).startswith(".")

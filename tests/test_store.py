@@ -1,0 +1,486 @@
+"""The store: round trips, replacing, transactions, several writers, clear errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import store as store_module
+from pipeline.compliance import outside
+from pipeline.errors import OutputError, ParameterError
+from pipeline.schema import (
+    CallResult,
+    ChannelQuality,
+    Event,
+    Failure,
+    Provenance,
+    Recording,
+    Turn,
+    Utterance,
+    Verdict,
+    Word,
+)
+from pipeline.store import KINDS, TABLES, Identity, Store, _clean, _migrate
+
+POSTGRESQL = os.environ.get("CALLCOACH_TEST_POSTGRESQL")
+LAST_TURN_TEXT = "你好请问有什么可以帮您"
+
+
+def make_result(call_id: str = "c1", turns: int = 4, **changes: object) -> CallResult:
+    """A small result in which every field is filled."""
+    words = tuple(Word(i * 0.2, i * 0.2 + 0.15, c, 0.9) for i, c in enumerate(LAST_TURN_TEXT))
+    result = CallResult(
+        recording=Recording(
+            path=f"/calls/{call_id}.wav",
+            call_id=call_id,
+            agent_id="A1",
+            agent_name="小李",
+            team="一组",
+            direction="inbound",
+            started_at="2026-03-12T10:05:00+08:00",
+            rings=2,
+        ),
+        sha256="ab" * 32,
+        duration=61.25,
+        channels=2,
+        sample_rate=8000,
+        codec="pcm_mulaw",
+        language="zh",
+        speaker_source="channel",
+        role_confidence=0.97,
+        status="ok",
+        warnings=("left channel clipped", "short"),
+        quality=(ChannelQuality(0, 31.0, 0.001, 3400.0, 30.0, -23.5, ("clipping",)),),
+        utterances=(Utterance("agent", 0.0, 2.2, LAST_TURN_TEXT, words, 0.9),),
+        turns=tuple(
+            Turn(
+                turn=i,
+                speaker="agent" if i % 2 == 0 else "customer",
+                start=i * 3.0,
+                end=i * 3.0 + 2.2,
+                spans=((i * 3.0, i * 3.0 + 1.0), (i * 3.0 + 1.3, i * 3.0 + 2.2)),
+                text=LAST_TURN_TEXT,
+                words=words,
+                confidence=0.9,
+                is_backchannel=i == 3,
+                units=11,
+                speaking_rate=300.0,
+                level_dbfs=-24.0,
+            )
+            for i in range(turns)
+        ),
+        events=(
+            Event("hold", 20.0, 40.0, "agent", {"medium": "music", "consent": None}),
+            Event("interruption", 50.0, 51.0, "customer", {"yielded": True}, 0.7),
+        ),
+        measures={
+            "agent_talk_s": 20.5,
+            "customer_talk_s": 18.0,
+            "agent_turns": 2,
+            "agent_interruptions": 0,
+            "agent_pitch_sd_st": None,
+            "holds": 1,
+            "compliance_score": 87.5,
+        },
+        verdicts=(
+            Verdict("opening_greeting", "rubric", "pass", 1, 1, 2.0, "agent", 0.0, 1.0, "你好"),
+            Verdict("hold_thanks", "rubric", "fail", 0, 1, 1.0),
+            Verdict("hold_checkin", "rubric", "cannot_tell"),
+        ),
+        provenance=Provenance("default", "0.1.0", "s1", {"whisper": "w1"}, "r1"),
+        stage_seconds={"audio": 0.5, "asr": 2.25},
+    )
+    return dataclasses.replace(result, **changes)
+
+
+def make_failure(call_id: str = "c1", message: str = "not audio") -> Failure:
+    return Failure(f"/calls/{call_id}.wav", call_id, "audio", "UnreadableAudio", message, "Check.")
+
+
+def scores_sheet(tmp_path: Path, text: str, calls: pd.DataFrame) -> outside.Joined:
+    path = tmp_path / "scores.csv"
+    path.write_text(text, encoding="utf-8")
+    return outside.join(outside.read_scores(path), calls)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path):
+    """Address of an empty database of each kind."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "callcoach.db")
+        return
+    if not POSTGRESQL:
+        pytest.skip("CALLCOACH_TEST_POSTGRESQL is not set")
+    engine = sa.create_engine(sa.make_url(POSTGRESQL).set(drivername="postgresql+pg8000"))
+    with engine.begin() as connection:
+        for name in (*TABLES, "results", "migrations"):
+            connection.execute(sa.text(f"DROP TABLE IF EXISTS {name}"))
+    engine.dispose()
+    yield POSTGRESQL
+
+
+@pytest.fixture
+def store(address: str):
+    with Store.open(address) as opened:
+        yield opened
+
+
+def counts(store: Store) -> dict[str, int]:
+    return {name: len(store.frame(name)) for name in TABLES}
+
+
+def test_a_result_comes_back_as_it_was(store: Store):
+    result = make_result()
+    store.save(result)
+    assert store.load("c1") == result
+    assert list(store.results()) == [result]
+
+
+def test_rows_follow_the_contract(store: Store):
+    store.save(make_result())
+    call = store.frame("calls").iloc[0]
+    assert call["warnings"] == "left channel clipped; short"
+    assert call["processing_seconds"] == 2.75
+    assert call["agent_interruptions"] == 0
+    assert pd.isna(call["agent_pitch_sd_st"])
+    assert pd.isna(call["dead_air"])
+    assert call["rings"] == 2
+    turns = store.frame("turns")
+    assert turns["is_backchannel"].tolist() == [False, False, False, True]
+    assert turns["text_masked"].isna().all()
+    events = store.frame("events")
+    assert events["detail"].tolist() == [
+        '{"medium": "music", "consent": null}',
+        '{"yielded": true}',
+    ]
+    assert events["seconds"].tolist() == [20.0, 1.0]
+    assert store.frame("verdicts")["verdict"].tolist() == ["pass", "fail", "cannot_tell"]
+    for name, columns in TABLES.items():
+        frame = store.frame(name)
+        assert list(frame.columns) == [c.name for c in columns]
+        assert [str(t) for t in frame.dtypes] == [KINDS[c.kind].dtype for c in columns]
+
+
+def test_an_empty_store_gives_typed_empty_tables(store: Store):
+    for name, columns in TABLES.items():
+        frame = store.frame(name)
+        assert frame.empty
+        assert [str(t) for t in frame.dtypes] == [KINDS[c.kind].dtype for c in columns]
+    assert list(store.results()) == []
+
+
+def test_saving_again_replaces(store: Store):
+    store.save(make_result("other"))
+    store.save(make_result(turns=6))
+    store.save(make_result(turns=2), [make_failure(message="asr gave up")])
+    store.save(make_result(turns=3))
+    assert counts(store) == {
+        "calls": 2, "turns": 7, "events": 4, "verdicts": 6, "failures": 0, "outside_scores": 0,
+    }  # fmt: skip
+    assert len(store.load("c1").turns) == 3
+
+
+def test_partial_results_carry_their_failures(store: Store):
+    store.save(make_result(status="partial"), [make_failure(message="no pitch")])
+    assert store.frame("calls").loc[0, ["status", "error"]].tolist() == ["partial", "no pitch"]
+    assert store.frame("failures")["message"].tolist() == ["no pitch"]
+
+
+def test_a_success_replaces_a_failure(store: Store):
+    store.save_failure(make_failure(), make_result().recording)
+    call = store.frame("calls").iloc[0]
+    assert (call["status"], call["error"], call["agent_id"]) == ("failed", "not audio", "A1")
+    store.save(make_result())
+    assert store.frame("calls")["status"].tolist() == ["ok"]
+    assert store.frame("failures").empty
+
+
+def test_a_failure_keeps_the_earlier_result_and_says_so(store: Store):
+    store.save(make_result())
+    for message in ("disk unplugged", "still unplugged"):
+        store.save_failure(make_failure(message=message))
+    call = store.frame("calls").iloc[0]
+    assert call["status"] == "ok"
+    assert "earlier result is kept" in call["error"]
+    assert "still unplugged" in call["error"]
+    assert store.frame("failures")["message"].tolist() == ["still unplugged"]
+    assert store.load("c1") == make_result()
+
+
+def test_a_crash_while_saving_leaves_nothing(store: Store):
+    store.save(make_result(turns=2))
+    before = counts(store)
+
+    def crash(connection, cursor, statement, *_):
+        if statement.startswith("INSERT INTO verdicts"):
+            raise RuntimeError("power cut")
+
+    sa.event.listen(store._engine, "before_cursor_execute", crash)
+    for call_id in ("c1", "new"):
+        with pytest.raises(RuntimeError, match="power cut"):
+            store.save(make_result(call_id, turns=5))
+    sa.event.remove(store._engine, "before_cursor_execute", crash)
+    assert counts(store) == before
+    assert len(store.load("c1").turns) == 2
+    store.save(make_result("new"))
+    assert counts(store)["calls"] == 2
+
+
+def test_has_tells_what_must_be_done_again(store: Store):
+    result = make_result()
+    store.save(result)
+
+    def identity(call_id: str = "c1", sha256: str = result.sha256, **changes: object) -> Identity:
+        return Identity.of(call_id, sha256, dataclasses.replace(result.provenance, **changes))
+
+    assert store.has(identity())
+    assert not store.has(identity(call_id="c2"))
+    assert not store.has(identity(sha256="cd" * 32))
+    assert not store.has(identity(settings_hash="s2"))
+    assert not store.has(identity(weights={"whisper": "w2"}))
+    assert not store.has(identity(rubric="r2"))
+    assert store.has(identity(rubric="r2"), ignore_rubric=True)
+    assert not store.has(identity(rubric="r2", settings_hash="s2"), ignore_rubric=True)
+
+
+def test_unknown_names_are_answered_with_the_nearest(store: Store):
+    store.save(make_result("call_17"))
+    with pytest.raises(ParameterError, match="call_17"):
+        store.load("call_71")
+    with pytest.raises(ParameterError, match="verdicts"):
+        store.frame("verdict")
+
+
+def test_outside_scores_are_merged_and_survive(store: Store, tmp_path: Path):
+    store.save(make_result("c1"))
+    store.save(make_result("c2"))
+    text = (
+        "recording,item_id,verdict,score,reviewer\n"
+        "c1.wav,,,90,qa1\nc1.wav,,,80,qa2\n"
+        "c1.wav,opening_greeting,pass,,qa1\nc1.wav,hold_thanks,pass,,qa1\n"
+        "c1.wav,hold_checkin,pass,,qa1\nnobody.wav,,,70,qa1\n"
+    )
+    joined = scores_sheet(tmp_path, text, store.frame("calls"))
+    for _ in range(2):
+        store.save_outside("march.csv", joined)
+        store.save(make_result("c1"))
+    calls = store.frame("calls").set_index("call_id")
+    assert calls["outside_score"].to_dict() == pytest.approx(
+        {"c1": 85.0, "c2": np.nan}, nan_ok=True
+    )
+    assert calls.loc["c1", "outside_agreement"] == 0.5
+    assert len(store.frame("outside_scores")) == 6
+    loaded = store.load("c1")
+    assert [v.source for v in loaded.verdicts] == ["rubric"] * 3 + ["outside"] * 3
+    assert loaded.verdicts[3].reviewer == "qa1"
+    assert loaded.measures["outside_score"] == 85.0
+    assert store.load("c2") == make_result("c2")
+
+    other = scores_sheet(tmp_path, "call_id,score\nc2,60\n", store.frame("calls"))
+    store.save_outside("march.csv", other)
+    assert store.load("c1") == make_result("c1")
+    assert store.frame("calls").set_index("call_id")["outside_score"].isna().to_dict() == {
+        "c1": True,
+        "c2": False,
+    }
+    assert (store.frame("verdicts")["source"] == "rubric").all()
+
+
+def test_a_snapshot_does_not_see_later_writes(store: Store):
+    store.save(make_result("c1"))
+    with store.snapshot() as view:
+        assert len(view.frame("calls")) == 1
+        store.save(make_result("c2"))
+        assert len(view.frame("turns")) == 4
+        assert len(list(view.results())) == 1
+        with pytest.raises(ParameterError, match="snapshot"):
+            view.save(make_result("c3"))
+    assert len(store.frame("turns")) == 8
+
+
+def test_frames_stream_in_parts(store: Store):
+    for i in range(5):
+        store.save(make_result(f"c{i}"))
+    parts = list(store.frames("turns", rows=7))
+    assert [len(p) for p in parts] == [7, 7, 6]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), store.frame("turns"))
+    pd.testing.assert_frame_equal(parts[0][:4], store.frame("turns", "c0"))
+
+
+def test_results_stream_beyond_one_page(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store_module, "RESULT_ROWS", 2)
+    for i in range(5):
+        store.save(make_result(f"c{i}"))
+    assert [r.recording.call_id for r in store.results()] == [f"c{i}" for i in range(5)]
+
+
+NUMBERS = st.one_of(st.none(), st.floats(), st.integers(-(10**9), 10**9))
+COUNTS = st.one_of(st.none(), st.just(float("nan")), st.floats(-1e15, 1e15), st.integers(0, 10**15))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    text=st.text(st.characters(), max_size=20),
+    level=NUMBERS,
+    count=COUNTS,
+    detail=st.dictionaries(st.text(max_size=5), NUMBERS, max_size=3),
+)
+def test_any_text_and_number_can_be_stored(any_store, text, level, count, detail):
+    base = make_result()
+    result = dataclasses.replace(
+        base,
+        recording=dataclasses.replace(base.recording, agent_name=text),
+        measures={"agent_level_dbfs": level, "holds": count},
+        events=(Event("hold", 0.0, 1.0, "agent", detail),),
+    )
+    any_store.save(result)
+    call = any_store.frame("calls", "c1").iloc[0]
+    assert call["agent_name"] == _clean(text)
+    for name, value in (("agent_level_dbfs", level), ("holds", count)):
+        if value is None or not np.isfinite(value):
+            assert pd.isna(call[name])
+        else:
+            assert call[name] == (value if name == "agent_level_dbfs" else round(value))
+    assert any_store.load("c1").recording.agent_name == text
+
+
+@pytest.fixture(scope="module")
+def any_store(tmp_path_factory: pytest.TempPathFactory):
+    with Store.open(tmp_path_factory.mktemp("any")) as opened:
+        yield opened
+
+
+def test_undecodable_names_are_stored(store: Store):
+    path = os.fsdecode(b"/calls/\xd6\xd0.wav")
+    result = make_result(recording=Recording(path=path, call_id=os.fsdecode(b"\xd6\xd0")))
+    for _ in range(2):
+        store.save(result)
+        store.save_failure(make_failure(result.recording.call_id))
+    calls = store.frame("calls", result.recording.call_id)
+    assert calls["path"].tolist() == ["/calls/\\udcd6\\udcd0.wav"]
+    assert calls["call_id"].tolist() == ["\\udcd6\\udcd0"]
+    assert store.load(result.recording.call_id) == result
+    assert store.has(Identity.of(result.recording.call_id, result.sha256, result.provenance))
+
+
+def _save_many(address: str, name: str, barrier) -> None:
+    barrier.wait()
+    with Store.open(address) as store:
+        for i in range(15):
+            store.save(make_result(f"{name}{i}"))
+            store.save(make_result("shared"))
+
+
+def test_several_processes_open_and_write_at_once(address: str):
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(3)
+    writers = [
+        context.Process(target=_save_many, args=(address, n, barrier)) for n in ("a", "b", "c")
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [w.exitcode for w in writers] == [0, 0, 0]
+    with Store.open(address) as store:
+        assert counts(store)["calls"] == 46
+        assert counts(store)["turns"] == 46 * 4
+
+
+def test_a_migration_is_applied_with_its_record_or_not_at_all(store: Store):
+    store.save(make_result())
+
+    def broken(connection: sa.Connection) -> None:
+        connection.execute(sa.text("CREATE TABLE half (a TEXT)"))
+        raise RuntimeError("stopped")
+
+    def whole(connection: sa.Connection) -> None:
+        connection.execute(sa.text("ALTER TABLE calls ADD COLUMN later TEXT"))
+
+    known = store_module.MIGRATIONS
+    with pytest.raises(RuntimeError, match="stopped"):
+        _migrate(store._engine, (*known, broken))
+    assert "half" not in sa.inspect(store._engine).get_table_names()
+    for _ in range(2):
+        _migrate(store._engine, (*known, whole))
+    assert "later" in {c["name"] for c in sa.inspect(store._engine).get_columns("calls")}
+    assert store.load("c1") == make_result()
+    with pytest.raises(OutputError, match="newer program"):
+        _migrate(store._engine, known)
+
+
+def test_a_newer_store_is_refused(address: str):
+    Store.open(address).close()
+    with Store.open(address) as store, store._writing("x") as connection:
+        connection.execute(
+            store_module._APPLIED.insert(), [{"version": 99, "name": "x", "applied_at": "x"}]
+        )
+    with pytest.raises(OutputError, match="newer program"):
+        Store.open(address)
+
+
+def test_files_that_are_no_store_are_refused(tmp_path: Path):
+    path = tmp_path / "notes.db"
+    path.write_text("this is a text file, not a database\n" * 100)
+    with pytest.raises(OutputError, match="not a database"):
+        Store.open(path)
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(OutputError, match="another program"):
+        Store.open(other)
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path: Path):
+    blocker = tmp_path / "file"
+    blocker.write_text("x")
+    with pytest.raises(OutputError, match="cannot be made"):
+        Store.open(blocker / "sub" / "callcoach.db")
+    with pytest.raises(OutputError, match="no store"):
+        Store.open(tmp_path / "missing.db", create=False)
+    Store.open(tmp_path / "callcoach.db").close()
+    with pytest.raises(OutputError, match=r"readonly.*may write"):
+        Store.open(f"sqlite:///file:{tmp_path}/callcoach.db?mode=ro&uri=true")
+
+
+def test_a_full_disk_is_said_and_changes_nothing(tmp_path: Path):
+    with Store.open(tmp_path) as store:
+        store.save(make_result("c1"))
+        before = counts(store)
+
+        def limit(connection, _record):
+            connection.execute("PRAGMA max_page_count = 1")  # SQLite keeps the present size
+
+        store._engine.dispose()
+        sa.event.listen(store._engine, "connect", limit)
+        with pytest.raises(OutputError, match=r"full.*Free some space"):
+            store.save(make_result("c2", turns=2000))
+        assert counts(store) == before
+
+
+def test_a_folder_holds_the_store_by_its_usual_name(tmp_path: Path):
+    Store.open(tmp_path).close()
+    assert (tmp_path / "callcoach.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://localhost/x", "not supported"),
+        ("postgresql://nobody:secret@127.0.0.1:1/x", "server runs"),
+    ],
+)
+def test_bad_addresses_are_refused_without_showing_the_password(url: str, message: str):
+    with pytest.raises(OutputError, match=message) as caught:
+        Store.open(url)
+    assert "secret" not in str(caught.value)
