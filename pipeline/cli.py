@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,6 +102,38 @@ def analyze(
     raise typer.Exit(Exit.SOME_FAILED if code else Exit.ALL_WELL)
 
 
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="Recordings beside their NAME.truth.json.")],
+    metadata: Annotated[Path | None, typer.Option(help="As for analyze.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the store, evaluation.json and evaluation.md.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="An earlier evaluation.json; prints what moved.")
+    ] = None,
+    rubric: Annotated[str | None, typer.Option(help="Rubric file for all calls.")] = None,
+    preset: Preset = "embedded",
+    settings: Set = None,
+) -> None:
+    """Measure how accurate the results are on labelled calls."""
+    from pipeline import terminal
+
+    chosen = _settings(preset, settings, rubric)
+    failed = terminal.evaluate(folder, chosen, metadata=metadata, out=out, baseline=baseline)
+    raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_WELL)
+
+
+@app.command()
+def explain(
+    measure: Annotated[str | None, typer.Argument(help="Measure id; none lists all.")] = None,
+) -> None:
+    """Say what a measure is: definition, unit, settings, source, accuracy."""
+    from pipeline import documents
+
+    typer.echo(documents.explain(measure) if measure else documents.list_measures())
+
+
 @models_app.command("list")
 def models_list() -> None:
     """Show all weights of the manifest and whether they are here."""
@@ -143,6 +176,65 @@ def models_fetch(
         typer.echo(f"{name}: verified in {folder}")
 
 
+Out = Annotated[Path, typer.Option(help="Folder of an earlier analyze.")]
+
+
+@rubric_app.command("check")
+def rubric_check(file: Annotated[str, typer.Argument(help="Rubric file.")]) -> None:
+    """Is the file valid? Are there rules that can never pass, or contradict each other?"""
+    from pipeline import workbench
+
+    _report(*workbench.check(file))
+
+
+@rubric_app.command("test")
+def rubric_test(file: Annotated[str, typer.Argument(help="Rubric file.")]) -> None:
+    """Judge the should_pass and should_fail examples that stand beside the rules."""
+    from pipeline import workbench
+
+    _report(*workbench.test(file))
+
+
+@rubric_app.command("try")
+def rubric_try(
+    file: Annotated[str, typer.Argument(help="Rubric file.")],
+    call: Annotated[str, typer.Argument(help="call_id of a stored call.")],
+    out: Out,
+) -> None:
+    """Show on one call what every rule looked for, where, what it found, and the score."""
+    from pipeline import workbench
+
+    _report(workbench.try_on(file, call, out))
+
+
+@rubric_app.command("diff")
+def rubric_diff(
+    old: Annotated[str, typer.Argument(help="Rubric file.")],
+    new: Annotated[str, typer.Argument(help="Rubric file.")],
+    out: Out,
+) -> None:
+    """Judge stored calls by two rubrics and show which verdicts change."""
+    from pipeline import workbench
+
+    _report(workbench.diff(old, new, out))
+
+
+@app.command()
+def agreement(out: Annotated[Path, typer.Argument(help="Folder of an earlier analyze.")]) -> None:
+    """How far our verdicts and scores agree with the QA team's."""
+    from pipeline import workbench
+
+    _report(workbench.agreement(out))
+
+
+@app.command()
+def status(store: Annotated[str, typer.Argument(help="Folder or store URL.")]) -> None:
+    """What a store holds: calls, hours, failures."""
+    from pipeline import workbench
+
+    _report(workbench.status(store))
+
+
 @app.command()
 def doctor(preset: Preset = "embedded") -> None:
     """Say what is installed, which weights are here, and what would fail."""
@@ -153,6 +245,13 @@ def doctor(preset: Preset = "embedded") -> None:
         problems += not ok
         typer.echo(f"{'ok  ' if ok else 'FAIL'} {text}")
     raise typer.Exit(Exit.SOME_FAILED if problems else Exit.ALL_WELL)
+
+
+def _report(lines: Iterable[str], well: bool = True) -> None:
+    for line in lines:
+        typer.echo(line)
+    if not well:
+        raise typer.Exit(Exit.SOME_FAILED)
 
 
 def _settings(preset: str, changes: list[str] | None, rubric: str | None) -> Settings:

@@ -87,6 +87,7 @@ class Diarization(_Section):
     speakers: int = _setting(2, "", "voices expected in a mono call", ge=1, le=10)
     step: float = _setting(0.25, "share of 10 s", "step of the segmentation window", gt=0, le=1)
     device: Literal["cpu", "cuda"] = _setting("cpu", "", "where it runs")
+    threads: int = _setting(1, "", "CPU threads of torch; more than 1 is slower", ge=1, le=64)
 
 
 class Vad(_Section):

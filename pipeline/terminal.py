@@ -1,22 +1,29 @@
-"""What ``callcoach analyze`` does and shows: a progress bar while it runs, a summary at the end."""
+"""What ``analyze`` and ``evaluate`` do and show: a bar while they run, tables at the end."""
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pipeline import evaluation
 from pipeline.audio import AUDIO_SUFFIXES
 from pipeline.batch import Step, analyse
 from pipeline.compliance import outside
 from pipeline.errors import OutputError
 from pipeline.export import export
 from pipeline.recordings import Found, find_recordings
+from pipeline.schema import Recording
 from pipeline.settings import Settings
 from pipeline.speech.models import load_models
 from pipeline.store import Store
@@ -24,16 +31,15 @@ from pipeline.store import Store
 MANY = 10
 AGENT_COLUMNS = (
     ("calls", "calls", "{:.0f}"),
-    ("agent_speaking_rate_mean", "rate\n/min", "{:.0f}"),
-    ("speaking_rate_vs_norm_mean", "rate\n/norm", "{:.2f}"),
+    ("agent_speaking_rate_mean", "chars\n/min", "{:.0f}"),
+    ("speaking_rate_vs_norm_mean", "of\nnorm", "{:.0%}"),
     ("agent_level_dbfs_mean", "level\ndBFS", "{:.1f}"),
-    ("agent_pitch_sd_st_mean", "pitch SD\nst", "{:.1f}"),
-    ("agent_interruptions_mean", "interrupt.\nper call", "{:.1f}"),
-    ("holds_mean", "holds\nper call", "{:.1f}"),
-    ("hold_s_mean", "hold s\nper call", "{:.0f}"),
+    ("agent_pitch_sd_st_mean", "pitch\nSD st", "{:.1f}"),
+    ("agent_interruptions_mean", "inter-\nrupts", "{:.1f}"),
+    ("holds_mean", "holds", "{:.1f}"),
+    ("hold_s_mean", "hold\ns", "{:.0f}"),
     ("compliance_score_mean", "our\nscore", "{:.0f}"),
-    ("outside_score_mean", "outside\nscore", "{:.0f}"),
-    ("outside_agreement_mean", "agree-\nment", "{:.0%}"),
+    ("outside_score_mean", "QA\nscore", "{:.0f}"),
 )
 
 
@@ -78,6 +84,80 @@ def analyze(
     _agents(Console(), out)
     _paths(Console(), files, out)
     return sum(s.outcome == "failed" for s in steps) + len(found.failures)
+
+
+def evaluate(
+    folder: Path,
+    settings: Settings,
+    *,
+    metadata: Path | None,
+    out: Path | None,
+    baseline: Path | None,
+) -> int:
+    """Analyse labelled calls, compare with their truth, print and save the figures.
+
+    Returns
+    -------
+    int
+        How many recordings failed.
+    """
+    screen = Console(stderr=True)
+    earlier = evaluation.read_baseline(baseline) if baseline else None
+    pairs = evaluation.find_truths(folder)
+    found = find_recordings([str(p) for p, _ in pairs], suffixes=AUDIO_SUFFIXES, metadata=metadata)
+    truths = {str(path.resolve()): truth for path, truth in pairs}
+    found = found._replace(recordings=[_with_meta(r, truths[r.path]) for r in found.recordings])
+    with tempfile.TemporaryDirectory() as temporary, _open(out or Path(temporary)) as store:
+        steps = _run(screen, found, settings, store, force=False)
+        done = [s.recording for s in steps if s.outcome != "failed"]
+        figures = evaluation.summarise(
+            [evaluation.evaluate_call(store.load(r.call_id), truths[r.path]) for r in done],
+            failed=[s.recording.call_id for s in steps if s.outcome == "failed"],
+        )
+    text = _report(figures, settings)
+    Console(soft_wrap=True).print(text, markup=False, highlight=False)
+    if out is not None:
+        data = json.dumps(figures.to_json(), ensure_ascii=False, indent=1)
+        (out / "evaluation.json").write_text(data, "utf-8")
+        (out / "evaluation.md").write_text(text, "utf-8")
+        screen.print(f"Saved: {out / 'evaluation.json'}, {out / 'evaluation.md'}", soft_wrap=True)
+    if earlier is not None:
+        moved = [str(m) for m in evaluation.compare(figures, earlier)]
+        _say_list(screen, "Moved", moved or ["nothing"])
+    return sum(s.outcome == "failed" for s in steps) + len(found.failures)
+
+
+def _with_meta(recording: Recording, truth: Mapping[str, Any]) -> Recording:
+    """What the labels say of the call, where the metadata does not say it."""
+    meta = truth.get("meta", {})
+    return replace(
+        recording,
+        direction=recording.direction or meta.get("direction"),
+        started_at=recording.started_at or meta.get("date"),
+        agent_id=recording.agent_id or meta.get("agent_id"),
+    )
+
+
+def _report(figures: evaluation.Evaluation, settings: Settings) -> str:
+    rows = [
+        *markdown(evaluation.TABLE_HEADER, figures.table()),
+        "",
+        *markdown(evaluation.ITEM_HEADER, figures.item_table()),
+        "",
+        *(f"- {note}" for note in evaluation.NOTES),
+        "",
+        *(f"Wrong verdict: {line}" for line in figures.wrong_verdicts()),
+        f"Preset {settings.preset} ({settings.asr.source}).",
+    ]
+    return "\n".join(rows)
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a Markdown table."""
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(str(cell).replace("|", "/") for cell in row) + " |"
 
 
 def _open(out: Path) -> Store:
@@ -151,20 +231,17 @@ def _summary(screen: Console, steps: list[Step], found: Found, settings: Setting
 
 def _agents(screen: Console, out: Path) -> None:
     frame = pd.read_parquet(out / "agents.parquet")
-    table = Table(title="Agents (means per call)", title_justify="left")
-    table.add_column("agent")
-    table.add_column("name")
+    table = Table(title="Agents, means per call", title_justify="left", box=SIMPLE, padding=(0, 1))
+    table.add_column("agent", no_wrap=True)
     for _, header, _ in AGENT_COLUMNS:
-        table.add_column(header, justify="right")
+        table.add_column(header, justify="right", no_wrap=True)
     for row in frame.astype(object).to_dict("records"):
         cells = [
             form.format(row[name]) if name in row and pd.notna(row[name]) else "-"
             for name, _, form in AGENT_COLUMNS
         ]
-        agent, name = (
-            str(row[k]) if pd.notna(row.get(k)) else "-" for k in ("agent_id", "agent_name")
-        )
-        table.add_row(agent, name, *cells)
+        names = [str(row[k]) for k in ("agent_id", "agent_name") if pd.notna(row.get(k))]
+        table.add_row(" ".join(names) or "not named", *cells)
     screen.print(table)
 
 

@@ -5,21 +5,35 @@ A rubric is a YAML file (``configs/rubrics``, ``docs/rubrics.md``); the engine k
 arithmetic, ``trace`` what was looked for and found.
 """
 
+from pipeline.compliance.checking import (
+    Change,
+    ExampleResult,
+    Problem,
+    check_rubric,
+    diff_verdicts,
+    run_examples,
+)
 from pipeline.compliance.judging import Trace, annotate_events, judge, trace
 from pipeline.compliance.rubric import Item, Rubric, find_rubric, load_rubric, rubric_from_text
 from pipeline.compliance.scoring import ScoreCard, Subtotal, score
 
 __all__ = [
+    "Change",
+    "ExampleResult",
     "Item",
+    "Problem",
     "Rubric",
     "ScoreCard",
     "Subtotal",
     "Trace",
     "annotate_events",
+    "check_rubric",
+    "diff_verdicts",
     "find_rubric",
     "judge",
     "load_rubric",
     "rubric_from_text",
+    "run_examples",
     "score",
     "trace",
 ]

@@ -15,10 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from pipeline.compliance.call_rules import AboutCall
 from pipeline.compliance.context import Call, Hearing, Scope
 from pipeline.compliance.judging import judge, trace
 from pipeline.compliance.logic_rules import AllOf, AnyOf, ForEach, InOrder, Not
-from pipeline.compliance.measured_rules import AboutCall, HasEvent
+from pipeline.compliance.measured_rules import HasEvent
 from pipeline.compliance.phrases import Gap, Phrase, Slot, Words
 from pipeline.compliance.places import ANYWHERE
 from pipeline.compliance.rubric import Item, Rubric, load_rubric

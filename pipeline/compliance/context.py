@@ -10,18 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from math import exp
+from typing import Literal, Protocol
 
 from pipeline.compliance.findings import Finding, Hit, Outcome
-from pipeline.compliance.matching import Match, SlotFinder, Strictness, find_phrase, negated
+from pipeline.compliance.matching import SlotFinder, find_phrase, negated
 from pipeline.compliance.phrases import Phrase
-from pipeline.compliance.slots import customer_surname, slot_finders
+from pipeline.compliance.search import Match, Strictness
+from pipeline.compliance.slots import Surname, customer_surname, slot_finders
 from pipeline.compliance.streams import Stream, build_stream, split_at_pauses
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Dialogue, Span, Speaker, Turn
 from pipeline.text import count_units
 
+LOGISTIC = (-8.2, 9.5, 0.6)
+MAX_LENGTH = 6  # characters; longer phrases are no surer
+EXACT_PROBABILITY = 0.99
 JOIN_TURNS_S = 2.5  # a longer pause of one speaker separates two turns when turns are counted
 MIN_UNHEARD_S = 0.7
+SPARSE_S = 4.0
 EVERYWHERE: tuple[Span, ...] = ((float("-inf"), float("inf")),)
 
 
@@ -32,6 +38,7 @@ class Hearing:
     min_word_confidence: float = 0.35
     max_unheard_ratio: float = 0.3
     min_hit_confidence: float = 0.3
+    min_units_per_s: float = 1.2
     blocking_problems: tuple[str, ...] = ()
     opening_s: float = 30.0
     opening_turns: int = 3
@@ -44,9 +51,14 @@ class Hearing:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a condition is looked at: the trigger it refers to, if any."""
+    """Where a condition is looked at: the trigger it refers to, and what for.
+
+    A trigger is only unknown when much of a region was not heard; one short turn that was not
+    understood does not put every item in doubt.
+    """
 
     trigger: tuple[Hit, ...] = ()
+    asking: Literal["verdict", "trigger"] = "verdict"
 
 
 @dataclass
@@ -78,7 +90,7 @@ class Call:
         return slot_finders(self.dialogue, streams[CUSTOMER], streams[AGENT], self.slot_patterns)
 
     @cached_property
-    def surname(self) -> str | None:
+    def surname(self) -> Surname | None:
         """The customer's surname, where known."""
         return customer_surname(self.dialogue, self.streams[CUSTOMER], self.streams[AGENT])
 
@@ -169,7 +181,7 @@ class Call:
             speaker,
             stream.quote(match.start, match.end),
             match.phrase,
-            match_probability(match.score) * (0.5 + 0.5 * heard),
+            match_probability(match.score, match.end - match.start) * (0.5 + 0.5 * heard),
             match.values,
         )
 
@@ -203,6 +215,7 @@ class Call:
                 continue
             seconds = max(turn.duration, 0.01)
             good = bool(turn.text) and turn.confidence >= self.hearing.min_word_confidence
+            good = good and not self._sparse(turn)
             speech += seconds
             unheard += 0.0 if good else seconds
             worst = worst if good else max(worst, seconds)
@@ -217,6 +230,17 @@ class Call:
                 f"{unheard:.1f} of {speech:.1f} s of the {speaker} were not understood",
             )
         return True, 0.5 + 0.5 * weighted / speech, ""
+
+    def _sparse(self, turn: Turn) -> bool:
+        """Whether so little was recognised in a long turn that much of it must be missing.
+
+        Text that comes without word times was not recognised but given, and is complete.
+        """
+        if not turn.words:
+            return False
+        seconds = sum(end - start for start, end in turn.spans)
+        units = turn.units or count_units(turn.text)
+        return seconds >= SPARSE_S and units < self.hearing.min_units_per_s * seconds
 
     def said_at(self, speaker: Speaker, spans: Sequence[Span]) -> Hit | None:
         """What a speaker said in some spans instead of what was looked for."""
@@ -250,9 +274,20 @@ class Condition(Protocol):
         ...
 
 
-def match_probability(score: float) -> float:
-    """The probability that a phrase was said, given the score of its match."""
-    return max(0.0, min(1.0, 1.0 - (1.0 - score) * 1.2))
+def match_probability(score: float, length: int) -> float:
+    """The probability that a phrase was said, given the score and length of its match.
+
+    A logistic curve fitted to wordings of the built-in rubric: said with recognition-like errors
+    against the best matches in text that does not hold them.
+
+    >>> round(match_probability(0.85, 4), 2), round(match_probability(0.9, 2), 2)
+    (0.91, 0.82)
+    """
+    if score >= 1.0:
+        return EXACT_PROBABILITY
+    at_zero, per_score, per_character = LOGISTIC
+    z = at_zero + per_score * score + per_character * min(length, MAX_LENGTH)
+    return 1.0 / (1.0 + exp(-z))
 
 
 def inside(time: float, spans: Sequence[Span]) -> bool:

@@ -138,9 +138,9 @@ def _apply(draft: _Draft, name: str, words: list[str]) -> None:
             draft.recording = replace(draft.recording, rings=int(words[0]))
         case "hold":
             seconds = float(words[0])
-            detail = {"medium": words[1] if len(words) > 1 else "silence"}
+            medium = {"medium": words[1] if len(words) > 1 else "silence"}
             start = draft.now - GAP_S
-            draft.events.append(Event("hold", start, start + seconds, AGENT, detail))
+            draft.events.append(Event("hold", start, start + seconds, AGENT, medium))
             draft.now = start + seconds
         case "gap":
             draft.now += float(words[0])

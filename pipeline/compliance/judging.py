@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pipeline.compliance.context import Call, Scope
 from pipeline.compliance.findings import Finding, Hit, Outcome
 from pipeline.compliance.rubric import Item, Rubric
+from pipeline.compliance.slots import duration_seconds
 from pipeline.schema import AGENT, Dialogue, Event, Verdict, VerdictName
 
 FULL_SCORE = 1.0
@@ -89,8 +90,8 @@ def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:
     """Fill event details from the items that say ``fills: kind.name``.
 
     An item judged once per event (``for_each``) fills ``name`` with True, False or None in the
-    detail of each event of that kind. A value captured by a slot of the same name is used instead
-    of True.
+    detail of each event of that kind; a name that ends in ``_s`` gets the seconds that a slot
+    captured, None where none were stated.
     """
     events = {(e.kind, e.start): e for e in dialogue.events}
     fillers = [i for i in rubric.items if i.fills and i.passes]
@@ -104,8 +105,10 @@ def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:
                 continue
             scope = Scope((Hit(event.start, event.end, event.by),))
             finding = item.passes.evaluate(call, scope)
-            captured = [v for h in finding.hits for _, v in h.values]
-            value = captured[0] if finding.truth and captured else finding.truth
+            value: object = finding.truth
+            if name.endswith("_s"):  # seconds that a slot captured, not whether it was said
+                stated = [duration_seconds(v) for h in finding.hits for _, v in h.values]
+                value = next((s for s in stated if s is not None), None)
             events[key] = replace(event, detail={**event.detail, name: value})
     return tuple(events[(e.kind, e.start)] for e in dialogue.events)
 
@@ -122,7 +125,7 @@ def _judge_item(call: Call, item: Item) -> Trace:
 def _decide(
     call: Call, item: Item, steps: list[Step]
 ) -> tuple[VerdictName, Finding, tuple[Hit, ...]]:
-    scope = Scope()
+    scope = Scope(asking="trigger")
     trigger: tuple[Hit, ...] = ()
     for question, condition in (("applies", item.applies), ("when", item.when)):
         if condition is None:
@@ -133,7 +136,7 @@ def _decide(
             return ("cannot_tell" if finding.truth is None else "not_applicable"), finding, ()
         if question == "when":
             trigger = finding.hits
-            scope = Scope(trigger)
+    scope = Scope(trigger)
     if item.unless is not None:
         finding = item.unless.evaluate(call, scope)
         steps.append(Step("unless", finding))

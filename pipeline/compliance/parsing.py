@@ -12,22 +12,21 @@ from dataclasses import dataclass, field
 from datetime import time
 from typing import cast, get_args
 
+from pipeline.compliance.call_rules import AboutCall, LeavesFirst
 from pipeline.compliance.context import Condition
 from pipeline.compliance.located import Located
 from pipeline.compliance.logic_rules import AllOf, AnyOf, ForEach, InOrder, ItemIs, Not
-from pipeline.compliance.matching import THRESHOLDS, Strictness
 from pipeline.compliance.measured_rules import (
-    AboutCall,
     GapAfter,
     HasEvent,
     HasTurn,
-    LeavesFirst,
     Measured,
     Quantity,
     ShareOfTurns,
 )
 from pipeline.compliance.phrases import Phrase, parse_phrase
 from pipeline.compliance.places import ANYWHERE, Anchor, Part, Place, Relation
+from pipeline.compliance.search import THRESHOLDS, Strictness
 from pipeline.compliance.slots import BUILT_IN
 from pipeline.compliance.speech_rules import Asks, RepeatsBack, Says, States
 from pipeline.errors import RubricError, nearest
@@ -112,7 +111,7 @@ def _says(at: Located, names: Names) -> Condition:
     body = at.mapping(
         ("by", "any", "all", "none", "at_least", "times", "except", "regex", "except_regex",
          "where", "match", "negation", "whole_sentence", "max_per_minute",
-         "except_after", "in_a_row", "at_turn_start", "not_answering", "covers_trigger")
+         "except_after", "in_a_row", "at_turn_start", "not_answering", "covers_trigger", "not_beside")
     )  # fmt: skip
     modes = [m for m in ("any", "all", "none") if m in body]
     if len(modes) > 1 or (not modes and "regex" not in body):
@@ -140,6 +139,7 @@ def _says(at: Located, names: Names) -> Condition:
         at_turn_start=_flag(body, "at_turn_start"),
         not_answering=_flag(body, "not_answering"),
         covers_trigger=_flag(body, "covers_trigger"),
+        not_beside=parse_phrases(body["not_beside"], names) if "not_beside" in body else (),
         max_per_minute=body["max_per_minute"].number(0) if "max_per_minute" in body else None,
     )
 

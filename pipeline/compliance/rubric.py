@@ -17,11 +17,10 @@ from pipeline.compliance.examples import Example, parse_example
 from pipeline.compliance.located import Located, load_located, parse_located
 from pipeline.compliance.parsing import Names, parse_condition
 from pipeline.compliance.phrases import parse_phrase
-from pipeline.errors import RubricError, nearest
+from pipeline.errors import RubricError, SettingsError, nearest
+from pipeline.settings import config_path
 
 Severity = Literal["minor", "normal", "serious", "veto", "report"]
-CONFIGS = Path(__file__).parents[2] / "configs"
-
 _TOP_KEYS = (
     "rubric", "extends", "documents", "hearing", "sections", "slots", "phrases", "items",
 )  # fmt: skip
@@ -135,7 +134,7 @@ def load_rubric(path: str | Path, measures: frozenset[str] | None = None) -> Rub
 def rubric_from_text(text: str, name: str = "rubric.yaml") -> Rubric:
     """Load a rubric from YAML text; ``extends`` is looked up in ``configs/rubrics``."""
     top = parse_located(text, name)
-    return _build(_extended(top, CONFIGS / "rubrics" / name, ()), Path(name), None)
+    return _build(_extended(top, find_rubric("hotline").parent / name, ()), Path(name), None)
 
 
 def find_rubric(path: str | Path) -> Path:
@@ -143,7 +142,10 @@ def find_rubric(path: str | Path) -> Path:
     given = Path(path)
     if given.suffix or given.exists():
         return given
-    return CONFIGS / "rubrics" / f"{given.name}.yaml"
+    try:
+        return config_path(f"rubrics/{given.name}.yaml")
+    except SettingsError as error:
+        raise RubricError(error.message, error.hint) from error
 
 
 def _merged(file: Path, seen: tuple[Path, ...]) -> Located:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from rapidfuzz.distance import Levenshtein
 
@@ -45,6 +46,9 @@ _SECONDS = {
 _DIGIT = {c: str(i) for i, c in enumerate("零一二三四五六七八九")} | {"两": "2", "幺": "1"}
 _PLACE = {"十": 10, "百": 100, "千": 1000, "万": 10000, "亿": 100000000}
 _NUMERAL_RUN = re.compile("[零一二两幺三四五六七八九十百千万亿]+")
+_BETWEEN_NUMERALS = re.compile(
+    "(?<=[零一二三四五六七八九])[\u4e00-\u9fff](?=[零一二三四五六七八九])"
+)
 _DATE = re.compile(f"({_N})月({_N})[日号]")
 _ADDRESS = re.compile(
     "[\u4e00-\u9fff]{0,4}"
@@ -59,7 +63,17 @@ _GIVEN_TITLED = re.compile(
 )
 _ASKED_NAME = re.compile("(?:贵|尊)姓|怎么称呼|如何称呼|姓什么|您的姓名|您的名字|叫什么")
 _BARE_NAME = re.compile("(?:嗯|呃|哦|啊|我|免贵|是|叫|姓|小)*([\u4e00-\u9fff]{1,4})")
+_SURE_NAME = 0.6  # below this confidence any surname may be meant
+_BEFORE_TITLES = frozenset("您你的位这那问好是了下嗯啊和跟给请个名对行呢吧哪有我他她同老小大女男")
 _NOT_NAMES = frozenset("名氏什么啥您你贵好")
+
+
+@dataclass(frozen=True, slots=True)
+class Surname:
+    """The customer's surname as heard, and how sure the hearing was."""
+
+    name: str
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +91,28 @@ def slot_finders(
 ) -> dict[str, SlotFinder]:
     """Make the finder of every slot for one dialogue."""
     finders = {name: _pattern_finder(p) for name, p in {**BUILT_IN, **extra}.items()}
-    finders["surname"] = _surname_finder(customer_surname(dialogue, customer, agent))
+    known = customer_surname(dialogue, customer, agent)
+    sure = known is not None and known.confidence >= _SURE_NAME
+    finders["surname"] = _surname_finder(known.name if known and sure else None)
     finders["any_surname"] = _surname_finder(None)
     return finders
 
 
-def customer_surname(dialogue: Dialogue, customer: Stream, agent: Stream) -> str | None:
+def customer_surname(dialogue: Dialogue, customer: Stream, agent: Stream) -> Surname | None:
     """Give the customer's surname from the metadata or from what the customer said.
 
     Recognition may have written another character of the same sound; callers compare by sound.
     """
     named = (dialogue.recording.customer_name or "").strip()
     if named:
-        return named[:2] if named[:2] in surnames() else named[:1]
+        return Surname(named[:2] if named[:2] in surnames() else named[:1], 1.0)
     text = customer.full.text
     for pattern in (_SELF_NAMED, _GIVEN_TITLED):
         for match in pattern.finditer(text):
             name = next(g for g in match.groups() if g)
             name = name[:2] if name[:2] in surnames() else name[:1]
             if name not in _NOT_NAMES and _sounds_like_surname(name):
-                return name
+                return Surname(name, customer.confidences[match.end() - 1])
     return _answered_name(dialogue, agent)
 
 
@@ -119,7 +135,7 @@ def duration_seconds(text: str) -> float | None:
 
 def stated_information(stream: Stream, kinds: frozenset[str], min_digits: int) -> list[Information]:
     """List the values of the given kinds (``digits``, ``date``, ``address``) in a stream."""
-    text = stream.full.text
+    text = _with_misheard_digits(stream.full.text)
     found: list[Information] = []
     if "address" in kinds:
         found += [Information("address", m[0], *m.span()) for m in _ADDRESS.finditer(text)]
@@ -144,7 +160,7 @@ def said_again(
     were recognised with low confidence, one of four may differ. An address may differ in two
     sounds of five.
     """
-    text = "".join(stream.chars[start:end])
+    text = _with_misheard_digits(stream.full.text[start:end])
     if wanted.kind == "address":
         return _similar_stretch(wanted.value, stream, start, end)
     if wanted.kind == "date":
@@ -205,7 +221,7 @@ def _surname_finder(known: str | None) -> SlotFinder:
             name = text[-length:] if at_end else text[:length]
             if len(name) < length:
                 continue
-            if known is None and name in surnames():
+            if known is None and (name in surnames() or _misheard_surname(name)):
                 return length, name
             if known is not None and len(known) == length and _same_name(known, name):
                 return length, name
@@ -229,19 +245,25 @@ def _sounds_like_surname(name: str) -> bool:
     return len(name) == 1 and any(s in _surname_sounds() for s in sounds_of(name))
 
 
+def _misheard_surname(name: str) -> bool:
+    return len(name) == 1 and name not in _BEFORE_TITLES and _sounds_like_surname(name)
+
+
+@cache
 def _surname_sounds() -> frozenset[Sound]:
     return frozenset(sounds_of(n)[0] for n in surnames() if len(n) == 1)
 
 
-def _answered_name(dialogue: Dialogue, agent: Stream) -> str | None:
+def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
     """The name in the customer's short answer to a question for it."""
     asked = {agent.turns[m.start()] for m in _ASKED_NAME.finditer(agent.full.text)}
     for index in sorted(asked):
         answer = next((t for t in dialogue.turns[index + 1 :] if t.speaker == CUSTOMER), None)
         text = "".join(c for c in answer.text if c.isalnum()) if answer else ""
         match = _BARE_NAME.fullmatch(text)
-        if match and _sounds_like_surname(match[1][:1]):
-            return match[1][:2] if match[1][:2] in surnames() else match[1][:1]
+        if answer and match and _sounds_like_surname(match[1][:1]):
+            name = match[1][:2] if match[1][:2] in surnames() else match[1][:1]
+            return Surname(name, answer.confidence)
     return None
 
 
@@ -249,6 +271,13 @@ def _quantity(text: str, match: re.Match[str]) -> bool:
     """Say whether a numeral run is an amount rather than a number somebody is known by."""
     return any(c in _PLACE for c in match[0]) and text[match.end() : match.end() + 1] in set(
         "元块个天年月日号点分次台件小岁度公%"
+    )
+
+
+def _with_misheard_digits(text: str) -> str:
+    """Write a character that stands between numerals and sounds like a digit as that digit."""
+    return _BETWEEN_NUMERALS.sub(
+        lambda m: next((d for d in _DIGIT if sounds_of(d) == sounds_of(m[0])), m[0]), text
     )
 
 

@@ -10,11 +10,12 @@ from typing import Literal
 
 from pipeline.compliance.context import Call, Scope, inside
 from pipeline.compliance.findings import Finding, Hit
-from pipeline.compliance.matching import Match, Strictness
 from pipeline.compliance.phrases import Phrase
 from pipeline.compliance.places import ANYWHERE, Place
+from pipeline.compliance.search import Match, Strictness
 from pipeline.compliance.slots import Information, duration_seconds, said_again, stated_information
 from pipeline.schema import Span, Speaker, Turn
+from pipeline.text import count_units
 
 _START_UNITS = 6  # characters that may precede what counts as said at the start of a turn
 _LIMIT_TOLERANCE = 1.15
@@ -22,6 +23,8 @@ Mode = Literal["any", "all", "none"]
 
 _SURE_DIGITS = 0.75  # confidence of a hit, below which digits may have been misheard
 _SENTENCE = re.compile(r"[^。！!?？；;]+[。！!?？；;]*")
+_CLAUSE = re.compile(r"[^。！!?？；;，,]+[。！!?？；;，,]*")
+_QUESTION_TAIL = 14  # units that a question at the end of a text without punctuation may take
 _UNMARKED = 12  # characters; a longer text without any punctuation holds several sentences
 _MARKS = re.compile("[，。！？,.!?；;、]")
 _QUESTION_WORDS = re.compile(
@@ -52,6 +55,7 @@ class Says:
     at_turn_start: bool = False
     not_answering: bool = False
     covers_trigger: bool = False
+    not_beside: tuple[Phrase, ...] = ()
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Search the place and weigh what was found."""
@@ -74,7 +78,9 @@ class Says:
             note = "" if good else "heard too unclearly to be sure"
             finding = Finding(truth, tuple(hits), confidence, spans, self.by, note)
         else:
-            well, confidence, note = call.heard(self.by, spans, self.place.close)
+            well, confidence, note = call.heard(
+                self.by, spans, self.place.close and scope.asking == "verdict"
+            )
             if not well:
                 finding = Finding(None, tuple(hits), confidence, spans, self.by, note)
             else:
@@ -120,6 +126,7 @@ class Says:
         quotes = [
             m.end for p in self.quoted_after for m in call.find(self.by, p, self.strictness, False)
         ]
+        beside = self._turns_with(call, self.not_beside)
         out: list[tuple[str, Hit]] = []
         taken: set[int] = set()
         for name, match in sorted(found, key=lambda f: (-f[1].score, f[1].start - f[1].end)):
@@ -129,6 +136,8 @@ class Says:
             ):
                 continue
             if any(stream.same_sentence(q, match.start) for q in quotes):
+                continue
+            if any(g[0] <= stream.starts[match.start] <= g[1] for g in beside):
                 continue
             if self.at_turn_start and not stream.starts_turn(match.start, _START_UNITS):
                 continue
@@ -141,12 +150,19 @@ class Says:
             out.append((name, call.hit(self.by, match)))
         return sorted(out, key=lambda f: f[1].start)
 
+    def _turns_with(self, call: Call, phrases: Sequence[Phrase]) -> list[Span]:
+        """Turns in which one of some phrases is said."""
+        stream = call.streams[self.by]
+        said = [stream.starts[m.start] for p in phrases for m in call.find(self.by, p, "normal")]
+        return [g for g in call.groups(self.by) if any(g[0] <= s <= g[1] for s in said)]
+
     def _barred(self, call: Call) -> list[tuple[int, int]]:
         stream = call.streams[self.by]
+        strictness: Strictness = "exact" if self.strictness == "exact" else "strict"
         barred = [
             (m.start, m.end)
             for phrase in self.excluded
-            for m in call.find(self.by, phrase, self.strictness, False)
+            for m in call.find(self.by, phrase, strictness, False)
         ]
         if self.excluded_patterns:
             text = stream.full.text
@@ -282,8 +298,15 @@ def count_questions(text: str) -> int:
     return sum(1 for s in _SENTENCE.findall(text) if _is_question(s))
 
 
+def statement_units(text: str) -> int:
+    """Count the units of a text outside of its questions, clause by clause."""
+    if not _MARKS.search(text):
+        return count_units(text) - (_QUESTION_TAIL if _is_question(text) else 0)
+    return sum(count_units(c) for c in _CLAUSE.findall(text) if not _is_question(c))
+
+
 def _is_question(sentence: str) -> bool:
-    bare = sentence.rstrip("。！!；; ")
+    bare = sentence.rstrip("。！!；;，, ")
     if _QUESTION_END.search(bare):
         return True
     last = re.split("[，,]", bare)[-1]

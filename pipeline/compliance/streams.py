@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
@@ -136,7 +137,7 @@ def build_stream(dialogue: Dialogue, speaker: str) -> Stream:
 @cache
 def left_out_of_lean(text: str) -> bool:
     """Say whether a phrase holds fillers or doubled characters, which the lean view drops."""
-    doubled = any(a == b for a, b in zip(text, text[1:], strict=False))
+    doubled = any(a == b for a, b in pairwise(text))
     return doubled or _FILLERS.search(text) is not None
 
 
@@ -144,11 +145,7 @@ def split_at_pauses(turns: Sequence[Turn], pause_s: float) -> tuple[Turn, ...]:
     """Split turns at long pauses of the speaker, so that a wait never lies inside of a turn."""
     out: list[Turn] = []
     for turn in turns:
-        cuts = [
-            (a[1] + b[0]) / 2
-            for a, b in zip(turn.spans, turn.spans[1:], strict=False)
-            if b[0] - a[1] > pause_s
-        ]
+        cuts = [(a[1] + b[0]) / 2 for a, b in pairwise(turn.spans) if b[0] - a[1] > pause_s]
         out += _split(turn, cuts) if cuts else [turn]
     return tuple(sorted(out, key=lambda t: t.start))
 
@@ -157,7 +154,7 @@ def _split(turn: Turn, cuts: list[float]) -> list[Turn]:
     edges = [float("-inf"), *cuts, float("inf")]
     characters = timed_characters(turn)
     parts = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         inside = [(m, w) for m, w in characters if low <= (w.start + w.end) / 2 < high]
         spans = tuple(s for s in turn.spans if low <= s[0] < high)
         if not spans:

@@ -1,5 +1,6 @@
 """Interruptions, backchannels and other overlaps: who spoke into whose turn, and what came of it.
 
+The overlap runs from B's start to the end of the first who stops, short pauses of A included.
 An overlap alone is no interruption (Bennett 1981; Schegloff 2000). For B starting while A speaks:
 
 1. the overlap is short                          -> clean or terminal transition, not reported
@@ -99,10 +100,10 @@ def _backchannel(turn: Turn) -> Event:
 
 def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: OverlapOptions) -> Iterator[Event]:
     shared = overlap_spans(a.spans, b.spans)
-    seconds = sum(end - start for start, end in shared)
+    start, end = b.start, min(a.end, b.end)
+    seconds = end - start
     if not shared or seconds < REPORTED_OVERLAP_S:
         return
-    start, end = b.start, shared[-1][1]
     floor_s = sum(min(e, start) - s for s, e in a.spans if s < start)
     paused_s = start - max(min(e, start) for s, e in a.spans if s < start)
     detail = {

@@ -18,7 +18,7 @@ from pipeline.text import count_units, is_backchannel
 BACKCHANNEL_GAP_S = 0.5
 CONTINUES_WITHIN_S = 1.0
 SILENT_BACKCHANNEL_S = 0.7
-MAX_UNHEARD_UNITS = 3
+MAX_UNHEARD_UNITS = 4
 WORD_REACH_S = 0.6
 
 
@@ -110,26 +110,22 @@ def _give_words(units: list[_Unit], words: list[Word]) -> None:
 
 
 def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -> bool:
-    """Listening words while the other has the floor, or a short sound wholly inside the other's turn.
+    """Listening words while the other has the floor, or a short sound in the midst of it.
 
-    The words of so short a sound are often misheard under the other's voice, so what lies wholly
-    inside the other's speech counts by its length alone.
+    The words of so short a sound are often misheard under the other's voice: what overlaps the
+    other's speech, with the other talking before and after it, counts by its length alone.
     """
     if unit.end - unit.start > options.backchannel_max_s:
         return False
     others = [u for u in units if u.speaker != unit.speaker and not u.backchannel]
-    inside = any(u.start < unit.start and u.end > unit.end for u in others)
-    if inside and count_units(unit.text) <= MAX_UNHEARD_UNITS:
-        return True
-    if unit.words:
-        if not is_backchannel(unit.text):
-            return False
-    elif unit.end - unit.start > SILENT_BACKCHANNEL_S:
-        return False
-    before = any(u.start < unit.start and u.end > unit.start - CONTINUES_WITHIN_S for u in others)
-    after = any(unit.start < u.start < unit.end + CONTINUES_WITHIN_S for u in others)
+    before = any(u.start < unit.start < u.end + CONTINUES_WITHIN_S for u in others)
+    after = any(u.end > unit.end > u.start - CONTINUES_WITHIN_S for u in others)
     overlapping = any(u.start < unit.end and u.end > unit.start for u in others)
-    return inside or (before and after and overlapping)
+    if not (before and after and overlapping):
+        return False
+    if not unit.words:
+        return unit.end - unit.start <= SILENT_BACKCHANNEL_S
+    return is_backchannel(unit.text) or count_units(unit.text) <= MAX_UNHEARD_UNITS
 
 
 def _join(units: Sequence[_Unit], gap_s: Seconds) -> list[_Unit]:

@@ -60,7 +60,12 @@ class PyannoteDiarizer:
 
 
 def load_local(
-    segmentation: Path, embedding: Path, *, step: float = 0.25, device: str = "cpu"
+    segmentation: Path,
+    embedding: Path,
+    *,
+    step: float = 0.25,
+    device: str = "cpu",
+    threads: int = 1,
 ) -> PyannoteDiarizer:
     """Build the pipeline from local weights.
 
@@ -75,6 +80,9 @@ def load_local(
         Step of the segmentation window as a share of its 10 s.
     device : str
         ``cpu`` or ``cuda``.
+    threads : int
+        CPU threads of torch. These networks are made of many small steps: more than one thread
+        costs more in waiting for each other than it brings.
     """
     _silence_telemetry()
     import torch
@@ -84,6 +92,7 @@ def load_local(
 
     from pipeline.speech.embedding import CAMPlusPlus
 
+    torch.set_num_threads(threads)
     pipeline = SpeakerDiarization(
         segmentation=Model.from_pretrained(segmentation / WEIGHTS_FILE),
         segmentation_step=step,
@@ -103,6 +112,7 @@ def load_pretrained(
     *,
     revision: str | None = None,
     device: str = "cpu",
+    threads: int = 1,
     load: Callable[..., Any] | None = None,
 ) -> PyannoteDiarizer:
     """Load a pretrained pipeline by hub name or from a local folder.
@@ -119,6 +129,7 @@ def load_pretrained(
         from pyannote.audio import Pipeline
 
         load = Pipeline.from_pretrained
+    torch.set_num_threads(threads)
     try:
         local = Path(source).is_dir()
         pipeline = load(source) if local else load(source, revision=revision)

@@ -66,6 +66,11 @@ class CAMPlusPlus(Model):
         Returns
         -------
         Tensor, shape (batch, 192)
+
+        Raises
+        ------
+        ValueError
+            If the waveforms are shorter than ``MIN_SPEECH_S``.
         """
         masks = [None] * len(waveforms) if weights is None else list(weights)
         return torch.stack([self._embed(w[0], m) for w, m in zip(waveforms, masks, strict=True)])
@@ -75,6 +80,8 @@ class CAMPlusPlus(Model):
             MIN_SPEECH_S * SAMPLE_RATE
         ):
             return torch.full((DIMENSION,), float("nan"), device=samples.device)
+        if samples.numel() < MIN_SPEECH_S * SAMPLE_RATE:
+            raise ValueError(f"{samples.numel()} samples are too few for an embedding.")
         features = fbank(
             samples[None], num_mel_bins=MEL_BINS, sample_frequency=SAMPLE_RATE, dither=0.0
         )

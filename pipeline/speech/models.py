@@ -98,9 +98,13 @@ def load_diarizer(settings: Diarization) -> Diarizer:
             weights.verified(LOCAL_EMBEDDING) / "campplus_cn_en_common.pt",
             step=settings.step,
             device=settings.device,
+            threads=settings.threads,
         )
     return diarization.load_pretrained(
-        settings.source, revision=settings.revision, device=settings.device
+        settings.source,
+        revision=settings.revision,
+        device=settings.device,
+        threads=settings.threads,
     )
 
 

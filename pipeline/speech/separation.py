@@ -19,6 +19,7 @@ from pipeline.schema import Audio, Seconds, Span, Speaker, SpeakerSegment
 from pipeline.speech.diarization import Diarizer
 from pipeline.speech.vad import (
     FRAME_S,
+    SAMPLE_RATE,
     SpeechDetector,
     VadOptions,
     close_gaps,
@@ -82,9 +83,19 @@ def by_diarization(
         Voices expected.
     """
     spans = detect_speech(audio, detector, options, ignore=ignore)
-    segments = diarizer(audio, speakers) if spans else ()
+    segments = diarizer(_without(audio, ignore), speakers) if spans else ()
     speech = label_spans(spans, segments)
     return Voices("diarization", speech, dict.fromkeys(speech, audio))
+
+
+def _without(audio: Audio, ignore: NDArray[np.bool_] | None) -> Audio:
+    """Silence what is no speech, so that music does not become a speaker."""
+    if ignore is None or not ignore.any():
+        return audio
+    samples = np.repeat(ignore, round(SAMPLE_RATE * FRAME_S))[: audio.size]
+    quiet = audio.copy()
+    quiet[: samples.size][samples] = 0.0
+    return quiet
 
 
 def label_spans(

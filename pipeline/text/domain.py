@@ -19,7 +19,7 @@ from pipeline.text.sounds import syllables
 
 MIN_LENGTH = 3
 MAX_DIFFERENT = 0.5  # share of characters that may differ when they sound the same
-MAX_DISTANCE = 0.13  # mean sound distance over the phrase
+MAX_DISTANCE = 0.151  # mean sound distance over the phrase
 
 
 class Lexicon:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.errors import SettingsError
+from pipeline.settings import config_path
 from pipeline.text.script import simplify
 
-_FOLDER = Path(__file__).parents[2] / "configs" / "lexicons"
 _NOT_SPOKEN = re.compile(r"[\W_]+")
 
 
@@ -65,11 +63,5 @@ def _backchannel_lexicon() -> tuple[re.Pattern[str], int]:
 
 @cache
 def _load(name: str) -> dict[str, list[object]]:
-    path = _FOLDER / name
-    try:
-        return dict(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SettingsError(
-            f"The lexicon {path} cannot be read ({error.strerror}).",
-            "Put the configs folder back beside the package.",
-        ) from error
+    text = config_path(f"lexicons/{name}").read_text(encoding="utf-8")
+    return dict(YAML(typ="safe", pure=True).load(text))

@@ -59,7 +59,7 @@ def readings(character: str) -> tuple[str, ...]:
     if character not in _SPOKEN_IN_TWO_WAYS:
         return (usual,)
     every = pinyin(character, style=Style.NORMAL, heteronym=True)[0]
-    return tuple(dict.fromkeys([usual, *every]))[:3]
+    return tuple(dict.fromkeys([usual, *every]))[:2]
 
 
 def _other(run: str) -> list[str]:

@@ -1,0 +1,354 @@
+"""Recognition: every utterance on its own, and text that nobody spoke is rejected and kept apart.
+
+In these tests an utterance is a stretch of constant amplitude that names the text to answer with, so
+that the decoder answers per window and knows nothing of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import weights
+from pipeline.errors import WeightsError
+from pipeline.evaluation.texts import align
+from pipeline.schema import Audio, Span, Utterance, Word
+from pipeline.settings import config_path, load_settings
+from pipeline.speech.asr import (
+    Guess,
+    Heard,
+    RecognitionOptions,
+    WhisperDecoder,
+    agree,
+    load_whisper,
+    recognise,
+    utterances,
+)
+from pipeline.speech.models import recognition_options
+from pipeline.text import Lexicon, normalise_for_cer
+
+RATE = 16_000
+DATA = Path(__file__).parents[1] / "data"
+OPTIONS = RecognitionOptions()
+HOTLINE = Lexicon.load(config_path("lexicons/hotline.yaml"))
+GREETING = "请您稍等我帮您查询"
+
+
+@dataclass
+class Answers:
+    """Answers each window with the texts that its amplitudes name, spread over their time."""
+
+    texts: Sequence[str]
+    careful_texts: Sequence[str] | None = None
+    no_speech: float = 0.0
+    logprob: float = -0.1
+    seconds: list[float] = field(default_factory=list)
+    careful: list[bool] = field(default_factory=list)
+
+    def __call__(self, windows: Sequence[Audio], *, careful: bool = False) -> list[Heard]:
+        self.seconds += [w.size / RATE for w in windows]
+        self.careful.append(careful)
+        texts = self.careful_texts if careful and self.careful_texts else self.texts
+        return [Heard(tuple(self._words(w, texts)), self.logprob, self.no_speech) for w in windows]
+
+    def _words(self, window: Audio, texts: Sequence[str]):
+        edges = [0, *(np.flatnonzero(np.diff(window)) + 1).tolist(), window.size]
+        for a, b in zip(edges[:-1], edges[1:], strict=True):
+            if window[a] > 0:
+                text = texts[round(float(window[a]) * 100) - 1]
+                step = (b - a) / RATE / max(len(text), 1)
+                for i, c in enumerate(text):
+                    yield Word(a / RATE + i * step, a / RATE + (i + 1) * step, c, 0.9)
+
+
+def line(*spans: Span, seconds: float = 60.0) -> Audio:
+    """Audio whose ``i``-th span has amplitude ``(i + 1) / 100``."""
+    audio = np.zeros(round(seconds * RATE), np.float32)
+    for i, (start, end) in enumerate(spans):
+        audio[round(start * RATE) : round(end * RATE)] = (i + 1) / 100
+    return audio
+
+
+def hear(
+    spans: Sequence[Span],
+    decoder: Callable,
+    options: RecognitionOptions = OPTIONS,
+    lexicon: Lexicon | None = None,
+) -> tuple[Utterance, ...]:
+    return recognise(
+        line(*spans),
+        [("agent", spans)],
+        decoder,
+        options,
+        lexicon=lexicon,
+        hallucinations=HOTLINE.hallucinations,
+    )
+
+
+def test_a_prompt_said_three_times_is_three_utterances():
+    spans = [(1.0, 4.0), (7.0, 10.0), (14.0, 17.0)]
+    found = hear(spans, Answers([GREETING] * 3))
+    assert [u.text for u in found] == [GREETING] * 3
+    assert [(u.start, u.end) for u in found] == spans
+    assert all(u.rejected is None and u.confidence == pytest.approx(0.9) for u in found)
+
+
+def test_a_short_closing_after_a_pause_survives_with_its_own_time():
+    spans = [(1.0, 6.0), (9.0, 9.6)]
+    decoder = Answers(["感谢您的来电祝您生活愉快", "再见"])
+    found = hear(spans, decoder)
+    assert [u.text for u in found] == ["感谢您的来电祝您生活愉快", "再见"]
+    last = found[-1]
+    assert [w.text for w in last.words] == ["再", "见"]
+    assert (last.words[0].start, last.words[-1].end) == pytest.approx((9.0, 9.6), abs=0.02)
+    assert max(decoder.seconds) > 6, "the short one is heard after the words before it"
+
+
+def test_what_leads_up_to_a_short_utterance_can_be_left_out():
+    decoder = Answers(["感谢您的来电", "再见"])
+    hear([(1.0, 4.5), (9.0, 9.6)], decoder, RecognitionOptions(context_s=0.0))
+    assert sorted(decoder.seconds) == pytest.approx([1.0, 3.9], abs=0.01)
+
+
+def test_a_short_utterance_that_its_lead_drowns_is_heard_again_alone():
+    class Deaf(Answers):
+        def __call__(self, windows, *, careful=False):
+            heard = super().__call__(windows, careful=careful)
+            return [h if w.size < 3 * RATE else Heard(h.words[:-2], h.logprob, 0.0)
+                    for h, w in zip(heard, windows, strict=True)]  # fmt: skip
+
+    decoder = Deaf(["感谢您的来电祝您生活愉快", "再见"])
+    found = hear([(1.0, 6.0), (9.0, 9.6)], decoder)
+    assert found[-1].text == "再见"
+    assert decoder.careful == [False, True]
+    assert (found[-1].words[0].start, found[-1].words[-1].end) == pytest.approx((9.0, 9.6))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("谢谢观看", "hallucination"),
+        ("請不吝點贊訂閱轉發打賞支持明鏡與點點欄目", "hallucination"),
+        ("Thank you for watching!", "hallucination"),
+        ("字幕由 Amara.org 社区提供", "hallucination"),
+        ("好的" * 40, "loop"),
+        ("我们今天讲一下第二章的内容请大家把书翻到第三十五页看图表一下面的说明文字", "loop"),
+        ("", "silence"),
+        ("……，。", "silence"),
+    ],
+)
+def test_text_that_was_not_spoken_is_rejected_with_the_reason(text: str, reason: str):
+    (found,) = hear([(1.0, 3.0)], Answers([text]))
+    assert (found.rejected, found.text, found.words) == (reason, "", ())
+    assert (found.start, found.end, found.speaker) == (1.0, 3.0, "agent")
+
+
+def test_text_on_silence_is_known_by_the_models_own_doubt():
+    sure = {"no_speech": 0.1, "logprob": -0.2}
+    for doubt, reason in (
+        ({"no_speech": 0.9, "logprob": -1.5}, "silence"),
+        (sure | {"no_speech": 0.9}, None),
+        (sure | {"logprob": -1.5}, None),
+    ):
+        (found,) = hear([(1.0, 3.0)], Answers(["请您稍等"], **doubt))
+        assert found.rejected == reason
+        assert found.text == ("请您稍等" if reason is None else "")
+
+
+def test_words_a_customer_may_say_are_no_hallucination():
+    for text in ("谢谢", "感谢您的来电", "我在观看你们的直播"):
+        (found,) = hear([(1.0, 3.0)], Answers([text]))
+        assert (found.text, found.rejected) == (text, None)
+
+
+def test_a_loop_is_heard_again_with_care():
+    decoder = Answers(["好的" * 40], careful_texts=["好的我知道了"])
+    (found,) = hear([(1.0, 3.0)], decoder)
+    assert (found.text, found.rejected) == ("好的我知道了", None)
+    assert decoder.careful == [False, True]
+
+
+def test_far_too_little_text_is_heard_again_with_care():
+    decoder = Answers(["好"], careful_texts=["好的那麻烦您帮我查询一下订单"])
+    (found,) = hear([(1.0, 9.0)], decoder)
+    assert found.text == "好的那麻烦您帮我查询一下订单"
+
+
+def test_good_text_is_heard_once():
+    decoder = Answers([GREETING])
+    hear([(1.0, 4.0)], decoder)
+    assert decoder.careful == [False]
+
+
+def test_nothing_is_decoded_where_nobody_speaks():
+    decoder = Answers([])
+    assert recognise(line(), [("agent", [])], decoder, OPTIONS) == ()
+    assert decoder.careful == []
+
+
+def test_all_voices_of_a_channel_are_heard_in_one_go_and_come_in_order_of_time():
+    spans = [(1.0, 3.0), (4.0, 6.0), (8.0, 10.0)]
+    decoder = Answers(["第一句话", "第二句话", "第三句话"])
+    found = recognise(
+        line(*spans), [("B", [spans[1]]), ("A", [spans[0], spans[2]])], decoder, OPTIONS
+    )
+    assert [(u.speaker, u.text) for u in found] == [
+        ("A", "第一句话"), ("B", "第二句话"), ("A", "第三句话"),
+    ]  # fmt: skip
+    assert len(decoder.careful) == 1
+
+
+@dataclass
+class Piece:
+    """Answers every window with one given piece of text."""
+
+    text: str
+
+    def __call__(self, windows: Sequence[Audio], *, careful: bool = False) -> list[Heard]:
+        word = Word(0.2, windows[0].size / RATE - 0.2, self.text, 0.8)
+        return [Heard((word,), -0.1, 0.0)] * len(windows)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("您好，请问。", ["您", "好，", "请", "问。"]),
+        ("您的VIP卡号是A12", ["您", "的", "VIP", "卡", "号", "是", "A12"]),
+        ("感謝您的來電", ["感", "谢", "您", "的", "来", "电"]),
+        ("，您好", ["您", "好"]),
+    ],
+)
+def test_words_are_characters_or_latin_words_with_their_punctuation(text: str, words: list[str]):
+    (found,) = hear([(2.0, 5.0)], Piece(text))
+    assert [w.text for w in found.words] == words
+    assert found.text == "".join(words)
+    assert found.words[0].start == pytest.approx(2.0)
+    assert found.words[-1].end == pytest.approx(5.0)
+    assert all(a.end == pytest.approx(b.start, abs=0.002)
+               for a, b in zip(found.words[:-1], found.words[1:], strict=True))  # fmt: skip
+
+
+def test_domain_words_are_written_as_they_sound_and_keep_their_times():
+    lexicon = Lexicon(["售后服务"])
+    spans = [(1.0, 4.0)]
+    plain = hear(spans, Answers(["这里是收后服务中心"]))[0]
+    corrected = hear(spans, Answers(["这里是收后服务中心"]), lexicon=lexicon)[0]
+    assert corrected.text == "这里是售后服务中心"
+    assert [(w.start, w.end) for w in corrected.words] == [(w.start, w.end) for w in plain.words]
+
+
+@given(st.text("您好请问AB1，。 ", min_size=1, max_size=12), st.floats(0.3, 8))
+@settings(max_examples=40, deadline=None)
+def test_words_never_leave_their_utterance(text: str, seconds: float):
+    span = (1.0, 1.0 + seconds)
+    (found,) = hear([span], Piece(text))
+    assert found.rejected or found.text
+    for word in found.words:
+        assert span[0] <= word.start <= word.end <= round(span[1], 3) + 1e-9
+
+
+# How speech is cut into utterances.
+
+
+def test_speech_is_joined_over_short_pauses_and_cut_at_long_ones():
+    spans = [(0.0, 1.0), (1.5, 2.0), (3.0, 4.0)]
+    assert utterances(spans, 1.0, 20) == [(0.0, 2.0), (3.0, 4.0)]
+    assert utterances(spans, 2.0, 20) == [(0.0, 4.0)]
+    assert utterances([], 1.0, 20) == []
+
+
+def test_a_long_utterance_is_split_at_its_longest_pause():
+    spans = [(0.0, 9.0), (9.3, 14.0), (14.8, 20.0), (20.2, 29.0)]
+    assert utterances(spans, 1.0, 20) == [(0.0, 14.0), (14.8, 29.0)]
+
+
+def test_speech_without_a_pause_is_split_evenly():
+    assert utterances([(0.0, 30.0)], 1.0, 12) == [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 9), st.floats(0.05, 3)), min_size=1, max_size=25),
+    st.floats(0.2, 2),
+    st.floats(5, 28),
+)
+def test_utterances_hold_all_speech_and_are_never_too_long(lengths, gap_s: float, max_s: float):
+    spans, at = [], 0.0
+    for speech, pause in lengths:
+        spans.append((at, at + speech))
+        at += speech + pause
+    found = utterances(spans, gap_s, max_s)
+    assert all(end - start <= max_s + 1e-6 for start, end in found)
+    assert all(a[1] <= b[0] for a, b in zip(found[:-1], found[1:], strict=True))
+    for start, end in spans:
+        inside = sum(min(e, end) - max(s, start) for s, e in found if s < end and e > start)
+        assert inside == pytest.approx(end - start)
+    edges = {x for s in spans for x in s}
+    if max(e - s for s, e in spans) <= max_s:
+        assert all(x in edges for s in found for x in s)
+
+
+# Which of several hypotheses is taken.
+
+
+def guess(text: str, logprob: float = -0.3) -> Guess:
+    return Guess(text, (), logprob, 0.0)
+
+
+def test_the_hypothesis_that_most_agree_with_is_taken():
+    guesses = [guess("您好请问", -0.20), guess("您好轻吻", -0.21), guess("您好请问", -0.22)]
+    assert agree(guesses).text == "您好请问"
+    odd = [guess("完全不同的话", -0.2), guess("感谢您的来电", -0.21), guess("感谢您的来店", -0.22)]
+    assert agree(odd).text.startswith("感谢您的来")
+
+
+def test_a_much_likelier_hypothesis_wins_over_many_unlikely_ones():
+    guesses = [guess("再见", -0.1), guess("在建", -4.0), guess("在建", -4.0)]
+    assert agree(guesses).text == "再见"
+
+
+@given(st.lists(st.tuples(st.text("您好请", max_size=5), st.floats(-5, 0)), min_size=1, max_size=6))
+def test_what_is_taken_is_one_of_the_hypotheses(rows: list[tuple[str, float]]):
+    guesses = [guess(*row) for row in rows]
+    assert agree(guesses) in guesses
+
+
+# The real decoder.
+
+
+@pytest.fixture(scope="module")
+def whisper() -> WhisperDecoder:
+    chosen = load_settings().asr
+    model = load_whisper(weights.verified(chosen.source), compute_type=chosen.compute_type)
+    return WhisperDecoder(model, recognition_options(chosen))
+
+
+def bank(*names: str) -> list[tuple[str, Audio]]:
+    rows = (DATA / "utterances.csv").read_text("utf-8").splitlines()
+    texts = {row.split(",")[0]: row.split(",", 4)[4] for row in rows}
+    clips = [soundfile.read(DATA / f"utterances/{n}.flac", dtype="float32")[0] for n in names]
+    return [(texts[n], clip) for n, clip in zip(names, clips, strict=True)]
+
+
+def test_the_decoder_answers_in_the_order_of_the_windows(whisper: WhisperDecoder):
+    said = bank("courier_a1", "refund_a4", "courier_a6")
+    assert sorted(len(c) for _, c in said) != [len(c) for _, c in said]
+    heard = whisper([clip for _, clip in said])
+    for (text, clip), found in zip(said, heard, strict=True):
+        errors = align(
+            normalise_for_cer(text), normalise_for_cer("".join(w.text for w in found.words))
+        )
+        assert errors.cer < 0.5, text
+        assert found.words[0].start >= 0
+        assert found.words[-1].end <= clip.size / RATE + 0.1
+
+
+def test_a_model_folder_with_nothing_in_it_is_told(tmp_path: Path):
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        load_whisper(tmp_path)

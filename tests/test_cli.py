@@ -1,0 +1,296 @@
+"""The command line: light, one line per error, exit codes 0, 1 and 2, and tables at the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import pipeline
+from pipeline import weights
+from pipeline.cli import Exit, app, main
+from pipeline.compliance import load_rubric
+from pipeline.errors import CallcoachError
+from pipeline.schema import AGENT, CUSTOMER
+from pipeline.settings import config_path, load_settings
+from pipeline.speech.models import weights_used
+from pipeline.store import Store
+from tests import fakes
+from tests.fakes import Script, recording, save
+
+HEAVY = ("torch", "pandas", "numpy", "faster_whisper", "pyannote", "sqlalchemy", "pydantic")
+HELP_S = 1.5
+CALL = Script.of((AGENT, 0.5, "您好很高兴为您服务"), (CUSTOMER, 4.0, "我想问一下我的订单"))
+
+
+def callcoach(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from pipeline.cli import main; main()", *map(str, arguments)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Check that one line of error was said, with exit code 2."""
+    assert done.returncode == Exit.USAGE, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("Error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    """A folder with one recording."""
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    save(folder / "a.wav", CALL.stereo())
+    return folder
+
+
+@pytest.fixture
+def analysed(calls: Path, tmp_path: Path) -> Path:
+    """An output folder in which the recording of ``calls`` is already analysed."""
+    from pipeline.batch import analyse
+
+    settings = load_settings()
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def load(chosen):
+        return fakes.models(CALL, weights=weights_used(chosen))
+
+    with Store.open(out) as store:
+        (step,) = analyse([recording(calls / "a.wav")], settings, store, load)
+    assert step.outcome == "analysed"
+    return out
+
+
+def test_importing_the_command_line_loads_nothing_heavy():
+    code = f"import sys, pipeline.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_comes_at_once():
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = callcoach("--help")
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == Exit.ALL_WELL
+        for command in ("analyze", "models", "rubric", "doctor"):
+            assert command in done.stdout
+    assert min(seconds) < HELP_S
+
+
+def test_the_version_is_that_of_the_package():
+    done = callcoach("--version")
+    assert (done.returncode, done.stdout) == (0, f"callcoach {pipeline.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["analize"], ["analyze"], ["analyze", "x.wav"], ["analyze", "x", "--out"], ["--x"]],
+)
+def test_a_mistyped_command_is_exit_code_2(arguments: list[str]):
+    done = callcoach(*arguments)
+    assert done.returncode == Exit.USAGE
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--preset", "embeded"], ["embeded", 'Did you mean "embedded"?']),
+        (["--set", "asr.beam_sise=1"], ["beam_sise", 'Did you mean "beam_size"?']),
+        (["--set", "asr.beam_size=0"], ["asr.beam_size = 0"]),
+        (["--set", "beam_size"], ["section.name=value"]),
+        (["--rubric", "nowhere.yaml"], ["nowhere.yaml"]),
+        (["--metadata", "nowhere.csv"], ["nowhere.csv"]),
+        (["--scores", "nowhere.csv"], ["nowhere.csv"]),
+        (["--name-pattern", "("], ["("]),
+    ],
+    ids=lambda x: x[0] if isinstance(x, list) else None,
+)
+def test_what_cannot_be_carried_out_is_one_line(calls: Path, tmp_path: Path, more, words):
+    told(callcoach("analyze", calls, "--out", tmp_path / "out", *more), *words)
+
+
+def test_recordings_that_are_nowhere_are_one_line(tmp_path: Path):
+    told(callcoach("analyze", tmp_path / "*.wav", "--out", tmp_path / "out"))
+    (tmp_path / "none").mkdir()
+    told(callcoach("analyze", tmp_path / "none", "--out", tmp_path / "out"), "none")
+
+
+@pytest.mark.parametrize("option", ["--metadata", "--scores"])
+def test_wrong_columns_are_one_line_with_the_nearest_name(calls: Path, tmp_path: Path, option: str):
+    table = tmp_path / "table.csv"
+    table.write_text("recordng,agent_id,scor\na.wav,N1,5\n")
+    told(
+        callcoach("analyze", calls, "--out", tmp_path / "out", option, table),
+        "table.csv",
+        "recording",
+    )
+
+
+def test_a_table_that_is_no_table_is_one_line(calls: Path, tmp_path: Path):
+    table = tmp_path / "table.xlsx"
+    table.write_bytes(b"not a workbook")
+    for option in ("--metadata", "--scores"):
+        done = callcoach("analyze", calls, "--out", tmp_path / "out", option, table)
+        told(done, "table.xlsx")
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_line(calls: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    told(callcoach("analyze", calls, "--out", tmp_path / "file"), "file")
+    told(callcoach("analyze", calls, "--out", tmp_path / "file" / "sub"), "sub")
+
+
+def test_a_store_that_is_no_store_is_one_line(calls: Path, tmp_path: Path):
+    (tmp_path / "callcoach.db").write_text("no database" * 100)
+    told(callcoach("analyze", calls, "--out", tmp_path), "callcoach.db")
+
+
+def test_missing_weights_are_one_line_with_the_command_that_helps(calls: Path, tmp_path: Path):
+    models = {weights.FOLDER_VARIABLE: str(tmp_path / "nothing")}
+    done = callcoach("analyze", calls, "--out", tmp_path / "out", **models)
+    assert done.returncode == Exit.USAGE
+    assert "callcoach models fetch" in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_with_nothing_new_exports_and_is_exit_code_0(calls: Path, analysed: Path):
+    done = callcoach("analyze", calls, "--out", analysed)
+    assert done.returncode == Exit.ALL_WELL, done.stderr
+    assert "1 unchanged, 0 failed" in done.stderr
+    for table in ("calls", "turns", "events", "verdicts", "agents", "agent_weeks", "failures"):
+        assert (analysed / f"{table}.csv").is_file()
+        assert (analysed / f"{table}.parquet").is_file()
+        assert table in done.stdout
+    assert (analysed / "callcoach.xlsx").is_file()
+    assert "callcoach.xlsx" in done.stdout
+
+
+def test_a_failed_recording_is_exit_code_1_and_the_rest_is_exported(calls: Path, analysed: Path):
+    (calls / "b.wav").write_text("not audio")
+    done = callcoach("analyze", calls, "--out", analysed)
+    assert done.returncode == Exit.SOME_FAILED
+    assert "1 unchanged, 1 failed" in done.stderr
+    assert "b.wav" in done.stderr
+    assert "Traceback" not in done.stderr
+    failures = pd.read_csv(analysed / "failures.csv")
+    assert failures["call_id"].tolist() == ["b"]
+    assert len(pd.read_parquet(analysed / "calls.parquet")) == 2
+
+
+def test_outside_scores_join_and_what_does_not_is_told(calls: Path, analysed: Path, tmp_path: Path):
+    sheet = tmp_path / "scores.csv"
+    sheet.write_text("recording,score,reviewer\na.wav,80,QA\nlost.wav,70,QA\n", encoding="utf-8")
+    done = callcoach("analyze", calls, "--out", analysed, "--scores", sheet)
+    assert done.returncode == Exit.ALL_WELL, done.stderr
+    assert "Outside score not used: scores.csv row 3" in done.stderr
+    assert pd.read_parquet(analysed / "calls.parquet")["outside_score"].tolist() == [80]
+
+
+def test_another_rubric_judges_again(calls: Path, analysed: Path, tmp_path: Path):
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        f"""
+rubric: {{id: own, name: {{zh: 自, en: Own}}, version: "1"}}
+extends: {config_path("rubrics/hotline.yaml")}
+items:
+  opening_greeting: {{enabled: false}}
+""",
+        encoding="utf-8",
+    )
+    assert len(load_rubric(own).items) > 1
+    done = callcoach("analyze", calls, "--out", analysed, "--rubric", own)
+    assert done.returncode == Exit.ALL_WELL, done.stderr
+    assert "1 judged again" in done.stderr
+    assert (
+        "opening_greeting" not in pd.read_parquet(analysed / "verdicts.parquet")["item_id"].tolist()
+    )
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch):
+    """Run a command in this process."""
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_weights_are_listed_with_licence_and_state(invoke, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    done = invoke("models", "list")
+    assert done.exit_code == 0
+    for name, row in weights.manifest().items():
+        assert name in done.output
+        assert row.licence in done.output
+    assert "missing or damaged" in done.output
+    assert "on the model hub" in done.output
+
+
+def test_verifying_says_what_is_missing(invoke, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    done = invoke("models", "verify")
+    assert done.exit_code == Exit.SOME_FAILED
+    assert "model.bin is missing" in done.output
+
+
+def test_verifying_what_is_here(invoke):
+    done = invoke("models", "verify")
+    assert done.exit_code == 0, done.output
+    files = sum(len(w.files) for w in weights.manifest().values())
+    assert f"{files} files verified" in done.output
+
+
+def test_fetching_what_is_here_does_nothing_and_a_wrong_name_is_told(invoke):
+    done = invoke("models", "fetch", "whisper-base")
+    assert (done.exit_code, "whisper-base: verified" in done.output) == (0, True)
+    told(callcoach("models", "fetch", "whisper-bas"), 'Did you mean "whisper-base"?')
+
+
+def test_the_doctor_says_what_is_missing(invoke, tmp_path: Path, monkeypatch):
+    done = invoke("doctor")
+    assert done.exit_code == 0, done.output
+    assert "FAIL" not in done.output
+    assert pipeline.__version__ in done.output
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    done = invoke("doctor")
+    assert done.exit_code == Exit.SOME_FAILED
+    assert "FAIL whisper-base: model.bin is missing" in done.output
+    assert "callcoach models fetch" in done.output
+
+
+def test_a_stop_by_hand_is_told_and_is_no_failure(monkeypatch, capsys):
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.cli.app", stop)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_an_error_that_is_not_of_usage_is_exit_code_1(monkeypatch, capsys):
+    def fail() -> None:
+        raise CallcoachError("Something is wrong.", "Do that.")
+
+    monkeypatch.setattr("pipeline.cli.app", fail)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == Exit.SOME_FAILED
+    assert capsys.readouterr().err == "Error: Something is wrong. Do that.\n"

@@ -1,0 +1,411 @@
+"""Judging and scoring: evidence, hearing, references, events, the sum."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from pipeline.compliance import (
+    Rubric,
+    annotate_events,
+    judge,
+    load_rubric,
+    rubric_from_text,
+    score,
+    trace,
+)
+from pipeline.compliance.call_rules import holiday_name
+from pipeline.compliance.context import match_probability
+from pipeline.compliance.examples import parse_example
+from pipeline.compliance.located import Located
+from pipeline.compliance.speech_rules import count_questions, statement_units
+from pipeline.errors import RubricError
+from pipeline.schema import ChannelQuality, Dialogue, Verdict
+
+HEAD = """
+rubric: {id: t, name: {zh: 测, en: t}}
+sections: {s: {zh: 节, en: S}, u: {zh: 节二, en: U}}
+"""
+
+
+def rubric_of(items: str) -> Rubric:
+    return rubric_from_text(HEAD + "items:\n" + items)
+
+
+def item(name: str, body: str, extra: str = "") -> str:
+    head = f"  {name}:\n    name: {{zh: 名, en: N}}\n    section: s\n{extra}"
+    return head + "".join(f"    {line}\n" for line in body.strip().splitlines())
+
+
+def dialogue(text: str) -> Dialogue:
+    return parse_example(Located(text, "test", 1, "test"), "pass").dialogue
+
+
+def verdicts(items: str, text: str) -> dict[str, Verdict]:
+    return {v.item_id: v for v in judge(dialogue(text), rubric_of(items))}
+
+
+def verdict(body: str, text: str) -> str:
+    return verdicts(item("one", body), text)["one"].verdict
+
+
+def test_a_pass_shows_who_said_what_and_when() -> None:
+    one = verdicts(
+        item("one", "pass: {says: {by: agent, any: [感谢…来电]}}"),
+        "C: 好的。 / A: 感谢您的莱电，再见。",
+    )["one"]
+    assert (one.verdict, one.speaker, one.quote) == ("pass", "agent", "感谢您的莱电，再见")
+    assert one.matched == "感谢…来电"
+    assert one.start is not None
+    assert one.end is not None
+    assert 1.0 < one.start < one.end < 3.2
+    assert one.confidence is not None
+    assert 0.6 < one.confidence < 1.0
+
+
+def test_a_fail_shows_what_was_said_instead() -> None:
+    one = verdicts(
+        item("one", "pass: {says: {by: agent, any: [您好], where: {first_turns: 1}}}"),
+        "A: 说吧。 / C: 你好。",
+    )["one"]
+    assert (one.verdict, one.quote, one.matched) == ("fail", "说吧。", None)
+    assert one.note is not None
+    assert "not found" in one.note
+
+
+@pytest.mark.parametrize(
+    ("body", "passing", "failing"),
+    [
+        ("pass: {says: {by: agent, all: [抱歉, 谢谢]}}", "A: 抱歉，谢谢。", "A: 抱歉。"),
+        ("pass: {says: {by: agent, none: [不知道]}}", "A: 好的。", "A: 不知道。"),
+        ("pass: {says: {any: [甲方, 乙方, 丙方], at_least: 2}}", "A: 甲方乙方。", "A: 甲方。"),
+        ("pass: {says: {any: [您好], times: 2}}", "A: 您好。 / C: 是我。 / A: 您好。", "A: 您好。"),
+        ("pass: {says: {regex: ['[甲乙]方']}}", "A: 找乙方。", "A: 找丙方。"),
+        (
+            "pass: {says: {regex: ['甲方'], except_regex: ['不是甲方']}}",
+            "A: 找甲方。",
+            "A: 他不是甲方。",
+        ),
+        ("fail: {says: {any: [你应该], except: [你应该会]}}", "A: 你应该会收到。", "A: 你应该早说。"),
+        (
+            "fail: {says: {any: [不知道], except_after: [您说]}}",
+            "A: 您说他不知道吗？",
+            "A: 您说吧。不知道。",
+        ),
+        (
+            "pass: {says: {any: [稍等], not_beside: [一分钟]}}",
+            "A: 稍等。",
+            "A: 稍等一分钟。",
+        ),
+        ("pass: {says: {any: [好], whole_sentence: true}}", "A: 好。", "A: 好像没有听到。"),
+        ("pass: {says: {any: [喂], at_turn_start: true}}", "A: 喂，哪位。", "A: 请问是哪一位您先说喂。"),
+        (
+            "fail: {says: {any: [不是], at_turn_start: true, in_a_row: 2}}",
+            "C: 红的。 / A: 不是。 / C: 蓝的。 / A: 好的。",
+            "C: 红的。 / A: 不是。 / C: 蓝的。 / A: 不是的。",
+        ),
+        (
+            "fail: {says: {any: [没有], not_answering: true}}",
+            "C: 有红的吗？ / A: 没有。",
+            "C: 你说过的。 / A: 没有。",
+        ),
+        (
+            "pass: {says: {any: [先生], max_per_minute: 3}}",
+            "A: 张先生您好。",
+            "A: 先生您好先生，先生。",
+        ),
+        ("pass: {asks: {by: agent, times: 2}}", "A: 贵姓？ / C: 王。 / A: 住哪里？", "A: 贵姓？"),
+        ("fail: {asks: {in_one_turn: 3}}", "A: 贵姓？住哪里？", "A: 贵姓？住哪里？电话呢？"),
+        (
+            "pass: {states: {by: customer, what: digits}}",
+            "C: 一二三四。 / A: 好。",
+            "C: 一二三。 / A: 好。",
+        ),
+        (
+            "pass: {repeats_back: {what: [digits]}}",
+            "C: 7890。 / A: 七八九零，对吗？",
+            "C: 7890。 / A: 七八九一，对吗？",
+        ),
+        (
+            "pass: {event: {kind: hold, min_s: 30, detail: {medium: music}}}",
+            "A: 稍等。 / [hold 40 music] / A: 好了。",
+            "A: 稍等。 / [hold 40 silence] / A: 好了。",
+        ),
+        (
+            "when: {event: {kind: hold}}\n"
+            "pass: {for_each: {says: {any: [久等], where: {after: trigger, within_s: 10}}}}",
+            "A: 稍等。 / [hold 20] / A: 久等了。",
+            "A: 稍等。 / [hold 20] / A: 久等了，再稍等。 / [hold 20] / A: 好了。",
+        ),
+        (
+            "pass: {not: {event: {kind: hold, min_s: 60, broken_by: agent}}}",
+            "A: 稍等。 / [hold 50] / A: 在查。 / [hold 50] / A: 好了。",
+            "A: 稍等。 / [hold 90] / A: 好了。",
+        ),
+        (
+            "pass: {gap: {after: {says: {any: [稍等]}}, until: agent, max_s: 10}}",
+            "A: 稍等。 / [gap 5] / A: 好了。",
+            "A: 稍等。 / [gap 20] / A: 好了。",
+        ),
+        ("pass: {turns: {by: agent, min_s: 3}}", "A: 一二三四五六七八九十一二三。", "A: 好。"),
+        (
+            "pass: {share_of_turns: {by: agent, any: [好的], min: 0.5}}",
+            "A: 好的。 / C: 嗯。 / A: 明天。",
+            "A: 今天。 / C: 嗯。 / A: 明天。",
+        ),
+        (
+            "pass: {measure: {of: agent_level_dbfs, minus: customer_level_dbfs, max: 6}}",
+            "[measure agent_level_dbfs -20] / [measure customer_level_dbfs -23] / A: 好。",
+            "[measure agent_level_dbfs -10] / [measure customer_level_dbfs -23] / A: 好。",
+        ),
+        (
+            "pass: {measure: {of: {turns: speaking_rate, by: agent}, max: 200}}",
+            "[slow 3] / A: 我们明天上午给您送过去。",
+            "[slow 6] / A: 我们明天上午给您送过去。",
+        ),
+        (
+            "pass: {call: {local_time: {from: 08:00, to: 22:00}}}",
+            "[start 2026-03-11T00:30:00+00:00] / A: 好。",
+            "[start 2026-03-11T23:30:00+08:00] / A: 好。",
+        ),
+        (
+            "pass: {call: {weekdays: [sun]}}",
+            "[start 2026-03-15T10:00:00+08:00] / A: 好。",
+            "[start 2026-03-16T10:00:00+08:00] / A: 好。",
+        ),
+        ("pass: {call: {max_rings: 2}}", "[rings 2] / A: 好。", "[rings 3] / A: 好。"),
+        (
+            "fail: {leaves_first: {by: agent, within_s: 1}}",
+            "A: 再见。 / [tail 3]",
+            "A: 再见。 / [tail 0.2]",
+        ),
+        (
+            "pass: {in_order: {steps: [{says: {any: [好吗]}}, "
+            "{says: {by: customer, any: [好的]}}], within_s: 10}}",
+            "A: 等一下好吗？ / C: 好的。",
+            "C: 好的。 / A: 等一下好吗？",
+        ),
+        (
+            "pass: {any: [{says: {any: [甲方]}}, {says: {any: [乙方]}}]}",
+            "A: 乙方。",
+            "A: 丙方。",
+        ),
+        ("pass: [{says: {any: [甲方]}}, {says: {any: [乙方]}}]", "A: 甲方乙方。", "A: 甲方。"),
+        (
+            "when: {says: {any: ['稍等{limit}']}}\n"
+            "pass: {for_each: {says: {any: ['稍等{limit}'], where: {during: trigger}}}}",
+            "A: 请稍等一分钟。",
+            "",
+        ),
+    ],
+)  # fmt: skip
+def test_every_operator_decides_both_ways(body: str, passing: str, failing: str) -> None:
+    assert verdict(body, passing) == "pass"
+    if failing:
+        assert verdict(body, failing) == "fail"
+
+
+def test_a_digit_misheard_as_its_homophone_is_still_a_digit() -> None:
+    body = "when: {states: {by: customer, what: digits}}\npass: {repeats_back: {what: [digits]}}"
+    assert verdict(body, "C: 七八酒零。 / A: 七八九零，对吗？") == "pass"
+    assert verdict(body, "C: 七八酒零。 / A: 七八一零，对吗？") == "fail"
+
+
+def test_a_stated_time_covers_the_wait_or_not() -> None:
+    body = (
+        "when: {event: {kind: hold}}\n"
+        "pass: {for_each: {says: {any: ['稍等{limit}'], covers_trigger: true, "
+        "where: {before: trigger}}}}"
+    )
+    assert verdict(body, "A: 请稍等一分钟。 / [hold 50] / A: 好了。") == "pass"
+    assert verdict(body, "A: 请稍等一分钟。 / [hold 100] / A: 好了。") == "fail"
+
+
+@pytest.mark.parametrize(
+    ("where", "yes"),
+    [
+        ("opening", True),
+        ("closing", False),
+        ("{first_s: 3}", True),
+        ("{last_s: 2}", False),
+        ("{last_turns: 1}", False),
+        ("{before: {says: {any: [再见]}}}", True),
+        ("{after: {says: {any: [再见]}}}", False),
+        ("{around: {says: {any: [再见]}}, within_turns: 1}", False),
+        ("{from: {says: {any: [您好]}}}", True),
+    ],
+)
+def test_places(where: str, yes: bool) -> None:
+    said = (
+        "A: 您好，请问有什么可以帮您？ / C: 我想问一下你们什么时候开门。 / A: 九点。 / C: 好。 / "
+        "[gap 50] / C: 没有别的事了。 / A: 那就这样，祝您愉快，再见。"
+    )
+    body = f"pass: {{says: {{any: [您好], where: {where}}}}}"
+    assert (verdict(body, said) == "pass") is yes
+
+
+def test_nothing_heard_is_never_a_pass_and_never_a_fail() -> None:
+    forbidden = "fail: {says: {by: agent, any: [不知道]}}"
+    wanted = "pass: {says: {by: agent, any: [您好]}}"
+    for said in ("C: 你好。", "[unclear] / A: 呃的里店。 / C: 什么？", "[gap 9]"):
+        assert verdict(forbidden, said) == "cannot_tell"
+        assert verdict(wanted, said) == "cannot_tell"
+
+
+def test_what_was_heard_decides_even_beside_bad_speech() -> None:
+    said = "A: 您好。 / C: 你好。 / [unclear] / A: 呃的里店见那个什么。"
+    assert verdict("pass: {says: {by: agent, any: [您好]}}", said) == "pass"
+
+
+def test_a_bad_channel_cannot_be_judged_by_absence() -> None:
+    call = replace(
+        dialogue("A: 好的。 / C: 你好。"),
+        quality=(
+            ChannelQuality(0, None, 0.0, None, 0.0, None, ("noisy",)),
+            ChannelQuality(1, 40.0, 0.0, None, 5.0, -20.0),
+        ),
+    )
+    text = HEAD + "hearing: {blocking_problems: [noisy]}\nitems:\n"
+    text += item("one", "pass: {says: {by: agent, any: [您好]}}")
+    text += item("two", "pass: {says: {by: customer, any: [您好]}}")
+    assert [v.verdict for v in judge(call, rubric_from_text(text))] == ["cannot_tell", "pass"]
+
+
+def test_a_missing_measure_cannot_be_judged() -> None:
+    one = verdicts(item("one", "pass: {measure: {of: agent_speaking_rate, max: 180}}"), "A: 好。")
+    assert one["one"].verdict == "cannot_tell"
+    assert one["one"].note == "agent_speaking_rate not measured"
+
+
+def test_applies_when_unless() -> None:
+    body = (
+        "applies: {call: {direction: outbound}}\n"
+        "when: {says: {by: customer, any: [投诉]}}\n"
+        "unless: {says: {by: customer, any: [开玩笑]}}\n"
+        "pass: {says: {by: agent, any: [抱歉], where: {after: trigger}}}"
+    )
+    assert verdict(body, "[inbound] / C: 我要投诉。 / A: 抱歉。") == "not_applicable"
+    assert verdict(body, "[outbound] / C: 你好。 / A: 抱歉。") == "not_applicable"
+    assert verdict(body, "[outbound] / C: 我要投诉，开玩笑的。 / A: 好。") == "not_applicable"
+    assert verdict(body, "[outbound] / C: 我要投诉。 / A: 抱歉。") == "pass"
+    assert verdict(body, "[outbound] / A: 抱歉。 / C: 我要投诉。 / A: 哦。") == "fail"
+
+
+def test_items_may_refer_to_later_items() -> None:
+    items = item("second", "pass: {item: {id: first, is: [pass]}}")
+    items += item("first", "pass: {says: {any: [您好]}}")
+    items += item(
+        "third",
+        "pass: {says: {any: [再见], where: {after: {item: first}}}}",
+    )
+    given = verdicts(items, "A: 您好。 / C: 好。 / A: 再见。")
+    assert [v.verdict for v in given.values()] == ["pass", "pass", "pass"]
+    assert list(given) == ["second", "first", "third"]
+
+
+def test_the_surname_is_taken_from_metadata_or_from_the_customer() -> None:
+    body = "when: {call: {customer_name_known: true}}\npass: {says: {any: ['{surname}先生']}}"
+    assert verdict(body, "[name 刘强] / A: 刘先生您好。") == "pass"
+    assert verdict(body, "[name 刘强] / A: 王先生您好。") == "fail"
+    assert verdict(body, "C: 我姓张。 / A: 章先生您好。") == "pass"
+    assert verdict(body, "A: 您贵姓？ / C: 欧阳。 / A: 欧阳先生您好。") == "pass"
+    assert verdict(body, "C: 你好。 / A: 王先生您好。") == "not_applicable"
+
+
+def test_holds_get_what_the_rules_found() -> None:
+    rubric = load_rubric("hotline")
+    call = dialogue("A: 我需要查询系统，请稍等一分钟好吗？ / C: 好的。 / [hold 40] / A: 查到了。")
+    (hold,) = annotate_events(call, rubric)
+    assert hold.detail["reason_given"] is True
+    assert hold.detail["consent"] is True
+    assert hold.detail["thanked"] is False
+    assert hold.detail["limit_s"] == 60.0
+
+
+def test_a_trace_says_what_was_looked_for_where_and_what_was_found() -> None:
+    rubric = rubric_of(item("one", "pass: {says: {any: [您好], where: {first_turns: 1}}}"))
+    (one,) = trace(dialogue("A: 您好。 / C: 你好。"), rubric, ["one"])
+    text = "\n".join(one.lines())
+    assert text.startswith("one: pass")
+    assert "agent says any of 您好, first 1 turns" in text
+    assert "looked at 0.0-1.0 s" in text
+    assert "“您好” 您好" in text
+    with pytest.raises(RubricError, match='Did you mean "one"'):
+        trace(dialogue("A: 您好。"), rubric, ["onee"])
+
+
+SCORED = (
+    item("a", "pass: {says: {any: [甲方]}}", "    weight: 3\n")
+    + item("b", "pass: {says: {any: [乙方]}}", "    weight: 1\n").replace(
+        "section: s", "section: u"
+    )
+    + item("c", "pass: {measure: {of: no, max: 1}}")
+    + item("d", "applies: {call: {direction: outbound}}\npass: {says: {any: [丁方]}}")
+    + item("e", "pass: {says: {any: [戊方]}}", "    severity: report\n")
+)
+
+
+def test_the_score_is_the_passed_weight_over_the_judged_weight() -> None:
+    rubric = rubric_of(SCORED)
+    card = score(judge(dialogue("A: 甲方。"), rubric), rubric)
+    assert card.compliance_score == 75.0
+    assert (card.passed, card.failed, card.unjudged, card.not_applicable) == (1, 1, 1, 1)
+    assert [s.score for s in card.subtotals] == [100.0, 0.0]
+    assert card.arithmetic[-1] == "3 / 4 x 100 = 75"
+
+
+def test_a_failed_veto_item_makes_the_score_zero() -> None:
+    veto = item("v", "fail: {says: {any: [滚开]}}", "    severity: veto\n")
+    rubric = rubric_of(SCORED + veto)
+    card = score(judge(dialogue("A: 甲方，乙方，滚开。"), rubric), rubric)
+    assert (card.compliance_score, card.veto, card.score_without_veto) == (0.0, ("v",), 80.0)
+    assert "one-vote veto by v" in card.arithmetic[-1]
+
+
+def test_without_judged_items_there_is_no_score() -> None:
+    rubric = rubric_of(item("c", "pass: {measure: {of: no, max: 1}}"))
+    card = score(judge(dialogue("A: 好。"), rubric), rubric)
+    assert card.compliance_score is None
+    assert card.subtotals[0].score is None
+
+
+def test_questions_and_statements() -> None:
+    assert count_questions("请问您贵姓？您的电话是多少？好的。") == 2
+    assert count_questions("什么时候买的哪个型号坏了几天了发票还在不在") == 4
+    assert count_questions("明天有人上门。") == 0
+    assert statement_units("先关机，再开机，请问您清楚了吗？") == 6
+
+
+def test_public_holidays_of_china() -> None:
+    assert holiday_name(2026, 10, 1)
+    assert holiday_name(2026, 2, 17)
+    assert not holiday_name(2026, 3, 12)
+    assert date(2026, 10, 5).weekday() == 0
+    assert not holiday_name(2026, 10, 5)  # a day off moved there, no festival
+
+
+def test_longer_and_better_matches_are_surer() -> None:
+    assert match_probability(1.0, 2) > match_probability(0.95, 2) > match_probability(0.88, 2)
+    assert match_probability(0.85, 6) > match_probability(0.85, 3)
+
+
+def test_a_ten_minute_call_is_judged_quickly() -> None:
+    rubric = load_rubric("hotline")
+    parts = [
+        "A: 您先把路由器的电源拔掉，等待十秒钟再重新插上，然后打开手机的无线设置。",
+        "C: 我家里的那个是上个月刚刚装好的，师傅来的时候也没有跟我说要怎么设置啊。",
+    ]
+    call = dialogue(" / ".join(parts * 34))
+    assert call.duration > 580
+    judge(call, rubric)
+    best = min(_seconds(call, rubric) for _ in range(5))
+    assert best < 0.2
+
+
+def _seconds(call: Dialogue, rubric: Rubric) -> float:
+    start = time.process_time()
+    judge(call, rubric)
+    return time.process_time() - start

@@ -1,0 +1,204 @@
+"""The voice-activity timeline: tight edges, nothing that is not speech, no matter how loud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.schema import Audio
+from pipeline.settings import load_settings
+from pipeline.speech.vad import (
+    FRAME_S,
+    PROBABILITY_FRAME_S,
+    SileroDetector,
+    VadOptions,
+    close_gaps,
+    detect_speech,
+    frame_levels_db,
+    noise_floor_db,
+    runs,
+)
+from tests.fakes import EnergyDetector
+
+RATE = 16_000
+EDGE_S = 0.030
+UTTERANCES = Path(__file__).parents[1] / "data/utterances"
+CLIPS = sorted(UTTERANCES.glob("*.flac"))
+SILERO = SileroDetector()
+
+
+class Says:
+    """A detector that finds speech in given stretches, as coarse and as late as told."""
+
+    def __init__(self, *spans: tuple[float, float], late_s: float = 0.0) -> None:
+        self.spans = spans
+        self.late_s = late_s
+
+    def __call__(self, audio: Audio) -> np.ndarray:
+        frames = -(-audio.size // 512)
+        middle = (np.arange(frames) + 0.5) * PROBABILITY_FRAME_S - self.late_s
+        probability = np.zeros(frames, np.float32)
+        for start, end in self.spans:
+            probability[(middle >= start) & (middle < end)] = 1.0
+        return probability
+
+
+def hiss(seconds: float, dbfs: float = -65.0, seed: int = 0) -> Audio:
+    samples = np.random.default_rng(seed).standard_normal(round(seconds * RATE))
+    return np.asarray(samples * 10 ** (dbfs / 20), np.float32)
+
+
+def voiced(
+    seconds: float, bursts: Sequence[tuple[float, float]], dbfs: float = -25.0, noise: float = -65.0
+) -> Audio:
+    """Buzzes of 150 Hz with hard edges over noise."""
+    audio = hiss(seconds, noise)
+    for start, end in bursts:
+        t = np.arange(round((end - start) * RATE)) / RATE
+        tone = sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 12))
+        tone *= 10 ** (dbfs / 20) / np.sqrt(np.mean(np.square(tone)))
+        audio[round(start * RATE) :][: t.size] += tone.astype(np.float32)
+    return audio
+
+
+def tightened(clip: Audio) -> Audio:
+    """Cut at the first and last 10 ms frame within 40 dB of the peak."""
+    frames = np.abs(clip[: clip.size // 160 * 160]).reshape(-1, 160).max(axis=1)
+    loud = np.flatnonzero(frames >= frames.max() / 100)
+    return clip[loud[0] * 160 : (loud[-1] + 1) * 160]
+
+
+@pytest.mark.parametrize("late_s", [-0.1, 0.0, 0.08, 0.2])
+@pytest.mark.parametrize(("dbfs", "noise"), [(-25, -65), (-25, -45), (-45, -70), (-6, -60)])
+def test_edges_are_those_of_the_sound_however_late_the_detector(late_s, dbfs, noise):
+    bursts = [(0.513, 1.874), (2.4, 4.1)]
+    found = detect_speech(voiced(5, bursts, dbfs, noise), Says(*bursts, late_s=late_s))
+    assert len(found) == 2
+    for (start, end), (true_start, true_end) in zip(found, bursts, strict=True):
+        assert abs(start - true_start) <= EDGE_S
+        assert abs(end - true_end) <= EDGE_S
+
+
+def test_edges_of_real_speech():
+    options = VadOptions(**load_settings().vad.model_dump())
+    errors = []
+    for clip in CLIPS:
+        samples, rate = soundfile.read(clip, dtype="float32")
+        assert rate == RATE
+        speech = tightened(samples)
+        audio = hiss(2 + speech.size / RATE)
+        audio[RATE : RATE + speech.size] += speech
+        found = detect_speech(audio, SILERO, options)
+        errors += [found[0][0] - 1.0, found[-1][1] - 1.0 - speech.size / RATE]
+    off = np.abs(errors)
+    assert np.mean(off <= EDGE_S) >= 0.98
+    assert off.max() <= 0.1  # a last breath 40 dB under the peak may be missed
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, 450.0, 1000.0])
+def test_what_the_detector_does_not_call_speech_is_none_however_loud(rate_hz: float):
+    t = np.arange(3 * RATE) / RATE
+    tone = 0.5 * np.sin(2 * np.pi * rate_hz * t).astype(np.float32) + hiss(3)
+    assert detect_speech(tone, Says()) == ()
+    assert detect_speech(tone, SILERO) == ()
+
+
+@pytest.mark.parametrize("audio", [np.zeros(0), np.zeros(100), np.zeros(2 * RATE), hiss(2)])
+def test_silence_and_noise_have_no_speech(audio: Audio):
+    audio = audio.astype(np.float32)
+    assert detect_speech(audio, SILERO) == ()
+    assert detect_speech(audio, Says()) == ()
+
+
+def test_noise_that_the_detector_takes_for_speech_does_not_lend_its_edges():
+    found = detect_speech(voiced(4, [(1.0, 2.0)]), Says((0.2, 3.8)))
+    assert len(found) == 1
+    assert found[0] == pytest.approx((1.0, 2.0), abs=EDGE_S)
+
+
+def test_energy_reaches_only_so_far_from_a_detection():
+    audio = voiced(6, [(1.0, 5.0)])
+    near = detect_speech(audio, Says((2.9, 3.1)), VadOptions(reach_s=0.2))
+    far = detect_speech(audio, Says((2.9, 3.1)), VadOptions(reach_s=0.5))
+    assert near[0] == pytest.approx((2.7, 3.3), abs=0.06)
+    assert far[0] == pytest.approx((2.4, 3.6), abs=0.06)
+
+
+def test_short_pauses_are_part_of_speech_and_longer_ones_are_not():
+    bursts = [(0.5, 1.0), (1.1, 1.6), (1.9, 2.4)]
+    found = detect_speech(voiced(3, bursts), Says((0.5, 2.4)), VadOptions(min_pause_s=0.18))
+    assert [pytest.approx(s, abs=EDGE_S) for s in found] == [(0.5, 1.6), (1.9, 2.4)]
+    apart = detect_speech(voiced(3, bursts), Says((0.5, 2.4)), VadOptions(min_pause_s=0.05))
+    assert len(apart) == 3
+
+
+def test_bursts_too_short_to_be_speech_are_dropped():
+    audio = voiced(3, [(0.5, 0.55), (1.5, 2.0)])
+    found = detect_speech(audio, Says((0.4, 2.1)), VadOptions(min_speech_s=0.08))
+    assert [pytest.approx(s, abs=EDGE_S) for s in found] == [(1.5, 2.0)]
+
+
+def test_ignored_frames_are_cut_out():
+    audio = voiced(4, [(0.5, 3.5)])
+    ignore = np.zeros(400, bool)
+    ignore[150:250] = True
+    found = detect_speech(audio, Says((0.5, 3.5)), ignore=ignore)
+    assert [pytest.approx(s, abs=EDGE_S) for s in found] == [(0.5, 1.5), (2.5, 3.5)]
+    short = detect_speech(audio, Says((0.5, 3.5)), ignore=ignore[:200])
+    assert [pytest.approx(s, abs=EDGE_S) for s in short] == [(0.5, 1.5), (2.0, 3.5)]
+    assert detect_speech(audio, Says((0.5, 3.5)), ignore=np.ones(900, bool)) == ()
+
+
+@given(st.floats(-18, 12), st.integers(0, 3))
+@settings(max_examples=15, deadline=None)
+def test_the_gain_of_the_recording_moves_no_edge(gain_db: float, seed: int):
+    audio = voiced(4, [(0.5, 1.2), (2.0, 3.1)], dbfs=-30, noise=-60) + hiss(4, -62, seed)
+    louder = (audio * 10 ** (gain_db / 20)).astype(np.float32)
+    detector = EnergyDetector()
+    assert detect_speech(louder, detector) == detect_speech(audio, detector)
+
+
+@given(st.integers(1, 300))
+@settings(max_examples=15, deadline=None)
+def test_a_later_start_moves_every_edge_by_as_much(frames: int):
+    bursts = [(0.6, 1.3), (2.0, 3.1)]
+    audio = voiced(4, bursts)
+    later = np.concatenate((hiss(frames * FRAME_S, seed=1), audio))
+    by = frames * FRAME_S
+    moved = [(a + by, b + by) for a, b in bursts]
+    before = detect_speech(audio, Says(*bursts))
+    after = detect_speech(later, Says(*moved))
+    assert [pytest.approx((a + by, b + by), abs=0.011) for a, b in before] == list(after)
+
+
+def test_levels_and_floor():
+    level = frame_levels_db(np.concatenate((np.zeros(1600), np.full(1600, 0.1))).astype(np.float32))
+    assert level.shape == (20,)
+    assert level[:10].tolist() == [-120.0] * 10
+    assert level[10:] == pytest.approx([-20.0] * 10, abs=1e-4)
+    assert noise_floor_db(level) == pytest.approx(-20.0, abs=1e-4)
+    assert noise_floor_db(np.full(10, -120.0)) == -100.0
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_runs_are_the_mask(mask: list[bool]):
+    spans = runs(np.array(mask, bool), 1.0)
+    back = np.zeros(len(mask), bool)
+    for start, end in spans:
+        assert end > start
+        back[int(start) : int(end)] = True
+    assert back.tolist() == mask
+    assert all(a[1] < b[0] for a, b in zip(spans[:-1], spans[1:], strict=True))
+
+
+def test_only_shorter_gaps_are_closed():
+    spans = [(0.0, 1.0), (1.1, 2.0), (2.5, 3.0)]
+    assert close_gaps(spans, 0.2) == [(0.0, 2.0), (2.5, 3.0)]
+    assert close_gaps(spans, 0.5) == [(0.0, 2.0), (2.5, 3.0)]
+    assert close_gaps([], 1.0) == []
