@@ -1,11 +1,13 @@
 """Listen to the utterance bank with a recogniser and report what it mishears.
 
-Needs ``faster-whisper``, ``opencc``, ``pypinyin`` and ``soundfile`` and a folder with a converted Whisper model:
+Needs ``faster-whisper``, ``opencc``, ``pypinyin`` and ``soundfile`` and a folder with a converted
+Whisper model:
 
     python data/check_utterances.py --model FOLDER [--worst 30]
 
-Two error rates are given, both pooled over the bank: of characters (digits read out, no punctuation) and of toneless
-syllables, which forgives homophones and so tells garbled speech from a recogniser's choice of characters.
+Two error rates are given, both pooled over the bank: of characters (digits read out, no
+punctuation) and of toneless syllables, which forgives homophones and so tells garbled speech from a
+recogniser's choice of characters.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ def read_number(match: re.Match[str]) -> str:
 
 def plain(text: str) -> str:
     """Han characters only, digits read out, 幺 as 一."""
-    spoken = re.sub(r"\d+", read_number, text)
-    spoken = re.sub(r"(?<=[\d零一二三四五六七八九])[-－,，\s]+(?=[\d零一二三四五六七八九])", "", spoken)
+    joined = re.sub(r"(?<=\d)[-－,，\s]+(?=\d)", "", text)
+    spoken = re.sub(r"\d+", read_number, joined)
     return "".join(re.findall(r"[\u4e00-\u9fff]", spoken)).replace("幺", "一")
 
 
@@ -85,10 +87,23 @@ def main() -> None:
             for position, number in enumerate((characters, syllables, len(said))):
                 totals[group][position] += number
         if not backchannel:
-            findings.append((syllables / len(said), characters / len(said), entry["id"], entry["text"], heard_text))
+            findings.append(
+                (
+                    syllables / len(said),
+                    characters / len(said),
+                    entry["id"],
+                    entry["text"],
+                    heard_text,
+                )
+            )
     for group, (characters, syllables, said_count) in sorted(totals.items()):
-        print(f"{group:24} CER {characters / said_count:.3f}  syllables {syllables / said_count:.3f}  n {said_count}")
-    for syllable_rate, character_rate, name, text, heard_text in sorted(findings, reverse=True)[: options.worst]:
+        print(
+            f"{group:24} CER {characters / said_count:.3f}  "
+            f"syllables {syllables / said_count:.3f}  n {said_count}"
+        )
+    for syllable_rate, character_rate, name, text, heard_text in sorted(findings, reverse=True)[
+        : options.worst
+    ]:
         print(f"{syllable_rate:.2f} {character_rate:.2f} {name}\n     {text}\n     {heard_text}")
 
 

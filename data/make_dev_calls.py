@@ -2,8 +2,8 @@
 
     python data/make_dev_calls.py --out FOLDER --seed 1 --calls 40
 
-The same seed and number give the same calls. Compliance labels follow from what was said; whatever a listener could
-argue about stays unlabelled. Needs numpy, scipy and soundfile.
+The same seed and number give the same calls. Compliance labels follow from what was said; whatever
+a listener could argue about stays unlabelled. Needs numpy, scipy and soundfile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-
 from signals import RATE
 from synthesis import Bank, Call, CallBuilder, Line, Medium, Party, Style, write_call
 
@@ -36,7 +35,12 @@ AGENTS = {  # voice -> id, name, team
     "xiaoyi": ("N103", "小苏", "售后组"),
     "yunxi": ("N104", "小方", "售后组"),
 }
-CUSTOMERS = {"xiaobei": "y", "xiaohe": "y", "yunjian": "x", "yunxia": "x"}  # voice -> whose telephone number
+CUSTOMERS = {
+    "xiaobei": "y",
+    "xiaohe": "y",
+    "yunjian": "x",
+    "yunxia": "x",
+}  # voice -> whose telephone number
 SKILLS = {"good": 0.95, "mixed": 0.6, "bad": 0.15}  # how often the agent does the right thing
 FIRST_DAY = datetime(2026, 3, 2)
 TABOOS = ("弄错", "不可能", "不关我的事", "公司的规定", "看着办", "怎么连这个", "不归我管", "填错")
@@ -73,7 +77,7 @@ class Scene:
         return str(self.rng.choice(names)) if names else None
 
     def say(self, party: Party, *kinds: str) -> str:
-        """Say a clip of one of these kinds after a plausible gap; return its text, empty where the voice has none."""
+        """Say a clip of one of these kinds; return its text, empty where the voice has none."""
         name = self.pick(party, *kinds)
         if name is None:
             return ""
@@ -96,7 +100,9 @@ class Scene:
         for position in range(count):
             name = self.pick(party, "backchannel")
             if name:
-                self.call.backchannel(party, name, at=(position + self.between(0.4, 0.7)) / (count + 0.3))
+                self.call.backchannel(
+                    party, name, at=(position + self.between(0.4, 0.7)) / (count + 0.3)
+                )
 
 
 def inbound(scene: Scene) -> None:
@@ -131,12 +137,16 @@ def request(scene: Scene) -> None:
     if kind != "request" and not scene.well():
         rude = scene.pick("A", "prohibited", "negative")
         if rude and scene.chance(0.75):
-            scene.call.interrupt("A", rude, at=scene.between(0.35, 0.75), overlap=scene.between(0.5, 1.2))
+            scene.call.interrupt(
+                "A", rude, at=scene.between(0.35, 0.75), overlap=scene.between(0.5, 1.2)
+            )
             scene.said.append(rude)
             scene.judge(False, "no_interrupting")
             scene.say("C", "angry")
         else:
-            scene.call.attempt("A", str(scene.pick("A", "ask_phone")), at=scene.between(0.3, 0.6), overlap=0.8)
+            scene.call.attempt(
+                "A", str(scene.pick("A", "ask_phone")), at=scene.between(0.3, 0.6), overlap=0.8
+            )
             del scene.compliance["no_interrupting"]
     elif kind != "request":
         scene.hum("A", int(scene.rng.integers(1, 3)))
@@ -186,11 +196,15 @@ def explanation(scene: Scene) -> None:
     """Let the agent explain, and the customer listen, ask, or break in."""
     scene.say("A", "explain")
     if scene.chance(0.2):
-        scene.call.interrupt("C", str(scene.pick("C", "ask_back")), at=scene.between(0.4, 0.7), overlap=0.7)
+        scene.call.interrupt(
+            "C", str(scene.pick("C", "ask_back")), at=scene.between(0.4, 0.7), overlap=0.7
+        )
         scene.judge(bool(scene.say("A", "promise")), "promise_time_limit")
         return
     if scene.chance(0.15):
-        scene.call.attempt("C", str(scene.pick("C", "ask_back")), at=scene.between(0.3, 0.6), overlap=0.6)
+        scene.call.attempt(
+            "C", str(scene.pick("C", "ask_back")), at=scene.between(0.3, 0.6), overlap=0.6
+        )
     elif scene.chance(0.5):
         scene.hum("C", 1)
     checked = scene.well() and scene.pick("A", "check") is not None
@@ -216,7 +230,9 @@ def closing(scene: Scene) -> None:
     scene.judge(offered, "further_help")
     thanked = "谢" in last
     if scene.well():
-        kinds = ["welcome_close"] if thanked and scene.pick("A", "welcome_close") else ["close_full"]
+        kinds = (
+            ["welcome_close"] if thanked and scene.pick("A", "welcome_close") else ["close_full"]
+        )
     else:
         kinds = ["welcome_bye"] if thanked else ["hang_up"]
     words = scene.say("A", *kinds)
@@ -249,12 +265,16 @@ def make_call(bank: Bank, name: str, seed: int) -> Call:
     agent, customer = str(rng.choice(list(AGENTS))), str(rng.choice(list(CUSTOMERS)))
     styles: dict[Party, Style] = {
         "A": Style(gain_db=rng.uniform(-8, 4), tempo=rng.uniform(0.94, 1.08)),
-        "C": Style(gain_db=rng.uniform(-8, 4), tempo=rng.uniform(0.92, 1.12), pitch=rng.uniform(0.95, 1.06)),
+        "C": Style(
+            gain_db=rng.uniform(-8, 4), tempo=rng.uniform(0.92, 1.12), pitch=rng.uniform(0.95, 1.06)
+        ),
     }
     call = CallBuilder(bank, name, seed, styles)
     scene = Scene(bank, rng, call, agent, customer, float(rng.choice(list(SKILLS.values()))))
     direction = "outbound" if scene.chance(0.2) else "inbound"
-    started = FIRST_DAY + timedelta(days=int(rng.integers(0, 25)), minutes=int(rng.integers(8 * 60 + 5, 21 * 60)))
+    started = FIRST_DAY + timedelta(
+        days=int(rng.integers(0, 25)), minutes=int(rng.integers(8 * 60 + 5, 21 * 60))
+    )
     if direction == "outbound":
         if scene.chance(0.15):
             started = started.replace(hour=22, minute=int(rng.integers(5, 59)))
@@ -289,12 +309,23 @@ def main() -> None:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(METADATA_COLUMNS)
         for number in range(1, options.calls + 1):
-            call = make_call(bank, f"dev_{options.seed}_{number:04d}", options.seed * 100_000 + number)
+            call = make_call(
+                bank, f"dev_{options.seed}_{number:04d}", options.seed * 100_000 + number
+            )
             path = write_call(options.out, call)
             meta = call.truth["meta"]
             started = meta["date"].replace(" ", "T") + "+08:00"
             channel = "" if call.line.mono else call.line.agent_channel
-            writer.writerow([path.name, path.stem, *agents[meta["agent_id"]], meta["direction"], started, channel])
+            writer.writerow(
+                [
+                    path.name,
+                    path.stem,
+                    *agents[meta["agent_id"]],
+                    meta["direction"],
+                    started,
+                    channel,
+                ]
+            )
 
 
 if __name__ == "__main__":

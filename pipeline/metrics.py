@@ -104,14 +104,14 @@ def measure_call(
         Length of the recording, seconds.
     options : RateOptions
     """
-    talk = {s: sum(e - b for t in turns if t.speaker == s for b, e in t.spans) for s in SPEAKERS}
+    talk = {s: sum(t.duration for t in turns if t.speaker == s) for s in SPEAKERS}
     result: dict[str, float | None] = {}
     for speaker in SPEAKERS:
         own = _speaker(speaker, turns, events, voices.get(speaker, Voice()), talk, options)
         result |= {f"{speaker}_{name}": value for name, value in own.items()}
     result |= _both(result, options)
     result |= _waits(events)
-    result |= _silence(turns, duration, talk)
+    result |= _silence(turns, duration)
     return {name: _rounded(value) for name, value in result.items()}
 
 
@@ -200,20 +200,18 @@ def _waits(events: Sequence[Event]) -> dict[str, float | None]:
     }
 
 
-def _silence(
-    turns: Sequence[Turn], duration: Seconds, talk: Mapping[Speaker, Seconds]
-) -> dict[str, float | None]:
+def _silence(turns: Sequence[Turn], duration: Seconds) -> dict[str, float | None]:
     spans = sorted(s for t in turns for s in t.spans)
     covered, overlap, end = 0.0, 0.0, -1.0
     for start, stop in spans:
         covered += max(0.0, stop - max(start, end))
         overlap += max(0.0, min(stop, end) - start)
         end = max(end, stop)
-    total = sum(talk.values())
+    spoken = covered + overlap
     return {
         "first_speech_s": spans[0][0] if spans else None,
         "overlap_s": overlap,
-        "overlap_ratio": overlap / total if total else None,
+        "overlap_ratio": overlap / spoken if spoken else None,
         "silence_ratio": 1 - covered / duration if duration > 0 else None,
     }
 
@@ -236,8 +234,8 @@ def _catalogue() -> tuple[Measure, ...]:
     tree = ("interruptions.preset", "interruptions.min_overlap_s", "interruptions.min_floor_s")
     rows: list[tuple[str, str, str, str, str, str, str, tuple[str, ...], str]] = [
         ("talk_s", "talk time", "说话时长", "s", "speaker",
-         "Sum of the speaker's speech on the voice-activity timeline; pauses of 0.18 s and more do not count.",
-         "voice activity", ("vad.min_pause_s",), "1 %"),
+         "Sum of the speaker's turns and backchannels, own pauses inside a turn included.",
+         "turns", ("turns.join_gap_s",), "1 %"),
         ("talk_ratio", "talk ratio", "说话占比", "ratio", "speaker",
          "Talk time of the speaker / talk time of both.", "Gong; AWS Contact Lens", (), "1 / 3 points"),
         ("turns", "turns", "话轮数", "count", "speaker",
@@ -312,7 +310,7 @@ def _catalogue() -> tuple[Measure, ...]:
         ("overlap_s", "overlap time", "重叠时长", "s", "call",
          "Seconds in which both speak.", "Heldner & Edlund 2010", (), "5 %"),
         ("overlap_ratio", "overlap ratio", "重叠占比", "ratio", "call",
-         "Overlap time / talk time of both.", "Heldner & Edlund 2010", (), ""),
+         "Overlap time / speech of both, pauses left out.", "Heldner & Edlund 2010", (), ""),
         ("silence_ratio", "silence ratio", "静默占比", "ratio", "call",
          "Share of the recording in which nobody speaks (holds, music and ringing included).",
          "AWS Contact Lens", (), ""),

@@ -81,8 +81,8 @@ def analyze(
         files = export(store, out, min_calls=settings.agents.min_calls)
     _say_list(screen, "Outside score not used", unmatched)
     _summary(screen, steps, found, settings)
-    _agents(Console(), out)
-    _paths(Console(), files, out)
+    _agents(_paper(), out)
+    _paths(_paper(), files, out)
     return sum(s.outcome == "failed" for s in steps) + len(found.failures)
 
 
@@ -160,6 +160,12 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[s
         yield "| " + " | ".join(str(cell).replace("|", "/") for cell in row) + " |"
 
 
+def _paper() -> Console:
+    """Standard output, wide enough for the table also where it is a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=100)
+
+
 def _open(out: Path) -> Store:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -217,12 +223,14 @@ def _summary(screen: Console, steps: list[Step], found: Found, settings: Setting
         f"{len(steps) + len(found.failures)} recordings: {done}, {failed} failed; "
         f"{hours:.2f} h of audio; preset {settings.preset} ({settings.asr.source}).",
         highlight=False,
+        soft_wrap=True,
     )
     if settings.preset == "embedded":
         screen.print(
-            "The embedded preset is for trying out: it mishears about one character in eight. "
+            "The embedded preset is for trying out: it mishears one character in ten and more. "
             "Use --preset large-v3-turbo for decisions about people.",
             highlight=False,
+            soft_wrap=True,
         )
     warned = [f"{s.recording.call_id}: {w}" for s in steps for w in s.warnings]
     _say_list(screen, "Note", warned)

@@ -26,7 +26,7 @@ from tests.fakes import Script, recording, save
 
 HEAVY = ("torch", "pandas", "numpy", "faster_whisper", "pyannote", "sqlalchemy", "pydantic")
 HELP_S = 1.5
-CALL = Script.of((AGENT, 0.5, "您好很高兴为您服务"), (CUSTOMER, 4.0, "我想问一下我的订单"))
+CALL = Script.of((AGENT, 0.5, "您好请问有什么可以帮您"), (CUSTOMER, 4.0, "我想问一下我的订单"))
 
 
 def callcoach(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

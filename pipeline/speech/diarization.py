@@ -14,6 +14,7 @@ A. Plaquet and H. Bredin, "Powerset multi-class cross entropy loss", Interspeech
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,7 +52,9 @@ class PyannoteDiarizer:
             "sample_rate": SAMPLE_RATE,
             "uri": "call",
         }
-        annotation = self._pipeline(file, num_speakers=speakers).speaker_diarization
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "\\s*The detected number of speakers", UserWarning)
+            annotation = self._pipeline(file, num_speakers=speakers).speaker_diarization
         segments = (
             SpeakerSegment(float(s.start), min(float(s.end), audio.size / SAMPLE_RATE), str(label))
             for s, _, label in annotation.itertracks(yield_label=True)
