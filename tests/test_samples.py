@@ -1,6 +1,6 @@
 """Three of the sample calls through the real embedded models, from the command line to the tables.
 
-One with hold music, one with interruptions, and the shortest mono call. The bounds leave room for
+One with hold music, one with interruptions, and a mono call of two men. The bounds leave room for
 the noise of a small model; a change that makes one of them fail has made the product worse.
 """
 
@@ -11,6 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import openpyxl
 import pandas as pd
@@ -19,25 +20,15 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.evaluation import CallEvaluation, evaluate_call, summarise
-from pipeline.schema import AGENT, SPEAKERS, CallResult
+from pipeline.schema import CallResult
 from pipeline.store import Store
 
 pytestmark = pytest.mark.slow
 
 SAMPLES = Path(__file__).parents[1] / "data/samples"
-MUSIC, INTERRUPTED = "return_music_hold", "refund_silent_hold"
+MUSIC, INTERRUPTED, MONO = "return_music_hold", "refund_silent_hold", "coupon_bare_wait"
 TABLES = ("calls", "turns", "events", "verdicts", "agents", "agent_weeks", "failures")
 STEREO = (MUSIC, INTERRUPTED)
-
-
-def shortest_mono() -> str:
-    """The mono sample of the fewest bytes; it alone has no agent channel."""
-    with (SAMPLES / "metadata.csv").open(encoding="utf-8-sig") as stream:
-        mono = [row["recording"] for row in csv.DictReader(stream) if not row["agent_channel"]]
-    return Path(min(mono, key=lambda name: (SAMPLES / name).stat().st_size)).stem
-
-
-MONO = shortest_mono()
 CALLS = (*STEREO, MONO)
 
 
@@ -80,7 +71,7 @@ def errors_of_text(calls: list[CallEvaluation]) -> float:
 
 
 def test_what_was_said_is_heard(analysed: Analysed):
-    assert errors_of_text([analysed.found[n] for n in STEREO]) < 0.20
+    assert errors_of_text([analysed.found[n] for n in STEREO]) < 0.15
     assert errors_of_text([analysed.found[MONO]]) < 0.35
 
 
@@ -96,7 +87,8 @@ def test_who_spoke_when(analysed: Analysed):
         assert analysed.found[name].speech.der < 0.08, name
         assert analysed.found[name].speech.role_accuracy > 0.98, name
     assert analysed.results[MONO].speaker_source == "diarization"
-    assert analysed.found[MONO].speech.role_accuracy > 0.85
+    assert analysed.found[MONO].speech.role_accuracy > 0.95
+    assert analysed.found[MONO].speech.der < 0.12
     assert analysed.results[MONO].role_confidence > 0.8
 
 
@@ -124,19 +116,33 @@ def test_rings_are_counted(analysed: Analysed, name: str):
     assert analysed.results[name].measures["rings"] == len(analysed.truths[name]["rings"])
 
 
-def test_rates_and_turns_come_near_the_truth(analysed: Analysed):
-    for name in STEREO:
-        for speaker in SPEAKERS:
-            said = [t for t in analysed.truths[name]["turns"] if not t["backchannel"]]
-            own = [
-                t for t in said if (t["speaker"] == "A") == (speaker == AGENT) and not t.get("cut")
-            ]
-            units = sum(t["chars"] for t in own)
-            heard = analysed.results[name].measures[f"{speaker}_units"]
-            assert heard == pytest.approx(units, rel=0.25), (name, speaker)
-        for error in (e for t in analysed.found[name].turns if not t.backchannel
-                      for e in (t.start_error_s,) if e is not None):  # fmt: skip
-            assert abs(error) < 0.5
+def median_error(calls: list[CallEvaluation], measure: str) -> float:
+    every = [c.error for call in calls for c in call.measures if c.measure == measure]
+    known = [abs(error) for error in every if error is not None]
+    assert len(known) >= 0.6 * len(every) > 0
+    return median(known)
+
+
+@pytest.mark.parametrize(
+    ("measure", "stereo", "mono"),
+    [
+        ("turn_speaking_rate", 6, 10),
+        ("speaking_rate", 6, 10),
+        ("talk_ratio", 2, 5),
+        ("response_latency", 60, 200),
+    ],
+)
+def test_measures_come_near_the_truth(analysed: Analysed, measure, stereo, mono):
+    assert median_error([analysed.found[n] for n in STEREO], measure) <= stereo
+    assert median_error([analysed.found[MONO]], measure) <= mono
+
+
+def test_turns_begin_where_they_begin(analysed: Analysed):
+    for name, bound_s in ((MUSIC, 0.05), (INTERRUPTED, 0.05), (MONO, 0.15)):
+        turns = [t for t in analysed.found[name].turns if not t.backchannel]
+        errors = [abs(t.start_error_s) for t in turns if t.start_error_s is not None]
+        assert len(errors) >= 0.9 * len(turns)
+        assert median(errors) <= bound_s, name
 
 
 def test_the_rubric_agrees_with_the_labels(analysed: Analysed):
