@@ -87,7 +87,7 @@ def refund_silent_hold(bank: Bank) -> Call:
         "",
         "opening_greeting opening_self_introduction opening_offer_help opening_rude_answer "
         "answer_within_two_rings repeat_back_information hold_reason hold_consent hold_thanks "
-        "further_help closing_thanks closing_goodbye"
+        "further_help closing_thanks closing_goodbye "
         "prohibited_phrases negative_language complaint_apology complaint_empathy no_interrupting",
     )
     return call.finish(

@@ -41,6 +41,9 @@ FLOOR_OF_P25, CEILING_OF_P75 = 0.6, 1.9
 OUTER_FLOOR_HZ, OUTER_CEILING_HZ = 50.0, 600.0
 # Fewer voiced frames than this give no quartiles to speak of; the first pass stands.
 MIN_FRAMES_FOR_RANGE = 20
+# No voice spans more than this; what lies outside of the densest stretch this wide are harmonics
+# taken for the fundamental, which on low voices can be a quarter of all frames.
+WIDEST_RANGE_ST = 18.0
 
 # Lowest floor and, as a share of the sampling rate, highest ceiling that can be asked for.
 LOWEST_FLOOR_HZ = 20.0
@@ -208,7 +211,7 @@ def track_speaker_f0(
     voiced = first.f0_hz[np.isfinite(first.f0_hz)]
     if voiced.size < MIN_FRAMES_FOR_RANGE:
         return first
-    low, high = np.percentile(voiced, [25, 75])
+    low, high = np.percentile(_densest(voiced), [25, 75])
     return track_f0(
         y,
         sr,
@@ -217,6 +220,14 @@ def track_speaker_f0(
         hop_s=hop_s,
         regions=regions,
     )
+
+
+def _densest(f0_hz: FloatArray) -> FloatArray:
+    """The frames within the 18 semitones that hold most of them."""
+    ordered = np.sort(f0_hz)
+    ends = np.searchsorted(ordered, ordered * 2 ** (WIDEST_RANGE_ST / 12), side="right")
+    start = int(np.argmax(ends - np.arange(ordered.size)))
+    return ordered[start : int(ends[start])]
 
 
 def pitch_spread(

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from pipeline.errors import WeightsError
 from pipeline.schema import Audio, SpeakerSegment
+from pipeline.speech.voices import Embedder
 
 SAMPLE_RATE = 16_000
 CLUSTERING = {"method": "centroid", "min_cluster_size": 4, "threshold": 0.70}
@@ -38,8 +39,9 @@ class Diarizer(Protocol):
 class PyannoteDiarizer:
     """A pyannote.audio pipeline behind our own small interface."""
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, embedder: Embedder | None = None) -> None:
         self._pipeline = pipeline
+        self.embedder = embedder
 
     def __call__(self, audio: Audio, speakers: int) -> tuple[SpeakerSegment, ...]:
         """Segments of exactly ``speakers`` voices (fewer when fewer are heard)."""
@@ -93,13 +95,14 @@ def load_local(
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.pipelines import SpeakerDiarization
 
-    from pipeline.speech.embedding import CAMPlusPlus
+    from pipeline.speech.embedding import CAMPlusPlus, PieceEmbedder
 
     torch.set_num_threads(threads)
+    voice = CAMPlusPlus.load(embedding)
     pipeline = SpeakerDiarization(
         segmentation=Model.from_pretrained(segmentation / WEIGHTS_FILE),
         segmentation_step=step,
-        embedding=CAMPlusPlus.load(embedding),
+        embedding=voice,
         embedding_exclude_overlap=True,
         plda=PLDA.__new__(PLDA),  # the pipeline insists on one; agglomerative clustering uses none
         clustering="AgglomerativeClustering",
@@ -107,7 +110,7 @@ def load_local(
         embedding_batch_size=8,
     )
     pipeline.instantiate({"segmentation": {"min_duration_off": 0.0}, "clustering": CLUSTERING})
-    return PyannoteDiarizer(pipeline.to(torch.device(device)))
+    return PyannoteDiarizer(pipeline.to(torch.device(device)), PieceEmbedder(voice))
 
 
 def load_pretrained(

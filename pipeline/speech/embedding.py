@@ -15,13 +15,18 @@ Masking", Interspeech 2023, arXiv:2303.00332. Weights: 3D-Speaker project, Apach
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
+from numpy.typing import NDArray
 from pyannote.audio import Model
 from torch import Tensor, nn
 from torchaudio.compliance.kaldi import fbank
+
+from pipeline.schema import Audio, Span
 
 SAMPLE_RATE = 16_000
 MEL_BINS = 80
@@ -31,6 +36,7 @@ BOTTLENECK = 128
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers and dilation of each dense block
 CONTEXT_FRAMES = 100
 MIN_SPEECH_S = 0.2
+MIN_PIECE_S = 0.3
 
 
 class CAMPlusPlus(Model):
@@ -91,6 +97,24 @@ class CAMPlusPlus(Model):
         features = features - features.mean(dim=0, keepdim=True)
         embedded: Tensor = self.xvector(self.head(features.T[None, None]))[0]
         return embedded
+
+
+class PieceEmbedder:
+    """CAM++ over pieces of a recording, one after the other."""
+
+    def __init__(self, model: CAMPlusPlus) -> None:
+        self._model = model
+
+    def __call__(self, audio: Audio, pieces: Sequence[Span]) -> NDArray[np.float64]:
+        """Embeddings of shape (len(pieces), 192); NaN rows for pieces shorter than 0.3 s."""
+        rows = np.full((len(pieces), DIMENSION), np.nan)
+        with torch.inference_mode():
+            for row, (start, end) in zip(rows, pieces, strict=True):
+                samples = audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+                if samples.size >= MIN_PIECE_S * SAMPLE_RATE:
+                    waveform = torch.from_numpy(np.ascontiguousarray(samples))[None, None]
+                    row[:] = self._model(waveform.to(self._model.device))[0].cpu().numpy()
+        return rows
 
 
 class _Residual(nn.Module):

@@ -15,8 +15,9 @@ from pipeline.errors import WeightsError
 from pipeline.settings import Asr, Diarization, Settings, config_path
 from pipeline.speech import diarization
 from pipeline.speech.asr import Decoder, RecognitionOptions, WhisperDecoder, load_whisper
-from pipeline.speech.diarization import Diarizer
+from pipeline.speech.diarization import Diarizer, PyannoteDiarizer
 from pipeline.speech.vad import SileroDetector, SpeechDetector
+from pipeline.speech.voices import Embedder
 from pipeline.text import Lexicon
 
 LOCAL_SEGMENTATION = "segmentation-3.0"
@@ -38,6 +39,12 @@ class Models:
     def diarizer(self) -> Diarizer:
         """The diarization pipeline, loaded when first asked for."""
         return self.given_diarizer or load_diarizer(self.diarization)
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """What tells two voices apart, when the diarization came with it."""
+        diarizer = self.diarizer
+        return diarizer.embedder if isinstance(diarizer, PyannoteDiarizer) else None
 
 
 def load_models(settings: Settings) -> Models:
@@ -84,7 +91,7 @@ def recognition_options(asr: Asr) -> RecognitionOptions:
     )
 
 
-def load_diarizer(settings: Diarization) -> Diarizer:
+def load_diarizer(settings: Diarization) -> PyannoteDiarizer:
     """Build the diarization pipeline the settings name.
 
     Raises

@@ -26,6 +26,7 @@ from pipeline.speech.vad import (
     detect_speech,
     runs,
 )
+from pipeline.speech.voices import Embedder, cut_pieces, tell_apart
 
 MIN_ISLAND_S = 0.25
 MIN_OVERLAP_S = 0.2
@@ -70,8 +71,12 @@ def by_diarization(
     options: VadOptions,
     ignore: NDArray[np.bool_] | None,
     speakers: int,
+    embedder: Embedder | None = None,
 ) -> Voices:
     """Voices of a mono recording.
+
+    The diarization finds where voices change and overlap; with an embedder, two voices are then
+    told apart over the whole call.
 
     Parameters
     ----------
@@ -81,11 +86,45 @@ def by_diarization(
     diarizer : Diarizer
     speakers : int
         Voices expected.
+    embedder : Embedder, optional
+        Used when two voices are expected.
     """
     spans = detect_speech(audio, detector, options, ignore=ignore)
-    segments = diarizer(_without(audio, ignore), speakers) if spans else ()
+    segments: Sequence[SpeakerSegment] = (
+        diarizer(_without(audio, ignore), speakers) if spans else ()
+    )
+    if embedder is not None and speakers == 2 and segments:
+        pieces = cut_pieces(spans, segments)
+        labels = tell_apart(embedder(audio, pieces), pieces)
+        segments = _relabelled(segments, pieces, labels)
     speech = label_spans(spans, segments)
     return Voices("diarization", speech, dict.fromkeys(speech, audio))
+
+
+def _relabelled(
+    segments: Sequence[SpeakerSegment], pieces: Sequence[Span], labels: NDArray[np.int64] | None
+) -> list[SpeakerSegment]:
+    """Pieces by voice, and both voices where the diarization heard two at once."""
+    if labels is None:
+        return [SpeakerSegment(a, b, "0") for a, b in pieces]
+    named = [SpeakerSegment(a, b, str(label)) for (a, b), label in zip(pieces, labels, strict=True)]
+    first, second = ([(s.start, s.end) for s in segments if s.speaker == v] for v in _two(segments))
+    for start, end in _shared(first, second):
+        named += [SpeakerSegment(start, end, voice) for voice in ("0", "1")]
+    return sorted(named, key=lambda s: (s.start, s.end, s.speaker))
+
+
+def _two(segments: Sequence[SpeakerSegment]) -> tuple[Speaker, Speaker]:
+    labels = sorted({s.speaker for s in segments})
+    return labels[0], labels[-1]
+
+
+def _shared(first: Sequence[Span], second: Sequence[Span]) -> list[Span]:
+    if first == second:  # one voice only
+        return []
+    return [
+        (max(a, c), min(b, d)) for a, b in first for c, d in second if min(b, d) - max(a, c) > 0
+    ]
 
 
 def _without(audio: Audio, ignore: NDArray[np.bool_] | None) -> Audio:
