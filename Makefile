@@ -51,5 +51,9 @@ $(VENV)/.installed-dev: pyproject.toml $(wildcard requirements/*.lock) | $(VENV)
 	$(BIN)/python -m pip install --quiet -c $$($(BIN)/python requirements/which.py) -e '.[dev]'
 	touch $@ $(VENV)/.installed
 
+# Measure against the synthetic corpus; writes docs/accuracy.md and docs/accuracy.json.
+accuracy: dev weights
+	$(BIN)/python -m tests.benchmarks.accuracy
+
 clean:
 	rm -rf $(VENV) out build *.egg-info

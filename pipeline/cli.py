@@ -256,6 +256,7 @@ def _report(lines: Iterable[str], well: bool = True) -> None:
 
 def _settings(preset: str, changes: list[str] | None, rubric: str | None) -> Settings:
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     from pipeline.settings import load_settings
 
@@ -264,7 +265,12 @@ def _settings(preset: str, changes: list[str] | None, rubric: str | None) -> Set
         name, equals, value = change.partition("=")
         if not equals or "." not in name:
             raise UsageError(f'--set "{change}" is not of the form section.name=value.')
-        overrides[name.strip()] = YAML(typ="safe", pure=True).load(value)
+        try:
+            overrides[name.strip()] = YAML(typ="safe", pure=True).load(value)
+        except YAMLError as cause:
+            raise UsageError(
+                f'--set "{change}": the value cannot be read.', "Quote it as in a YAML file."
+            ) from cause
     if rubric is not None:
         overrides |= {
             "compliance.rubric": rubric,

@@ -17,7 +17,7 @@ from pipeline.dialogue.overlaps import PRESETS, find_overlaps, with_min_overlap
 from pipeline.dialogue.silences import SilenceOptions, find_silences, ringing_event
 from pipeline.dialogue.tones import find_music, find_ringing, mask_of
 from pipeline.dialogue.turns import TurnOptions, build_turns
-from pipeline.errors import RecordingError, StageError
+from pipeline.errors import RecordingError, StageError, UsageError
 from pipeline.metrics import RateOptions, fast_speech, measure_call, rate_turns
 from pipeline.prosody import VoiceOptions, measure_voices
 from pipeline.schema import (
@@ -63,7 +63,8 @@ def run_call(
     with clock("audio"):
         wave = decode(recording.path)
     with clock("quality"):
-        channels, found = quality.assess(wave), _usable(wave)
+        found = _usable(wave)
+        channels = _of_kept(quality.assess(wave), found)
         notes = _Notes(recording, [*wave.warnings, *found.warnings])
     with clock("speech"):
         tones = _find_tones(wave, found.channels)
@@ -76,7 +77,7 @@ def run_call(
         turns = rate_turns(build_turns(speech, heard, _turns(settings)), _rates(settings))
         events = _events(turns, tones, voices, settings)
     with clock("voice"):
-        turns, sound, raised = _voices(wave, found, voices, roles, turns, settings, notes)
+        turns, sound, raised = _voices(wave, channels, voices, roles, turns, settings, notes)
         events = _ordered([*events, *raised, *fast_speech(turns, _rates(settings))])
     with clock("compliance"):
         measures: dict[str, float | None] = measure_call(
@@ -148,6 +149,8 @@ class _Clock:
         start = time.perf_counter()
         try:
             yield
+        except UsageError:
+            raise  # missing weights and the like would fail for every recording
         except RecordingError as error:
             error.stage = stage
             raise
@@ -194,6 +197,15 @@ def _usable(wave: Waveform) -> _Usable:
         )
         kept = loudest
     return _Usable(tuple(kept), quality.crosstalk_db(wave), tuple(warnings))
+
+
+def _of_kept(channels: Sequence[ChannelQuality], found: _Usable) -> tuple[ChannelQuality, ...]:
+    """The channels in use, without what has been dealt with by using one of two copies."""
+    return tuple(
+        replace(c, problems=tuple(p for p in c.problems if p != "identical"))
+        for c in channels
+        if c.channel in found.channels
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +284,11 @@ def _roles(
     recording: Recording, voices: Voices, heard: Sequence[Utterance], notes: _Notes
 ) -> Roles:
     named = recording.agent_channel
+    if named is not None and voices.source == "channel" and str(named) not in voices.speech:
+        notes.warnings.append(
+            f"agent_channel {named} of the metadata is no channel in use "
+            f"({', '.join(voices.speech)}); the agent is told by the words."
+        )
     roles = assign_roles(
         heard,
         list(voices.speech),
@@ -326,7 +343,7 @@ def _events(
 
 def _voices(
     wave: Waveform,
-    found: _Usable,
+    channels: Sequence[ChannelQuality],
     voices: Voices,
     roles: Roles,
     turns: tuple[Turn, ...],
@@ -335,14 +352,16 @@ def _voices(
 ) -> tuple[tuple[Turn, ...], dict[Speaker, Voice], tuple[Event, ...]]:
     rules = settings.voice
     audio: dict[Speaker, Audio] = {}
-    for label, role in roles.speakers.items():
-        channel = int(label) if voices.source == "channel" else found.channels[0]
+    heard_in = {
+        role: int(label) if voices.source == "channel" else channels[0].channel
+        for label, role in roles.speakers.items()
+    }
+    for role, channel in heard_in.items():
         audio[role] = wave.samples[channel]
     options = VoiceOptions(rules.min_voiced_s, rules.raised_voice_db, rules.raised_voice_s)
     turns, sound, raised = measure_voices(turns, audio, wave.sample_rate, options)
-    for label, role in roles.speakers.items():
-        channel = int(label) if voices.source == "channel" else found.channels[0]
-        snr = _snr(quality.assess(wave), channel)
+    for role, channel in heard_in.items():
+        snr = _snr(channels, channel)
         if snr is not None and snr < rules.min_snr_db:
             notes.warnings.append(
                 f"Level and pitch of the {role} are not scored: the signal-to-noise ratio is "

@@ -309,6 +309,8 @@ def _build(kind: Any, data: Any) -> Any:
         if len(args) == 2 and args[1] is Ellipsis:
             return tuple(_build(args[0], v) for v in data)
         return tuple(_build(a, v) for a, v in zip(args, data, strict=True))
+    if origin is Mapping and data is not None:
+        return {key: _build(args[1], value) for key, value in data.items()}
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = _hints(kind)
         given = {f.name: data[f.name] for f in dataclasses.fields(kind) if f.name in data}

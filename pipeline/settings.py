@@ -29,7 +29,7 @@ def _setting(default: Any, unit: str, text: str, **limits: Any) -> Any:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Asr(_Section):
@@ -195,9 +195,9 @@ class Settings(_Section):
     def digest(self, *sections: str) -> str:
         """SHA-256 of the settings that decide what is heard and measured, or of some sections."""
         names = sections or tuple(
-            n for n in type(self).model_fields if n not in ("run", "agents", "compliance")
+            n for n in type(self).model_fields if n not in ("preset", "run", "agents", "compliance")
         )
-        data = {name: self.model_dump(mode="json")[name] for name in names}
+        data = self.model_dump(mode="json", include=set(names))
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
@@ -253,9 +253,11 @@ def load_settings(
         path = config_folder() / "presets" / f"{preset}.yaml"
     if not path.is_file():
         raise SettingsError(f'There is no preset "{preset}".', nearest(preset, presets()))
-    data = _read_yaml(path)
+    data = {name: {} if values is None else values for name, values in _read_yaml(path).items()}
     for key, value in (overrides or {}).items():
         section, _, name = key.partition(".")
+        if section == "preset":
+            raise SettingsError("The preset is chosen by --preset, not by a setting.")
         data.setdefault(section, {})[name] = value
     data["preset"] = path.stem
     _check_keys(data, path)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import WeightsError, nearest
 
@@ -188,7 +189,13 @@ def _manifest_path() -> Path:
 
 @cache
 def _manifest(path: str) -> Mapping[str, Weights]:
-    data = YAML(typ="safe", pure=True).load(Path(path).read_text("utf-8"))
+    try:
+        data = YAML(typ="safe", pure=True).load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as cause:
+        raise WeightsError(
+            f"The manifest {path} cannot be read: {' '.join(str(cause).split())}",
+            f"Unset {MANIFEST_VARIABLE} to use the one that came with the program.",
+        ) from cause
     return {name: _row(name, row) for name, row in data["weights"].items()}
 
 

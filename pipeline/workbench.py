@@ -17,7 +17,7 @@ from pipeline.compliance import (
     score,
     trace,
 )
-from pipeline.errors import UsageError
+from pipeline.errors import ParameterError, UsageError
 from pipeline.schema import CallResult, Dialogue
 from pipeline.settings import config_path
 from pipeline.store import Store
@@ -45,7 +45,10 @@ def try_on(file: str, call_id: str, out: Path) -> list[str]:
     """How every item of a rubric comes to its verdict on one stored call, and the score."""
     rubric = load_rubric(config_path(file))
     with Store.open(out, create=False) as store:
-        call = _dialogue(store.load(call_id))
+        try:
+            call = _dialogue(store.load(call_id))
+        except ParameterError as cause:
+            raise UsageError(cause.message, cause.hint) from cause
     traces = trace(call, rubric)
     card = score([t.verdict for t in traces], rubric)
     return [line for t in traces for line in t.lines()] + ["", *card.arithmetic]

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
-from pipeline.errors import CallcoachError
 from pipeline.schema import AGENT, CUSTOMER, Audio, Recording, Span, SpeakerSegment, Word
 from pipeline.speech.asr import Decoder, Heard
 from pipeline.speech.diarization import Diarizer
@@ -185,17 +184,6 @@ class PitchDiarizer:
             SpeakerSegment(s[0][0], s[-1][1], f"SPEAKER_{int(_pitch(audio, s) < BETWEEN_HZ):02d}")
             for s in stretches(audio)
         )
-
-
-@dataclass(frozen=True)
-class FailingDiarizer:
-    """A diarizer that cannot be had."""
-
-    error: CallcoachError
-
-    def __call__(self, audio: Audio, speakers: int) -> tuple[SpeakerSegment, ...]:
-        """Always raise."""
-        raise self.error
 
 
 def stretches(audio: Audio) -> list[list[Span]]:

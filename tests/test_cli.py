@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import pipeline
 from pipeline import weights
-from pipeline.cli import Exit, app, main
+from pipeline.cli import Exit, main
 from pipeline.compliance import load_rubric
 from pipeline.errors import CallcoachError
+from pipeline.metrics import CATALOGUE
 from pipeline.schema import AGENT, CUSTOMER
-from pipeline.settings import config_path, load_settings
+from pipeline.settings import config_folder, config_path, load_settings
 from pipeline.speech.models import weights_used
 from pipeline.store import Store
 from tests import fakes
@@ -29,18 +29,38 @@ HELP_S = 1.5
 CALL = Script.of((AGENT, 0.5, "您好请问有什么可以帮您"), (CUSTOMER, 4.0, "我想问一下我的订单"))
 
 
-def callcoach(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Done:
+    """What a command left: exit code and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def process(*arguments: str | Path) -> Done:
     """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", *map(str, arguments)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", "from pipeline.cli import main; main()", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
-def told(done: subprocess.CompletedProcess[str], *words: str) -> None:
+@pytest.fixture
+def callcoach(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run the command line in this process, from ``main`` on."""
+
+    def run(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["callcoach", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        written = capsys.readouterr()
+        return Done(int(caught.value.code or 0), written.out, written.err)
+
+    return run
+
+
+def told(done: Done, *words: str) -> None:
     """Check that one line of error was said, with exit code 2."""
     assert done.returncode == Exit.USAGE, done.stderr
     lines = done.stderr.strip().splitlines()
@@ -87,7 +107,7 @@ def test_help_comes_at_once():
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        done = callcoach("--help")
+        done = process("--help")
         seconds.append(time.perf_counter() - start)
         assert done.returncode == Exit.ALL_WELL
         for command in ("analyze", "models", "rubric", "doctor"):
@@ -95,16 +115,19 @@ def test_help_comes_at_once():
     assert min(seconds) < HELP_S
 
 
-def test_the_version_is_that_of_the_package():
-    done = callcoach("--version")
+def test_exit_codes_leave_the_process(tmp_path: Path, monkeypatch):
+    done = process("--version")
     assert (done.returncode, done.stdout) == (0, f"callcoach {pipeline.__version__}\n")
+    told(process("analyze", tmp_path / "nowhere.wav", "--out", tmp_path, "--preset", "gpuu"), "gpu")
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    assert process("models", "verify").returncode == Exit.SOME_FAILED
 
 
 @pytest.mark.parametrize(
     "arguments",
     [["analize"], ["analyze"], ["analyze", "x.wav"], ["analyze", "x", "--out"], ["--x"]],
 )
-def test_a_mistyped_command_is_exit_code_2(arguments: list[str]):
+def test_a_mistyped_command_is_exit_code_2(callcoach, arguments: list[str]):
     done = callcoach(*arguments)
     assert done.returncode == Exit.USAGE
     assert "Traceback" not in done.stderr
@@ -124,18 +147,22 @@ def test_a_mistyped_command_is_exit_code_2(arguments: list[str]):
     ],
     ids=lambda x: x[0] if isinstance(x, list) else None,
 )
-def test_what_cannot_be_carried_out_is_one_line(calls: Path, tmp_path: Path, more, words):
+def test_what_cannot_be_carried_out_is_one_line(
+    callcoach, calls: Path, tmp_path: Path, more, words
+):
     told(callcoach("analyze", calls, "--out", tmp_path / "out", *more), *words)
 
 
-def test_recordings_that_are_nowhere_are_one_line(tmp_path: Path):
+def test_recordings_that_are_nowhere_are_one_line(callcoach, tmp_path: Path):
     told(callcoach("analyze", tmp_path / "*.wav", "--out", tmp_path / "out"))
     (tmp_path / "none").mkdir()
     told(callcoach("analyze", tmp_path / "none", "--out", tmp_path / "out"), "none")
 
 
 @pytest.mark.parametrize("option", ["--metadata", "--scores"])
-def test_wrong_columns_are_one_line_with_the_nearest_name(calls: Path, tmp_path: Path, option: str):
+def test_wrong_columns_are_one_line_with_the_nearest_name(
+    callcoach, calls: Path, tmp_path: Path, option: str
+):
     table = tmp_path / "table.csv"
     table.write_text("recordng,agent_id,scor\na.wav,N1,5\n")
     told(
@@ -145,7 +172,7 @@ def test_wrong_columns_are_one_line_with_the_nearest_name(calls: Path, tmp_path:
     )
 
 
-def test_a_table_that_is_no_table_is_one_line(calls: Path, tmp_path: Path):
+def test_a_table_that_is_no_table_is_one_line(callcoach, calls: Path, tmp_path: Path):
     table = tmp_path / "table.xlsx"
     table.write_bytes(b"not a workbook")
     for option in ("--metadata", "--scores"):
@@ -153,26 +180,28 @@ def test_a_table_that_is_no_table_is_one_line(calls: Path, tmp_path: Path):
         told(done, "table.xlsx")
 
 
-def test_an_output_folder_that_cannot_be_made_is_one_line(calls: Path, tmp_path: Path):
+def test_an_output_folder_that_cannot_be_made_is_one_line(callcoach, calls: Path, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     told(callcoach("analyze", calls, "--out", tmp_path / "file"), "file")
     told(callcoach("analyze", calls, "--out", tmp_path / "file" / "sub"), "sub")
 
 
-def test_a_store_that_is_no_store_is_one_line(calls: Path, tmp_path: Path):
+def test_a_store_that_is_no_store_is_one_line(callcoach, calls: Path, tmp_path: Path):
     (tmp_path / "callcoach.db").write_text("no database" * 100)
     told(callcoach("analyze", calls, "--out", tmp_path), "callcoach.db")
 
 
-def test_missing_weights_are_one_line_with_the_command_that_helps(calls: Path, tmp_path: Path):
-    models = {weights.FOLDER_VARIABLE: str(tmp_path / "nothing")}
-    done = callcoach("analyze", calls, "--out", tmp_path / "out", **models)
+def test_missing_weights_are_one_line_with_the_command_that_helps(
+    callcoach, calls, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path / "nothing"))
+    done = callcoach("analyze", calls, "--out", tmp_path / "out")
     assert done.returncode == Exit.USAGE
     assert "callcoach models fetch" in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
-def test_a_run_with_nothing_new_exports_and_is_exit_code_0(calls: Path, analysed: Path):
+def test_a_run_with_nothing_new_exports_and_is_exit_code_0(callcoach, calls: Path, analysed: Path):
     done = callcoach("analyze", calls, "--out", analysed)
     assert done.returncode == Exit.ALL_WELL, done.stderr
     assert "1 unchanged, 0 failed" in done.stderr
@@ -184,7 +213,9 @@ def test_a_run_with_nothing_new_exports_and_is_exit_code_0(calls: Path, analysed
     assert "callcoach.xlsx" in done.stdout
 
 
-def test_a_failed_recording_is_exit_code_1_and_the_rest_is_exported(calls: Path, analysed: Path):
+def test_a_failed_recording_is_exit_code_1_and_the_rest_is_exported(
+    callcoach, calls: Path, analysed: Path
+):
     (calls / "b.wav").write_text("not audio")
     done = callcoach("analyze", calls, "--out", analysed)
     assert done.returncode == Exit.SOME_FAILED
@@ -196,7 +227,9 @@ def test_a_failed_recording_is_exit_code_1_and_the_rest_is_exported(calls: Path,
     assert len(pd.read_parquet(analysed / "calls.parquet")) == 2
 
 
-def test_outside_scores_join_and_what_does_not_is_told(calls: Path, analysed: Path, tmp_path: Path):
+def test_outside_scores_join_and_what_does_not_is_told(
+    callcoach, calls: Path, analysed: Path, tmp_path: Path
+):
     sheet = tmp_path / "scores.csv"
     sheet.write_text("recording,score,reviewer\na.wav,80,QA\nlost.wav,70,QA\n", encoding="utf-8")
     done = callcoach("analyze", calls, "--out", analysed, "--scores", sheet)
@@ -205,7 +238,7 @@ def test_outside_scores_join_and_what_does_not_is_told(calls: Path, analysed: Pa
     assert pd.read_parquet(analysed / "calls.parquet")["outside_score"].tolist() == [80]
 
 
-def test_another_rubric_judges_again(calls: Path, analysed: Path, tmp_path: Path):
+def test_another_rubric_judges_again(callcoach, calls: Path, analysed: Path, tmp_path: Path):
     own = tmp_path / "own.yaml"
     own.write_text(
         f"""
@@ -225,53 +258,47 @@ items:
     )
 
 
-@pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch):
-    """Run a command in this process."""
-    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
-
-
-def test_weights_are_listed_with_licence_and_state(invoke, tmp_path: Path, monkeypatch):
+def test_weights_are_listed_with_licence_and_state(callcoach, tmp_path: Path, monkeypatch):
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
-    done = invoke("models", "list")
-    assert done.exit_code == 0
+    done = callcoach("models", "list")
+    assert done.returncode == 0
     for name, row in weights.manifest().items():
-        assert name in done.output
-        assert row.licence in done.output
-    assert "missing or damaged" in done.output
-    assert "on the model hub" in done.output
+        assert name in done.stdout
+        assert row.licence in done.stdout
+    assert "missing or damaged" in done.stdout
+    assert "on the model hub" in done.stdout
 
 
-def test_verifying_says_what_is_missing(invoke, tmp_path: Path, monkeypatch):
+def test_verifying_says_what_is_missing(callcoach, tmp_path: Path, monkeypatch):
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
-    done = invoke("models", "verify")
-    assert done.exit_code == Exit.SOME_FAILED
-    assert "model.bin is missing" in done.output
+    done = callcoach("models", "verify")
+    assert done.returncode == Exit.SOME_FAILED
+    assert "model.bin is missing" in done.stderr
 
 
-def test_verifying_what_is_here(invoke):
-    done = invoke("models", "verify")
-    assert done.exit_code == 0, done.output
+def test_verifying_what_is_here(callcoach):
+    done = callcoach("models", "verify")
+    assert done.returncode == 0, done.stdout
     files = sum(len(w.files) for w in weights.manifest().values())
-    assert f"{files} files verified" in done.output
+    assert f"{files} files verified" in done.stdout
 
 
-def test_fetching_what_is_here_does_nothing_and_a_wrong_name_is_told(invoke):
-    done = invoke("models", "fetch", "whisper-base")
-    assert (done.exit_code, "whisper-base: verified" in done.output) == (0, True)
+def test_fetching_what_is_here_does_nothing_and_a_wrong_name_is_told(callcoach):
+    done = callcoach("models", "fetch", "whisper-base")
+    assert (done.returncode, "whisper-base: verified" in done.stdout) == (0, True)
     told(callcoach("models", "fetch", "whisper-bas"), 'Did you mean "whisper-base"?')
 
 
-def test_the_doctor_says_what_is_missing(invoke, tmp_path: Path, monkeypatch):
-    done = invoke("doctor")
-    assert done.exit_code == 0, done.output
-    assert "FAIL" not in done.output
-    assert pipeline.__version__ in done.output
+def test_the_doctor_says_what_is_missing(callcoach, tmp_path: Path, monkeypatch):
+    done = callcoach("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "FAIL" not in done.stdout
+    assert pipeline.__version__ in done.stdout
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
-    done = invoke("doctor")
-    assert done.exit_code == Exit.SOME_FAILED
-    assert "FAIL whisper-base: model.bin is missing" in done.output
-    assert "callcoach models fetch" in done.output
+    done = callcoach("doctor")
+    assert done.returncode == Exit.SOME_FAILED
+    assert "FAIL whisper-base: model.bin is missing" in done.stdout
+    assert "callcoach models fetch" in done.stdout
 
 
 def test_a_stop_by_hand_is_told_and_is_no_failure(monkeypatch, capsys):
@@ -294,3 +321,89 @@ def test_an_error_that_is_not_of_usage_is_exit_code_1(monkeypatch, capsys):
         main()
     assert caught.value.code == Exit.SOME_FAILED
     assert capsys.readouterr().err == "Error: Something is wrong. Do that.\n"
+
+
+# The tools over rubrics and stored calls.
+
+
+def test_explain_says_what_a_measure_is_and_lists_them_all(callcoach):
+    done = callcoach("explain", "agent_speaking_rate")
+    assert done.returncode == 0
+    for part in ("speaking rate", "语速", "units/min", "voice.min_turn_units"):
+        assert part in done.stdout
+    listed = callcoach("explain").stdout
+    assert all(m.id in listed for m in CATALOGUE)
+    told(callcoach("explain", "speeking_rate"), 'Did you mean "speaking_rate"?')
+
+
+def test_the_shipped_rubrics_are_checked_and_their_examples_agree(callcoach):
+    for path in sorted((config_folder() / "rubrics").glob("*.yaml")):
+        for command in ("check", "test"):
+            done = callcoach("rubric", command, str(path))
+            assert done.returncode == 0, (path.name, done.stdout)
+
+
+def test_a_bad_rubric_is_exit_code_1_or_2_with_the_place(callcoach, tmp_path: Path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("rubric: {id: bad}\nitms: {}\n")
+    told(callcoach("rubric", "test", bad), "bad.yaml")
+    done = callcoach("rubric", "check", bad)
+    assert done.returncode in (Exit.SOME_FAILED, Exit.USAGE)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_rubric_is_tried_on_a_stored_call(callcoach, analysed: Path):
+    done = callcoach("rubric", "try", "rubrics/hotline.yaml", "a", "--out", analysed)
+    assert done.returncode == 0, done.stdout
+    assert "opening_greeting: pass" in done.stdout
+    assert "x 100 =" in done.stdout
+    done = callcoach("rubric", "try", "rubrics/hotline.yaml", "b", "--out", analysed)
+    assert done.returncode != Exit.ALL_WELL
+    assert done.stderr.count("\n") == 1
+    assert "'b'" in done.stderr
+
+
+def test_two_rubrics_are_compared_on_stored_calls(callcoach, analysed: Path, tmp_path: Path):
+    hotline = "rubrics/hotline.yaml"
+    same = callcoach("rubric", "diff", hotline, hotline, "--out", analysed)
+    assert (same.returncode, same.stdout) == (0, "0 verdicts change.\n")
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        f"""
+rubric: {{id: own, name: {{zh: 自, en: Own}}, version: "1"}}
+extends: {config_path(hotline)}
+items:
+  opening_greeting: {{enabled: false}}
+""",
+        encoding="utf-8",
+    )
+    changed = callcoach("rubric", "diff", hotline, own, "--out", analysed)
+    assert changed.returncode == 0
+    assert "opening_greeting" in changed.stdout
+
+
+def test_agreement_with_the_quality_team(callcoach, calls: Path, analysed: Path, tmp_path: Path):
+    told(callcoach("agreement", analysed), "--scores")
+    sheet = tmp_path / "scores.csv"
+    sheet.write_text("recording,item_id,verdict\na.wav,opening_greeting,fail\n", encoding="utf-8")
+    assert callcoach("analyze", calls, "--out", analysed, "--scores", sheet).returncode == 0
+    done = callcoach("agreement", analysed)
+    assert done.returncode == 0
+    assert "opening_greeting" in done.stdout
+    assert "Disagreements: 1" in done.stdout
+
+
+def test_status_says_what_a_store_holds(callcoach, analysed: Path, tmp_path: Path):
+    done = callcoach("status", analysed)
+    assert done.returncode == 0
+    assert done.stdout.startswith("1 calls")
+    assert "ok: 1" in done.stdout
+    told(callcoach("status", tmp_path / "nowhere"), "nowhere")
+
+
+def test_evaluating_needs_labels_and_a_readable_baseline(callcoach, calls: Path, tmp_path: Path):
+    told(callcoach("evaluate", calls), "truth.json")
+    (calls / "a.truth.json").write_text("{broken")
+    told(callcoach("evaluate", calls), "a.truth.json")
+    (calls / "a.truth.json").unlink()
+    told(callcoach("evaluate", calls, "--baseline", tmp_path / "none.json"), "none.json")

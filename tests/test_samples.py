@@ -1,7 +1,8 @@
 """Three of the sample calls through the real embedded models, from the command line to the tables.
 
-One with hold music, one with interruptions, and a mono call of two men. The bounds leave room for
-the noise of a small model; a change that makes one of them fail has made the product worse.
+One with hold music, one with interruptions, and the shortest mono call, of two women. The
+bounds leave room for the noise of a small model; a change that makes one of them fail has made
+the product worse.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pipeline.store import Store
 pytestmark = pytest.mark.slow
 
 SAMPLES = Path(__file__).parents[1] / "data/samples"
-MUSIC, INTERRUPTED, MONO = "return_music_hold", "refund_silent_hold", "coupon_bare_wait"
+MUSIC, INTERRUPTED, MONO = "return_music_hold", "refund_silent_hold", "wrong_number"
 TABLES = ("calls", "turns", "events", "verdicts", "agents", "agent_weeks", "failures")
 STEREO = (MUSIC, INTERRUPTED)
 CALLS = (*STEREO, MONO)
@@ -72,7 +73,7 @@ def errors_of_text(calls: list[CallEvaluation]) -> float:
 
 def test_what_was_said_is_heard(analysed: Analysed):
     assert errors_of_text([analysed.found[n] for n in STEREO]) < 0.15
-    assert errors_of_text([analysed.found[MONO]]) < 0.35
+    assert errors_of_text([analysed.found[MONO]]) < 0.25
 
 
 def test_nothing_is_said_of_a_call_that_nobody_said(analysed: Analysed):

@@ -78,8 +78,13 @@ def find_music(audio: Audio, sample_rate: int) -> list[Span]:
     step = round(GRID_S / FRAME_S)
     filled = sliding_window_view(present, frames_per_window)[::step].mean(axis=1)
     still = sliding_window_view(steady, frames_per_window)[::step].mean(axis=1)
-    if float(np.mean(present)) > 0.97:  # no silence to take the noise floor from
-        filled = np.ones_like(filled)
+    loud = level > -60.0
+    if loud.any() and float(np.median(level[loud])) - floor < 12.0:
+        # Nearly all of it sounds, so that the floor is that of the sound itself.
+        present = loud
+        steady = _steadiness(power[:, heard]) & present
+        filled = sliding_window_view(present, frames_per_window)[::step].mean(axis=1)
+        still = sliding_window_view(steady, frames_per_window)[::step].mean(axis=1)
     music = (filled >= MIN_FILLED) & (still >= MIN_STEADY)
     starts = np.flatnonzero(music) * step
     mask = np.zeros(len(power), bool)

@@ -19,6 +19,7 @@ BACKCHANNEL_GAP_S = 0.5
 CONTINUES_WITHIN_S = 1.0
 SILENT_BACKCHANNEL_S = 0.7
 MAX_UNHEARD_UNITS = 4
+SURE = 0.7  # confidence from which other words under the other's voice are believed
 WORD_REACH_S = 0.6
 
 
@@ -113,7 +114,8 @@ def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -
     """Listening words while the other has the floor, or a short sound in the midst of it.
 
     The words of so short a sound are often misheard under the other's voice: what overlaps the
-    other's speech, with the other talking before and after it, counts by its length alone.
+    other's speech, with the other talking before and after it, counts by its length alone, unless
+    other words of some length were heard with confidence.
     """
     if unit.end - unit.start > options.backchannel_max_s:
         return False
@@ -125,7 +127,11 @@ def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -
         return False
     if not unit.words:
         return unit.end - unit.start <= SILENT_BACKCHANNEL_S
-    return is_backchannel(unit.text) or count_units(unit.text) <= MAX_UNHEARD_UNITS
+    if is_backchannel(unit.text):
+        return True
+    units = count_units(unit.text)
+    confidence = sum(w.confidence for w in unit.words) / len(unit.words)
+    return units < 3 or (units <= MAX_UNHEARD_UNITS and confidence < SURE)
 
 
 def _join(units: Sequence[_Unit], gap_s: Seconds) -> list[_Unit]:

@@ -114,4 +114,4 @@ def _sounds(text: str) -> str:
 
 
 def _count(phrase: str, sounds: str) -> int:
-    return min(MAX_PER_PHRASE, sounds.count(_sounds(phrase)))
+    return min(MAX_PER_PHRASE, sounds.count(_sounds(phrase).rstrip()))

@@ -33,8 +33,8 @@ class VadOptions:
     """How speech is told from the rest. All times in seconds, levels in dB."""
 
     threshold: float = 0.5
-    reach_s: Seconds = 0.20
-    above_floor_db: float = 7.0
+    reach_s: Seconds = 0.30
+    above_floor_db: float = 6.0
     below_peak_db: float = 38.0
     min_speech_s: Seconds = 0.08
     min_pause_s: Seconds = 0.18

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import SettingsError
 from pipeline.text.similarity import sound_distance, sound_of
@@ -41,7 +42,13 @@ class Lexicon:
         SettingsError
             If the file holds anything else.
         """
-        data = YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
+        try:
+            data = YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
+        except (OSError, UnicodeDecodeError, YAMLError) as cause:
+            raise SettingsError(
+                f"The lexicon {path} cannot be read: {' '.join(str(cause).split())}",
+                "It must be a YAML file.",
+            ) from cause
         if not isinstance(data, dict) or set(data) - {"phrases", "hallucinations"}:
             raise SettingsError(
                 f"{path} must hold the lists 'phrases' and 'hallucinations' only.",

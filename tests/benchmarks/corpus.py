@@ -9,13 +9,14 @@ Truth
 -----
 On top of what the assembly writes down, the truth of a call has
 
-- ``spans`` of each turn: 10 ms frames within 40 dB of the peak of the clean clip, pauses of 0.18 s and more left out;
+- ``spans`` of each turn: 10 ms frames within 40 dB of the peak of the clean clip, pauses of 0.18 s
+  and more left out;
 - ``dead_air``: 5 s and more in which nobody speaks, holds left out;
-- ``level_dbfs`` by speaker: the clean tracks at their final gain, before crosstalk, noise and codec, gated level of
-  the stretches in which only this speaker speaks;
-- ``pitch_sd_st`` by speaker: the clean clips at 16 kHz, with the fundamental that the telephone takes away, in the
-  same stretches, by the program's own tracker. It says what the line costs; how good the tracker is on speech of
-  known pitch is measured by ``pitch_trackers.py``.
+- ``level_dbfs`` by speaker: the clean tracks at their final gain, before crosstalk, noise and codec,
+  gated level of the stretches in which only this speaker speaks;
+- ``pitch_sd_st`` by speaker: the clean clips at 16 kHz, with the fundamental that the telephone takes
+  away, in the same stretches, by the program's own tracker. It says what the line costs; how good
+  the tracker is on speech of known pitch is measured by ``pitch_trackers.py``.
 
 Tempo and spread of pitch are changed by analysis and resynthesis (WORLD, by pyworld).
 """
@@ -58,8 +59,8 @@ WIDE_RATE = 16_000
 PAUSE_S = 0.18
 DEAD_AIR_S = 5.0
 WORLD_FRAME_MS = 5.0
-OPUS_BITS, MP3_BITS, AMR_BITS = 16_000, 16_000, 12_200
-SUFFIXES: Mapping[Codec, str] = {"opus": ".opus", "mp3": ".mp3"}
+OPUS_BITS, MP3_BITS, AMR_BITS = 8_000, 16_000, 12_200
+SUFFIXES: Mapping[Codec, str] = {"mp3": ".mp3"}
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,8 @@ def conditions() -> tuple[Condition, ...]:
         Condition("u-law", "codec", **given, codec="ulaw"),
         Condition("GSM 06.10", "codec", codec="gsm"),
         Condition("AMR-NB 12.2 kbit/s", "codec", codec="amr"),
-        Condition("Opus 8 kbit/s a channel", "codec", codec="opus"),
-        Condition("MP3 8 kbit/s a channel", "codec", codec="mp3"),
+        Condition("Opus 8 kbit/s", "codec", codec="opus"),
+        Condition("MP3 16 kbit/s for both", "codec", codec="mp3"),
         Condition("SNR 20 dB", "noise", line=line(20.0)),
         Condition("SNR 15 dB", "noise", line=line(15.0)),
         Condition("SNR 10 dB", "noise", line=line(10.0)),
@@ -212,19 +213,17 @@ def make_calls(condition: Condition, plans: Sequence[Plan] = PLANS) -> list[Made
 
 
 def write_recording(folder: Path, call: MadeCall) -> Path:
-    """Write the recording in its codec. GSM and AMR code each leg by itself and are stored as decoded."""
+    """Write the recording; GSM, AMR and Opus code each leg by itself and are stored as decoded."""
     path = folder / f"{call.truth['call_id']}{SUFFIXES.get(call.codec, '.wav')}"
     samples = call.samples
     match call.codec:
         case "alaw" | "ulaw":
             soundfile.write(path, samples, RATE, subtype=call.codec.upper())
-        case "opus":
-            path.write_bytes(encode(samples, "libopus", "ogg", OPUS_BITS))
         case "mp3":
             path.write_bytes(encode(samples, "libmp3lame", "mp3", MP3_BITS))
-        case "gsm" | "amr":
-            leg = _through_gsm if call.codec == "gsm" else _through_amr
-            soundfile.write(path, np.stack([leg(x) for x in samples.T], axis=1), RATE, "PCM_16")
+        case "gsm" | "amr" | "opus":
+            legs = [_coded_leg(leg, call.codec) for leg in samples.T]
+            soundfile.write(path, np.stack(legs, axis=1), RATE, "PCM_16")
     return path
 
 
@@ -251,7 +250,9 @@ def encode(samples: Array, codec: str, form: str, bits: int) -> bytes:
 def resynthesised(samples: Array, rate: int, tempo: float, spread: float) -> Array:
     """Analyse and synthesise with another tempo and another spread of F0 around its median."""
     world = _pyworld()
-    rough, times = world.dio(samples, rate, f0_floor=60.0, f0_ceil=500.0, frame_period=WORLD_FRAME_MS)
+    rough, times = world.dio(
+        samples, rate, f0_floor=60.0, f0_ceil=500.0, frame_period=WORLD_FRAME_MS
+    )
     f0 = world.stonemask(samples, rough, times, rate)
     envelope = world.cheaptrick(samples, f0, times, rate)
     noise = world.d4c(samples, f0, times, rate)
@@ -394,6 +395,16 @@ def _spoken(
     return Spoken(turn["speaker"], start, end, heard)
 
 
+def _coded_leg(samples: Array, codec: Codec) -> Array:
+    match codec:
+        case "amr":
+            return _through_ffmpeg(samples, "libopencore_amrnb", "amr", AMR_BITS)
+        case "opus":
+            return _through_ffmpeg(samples, "libopus", "ogg", OPUS_BITS)
+        case _:
+            return _through_gsm(samples)
+
+
 def _through_gsm(samples: Array) -> Array:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, RATE, subtype="GSM610", format="WAV")
@@ -402,13 +413,14 @@ def _through_gsm(samples: Array) -> Array:
     return _fitted(decoded, len(samples))
 
 
-def _through_amr(samples: Array) -> Array:
-    data = encode(samples[:, None], "libopencore_amrnb", "amr", AMR_BITS)
+def _through_ffmpeg(samples: Array, codec: str, form: str, bits: int) -> Array:
+    data = encode(samples[:, None], codec, form, bits)
+    narrow = av.AudioResampler(format="flt", layout="mono", rate=RATE)
     with av.open(io.BytesIO(data)) as container:
-        frames = [f.to_ndarray().reshape(-1) for f in container.decode(audio=0)]
-    decoded = np.concatenate(frames)
-    scale = 1.0 if decoded.dtype.kind == "f" else 32768.0
-    return _fitted(decoded / scale, len(samples))
+        frames = [f for coded in container.decode(audio=0) for f in narrow.resample(coded)]
+    frames += narrow.resample(None)
+    decoded = np.concatenate([f.to_ndarray().reshape(-1) for f in frames])
+    return _fitted(decoded.astype(np.float64), len(samples))
 
 
 def _fitted(samples: Array, length: int) -> Array:
