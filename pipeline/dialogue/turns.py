@@ -129,9 +129,9 @@ def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -
         return unit.end - unit.start <= SILENT_BACKCHANNEL_S
     if is_backchannel(unit.text):
         return True
-    units = count_units(unit.text)
+    count = count_units(unit.text)
     confidence = sum(w.confidence for w in unit.words) / len(unit.words)
-    return units < 3 or (units <= MAX_UNHEARD_UNITS and confidence < SURE)
+    return count < 3 or (count <= MAX_UNHEARD_UNITS and confidence < SURE)
 
 
 def _join(units: Sequence[_Unit], gap_s: Seconds) -> list[_Unit]:
