@@ -34,7 +34,11 @@ def check(file: str) -> tuple[list[str], bool]:
 def test(file: str) -> tuple[list[str], bool]:
     """Run the examples beside the rules; what differs, and whether all agree."""
     results = run_examples(load_rubric(config_path(file)))
-    wrong = [str(r) for r in results if not r.ok]
+    wrong = [
+        f"line {r.line}, {r.item_id}: expected {r.expected}, got {r.got}: {r.text}\n{r.trace}"
+        for r in results
+        if not r.ok
+    ]
     return [
         *wrong,
         f"{len(results) - len(wrong)} of {len(results)} examples as expected.",
@@ -59,7 +63,12 @@ def diff(old: str, new: str, out: Path) -> list[str]:
     rubrics = load_rubric(config_path(old)), load_rubric(config_path(new))
     with Store.open(out, create=False) as store:
         changes = diff_verdicts(*rubrics, (_dialogue(r) for r in store.results()))
-    return [*(str(c) for c in changes), f"{len(changes)} verdicts change."]
+    lines = [
+        f"{c.call_id}  {c.item_id}: {c.before or 'no such item'} -> {c.after or 'no such item'}"
+        + (f"  ({c.quote})" if c.quote else "")
+        for c in changes
+    ]
+    return [*lines, f"{len(changes)} verdicts change."]
 
 
 def agreement(out: Path) -> Iterator[str]:
@@ -71,7 +80,7 @@ def agreement(out: Path) -> Iterator[str]:
         raise UsageError(
             f"{out} holds no outside scores.", "Run: callcoach analyze ... --scores FILE"
         )
-    yield from _frame(found.items, "no item was judged by both")
+    yield from _frame(found.items[found.items["pairs"] > 0], "no item was judged by both")
     yield ""
     yield from _overall(found)
     yield ""
