@@ -74,18 +74,16 @@ def find_music(audio: Audio, sample_rate: int) -> list[Span]:
     level = 10 * np.log10(power[:, heard].sum(axis=1) + 1e-12)
     floor = float(np.percentile(level[level > -110], 10)) if (level > -110).any() else -110.0
     present = level > floor + 6.0
-    steady = _steadiness(power[:, heard]) & present
+    tonal = _steadiness(power[:, heard])
     step = round(GRID_S / FRAME_S)
-    filled = sliding_window_view(present, frames_per_window)[::step].mean(axis=1)
-    still = sliding_window_view(steady, frames_per_window)[::step].mean(axis=1)
-    loud = level > -60.0
-    if loud.any() and float(np.median(level[loud])) - floor < 12.0:
-        # Nearly all of it sounds, so that the floor is that of the sound itself.
-        present = loud
-        steady = _steadiness(power[:, heard]) & present
-        filled = sliding_window_view(present, frames_per_window)[::step].mean(axis=1)
-        still = sliding_window_view(steady, frames_per_window)[::step].mean(axis=1)
-    music = (filled >= MIN_FILLED) & (still >= MIN_STEADY)
+
+    def share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.asarray(sliding_window_view(mask, frames_per_window)[::step].mean(axis=1))
+
+    music = (share(present) >= MIN_FILLED) & (share(tonal & present) >= MIN_STEADY)
+    if not music.any() and tonal.mean() >= MIN_STEADY:
+        # Nearly all of it is music, so that the noise floor was taken from the music itself.
+        music, present = share(tonal) >= MIN_STEADY, tonal
     starts = np.flatnonzero(music) * step
     mask = np.zeros(len(power), bool)
     for start in starts:
