@@ -167,16 +167,6 @@ class Agents(_Section):
     min_calls: int = _setting(10, "calls", "fewer give no comparison", ge=1)
 
 
-class Run(_Section):
-    """The batch."""
-
-    workers: int = _setting(1, "", "worker processes, each with its own models", ge=1, le=256)
-    seconds_per_audio_second: float = _setting(
-        20.0, "s/s", "time limit of a call per second of audio", gt=0
-    )
-    min_limit_s: float = _setting(300.0, "s", "no call gets less time than this", gt=0)
-
-
 class Settings(_Section):
     """All settings of a run."""
 
@@ -190,12 +180,11 @@ class Settings(_Section):
     voice: Voice = Voice()
     compliance: Compliance = Compliance()
     agents: Agents = Agents()
-    run: Run = Run()
 
     def digest(self, *sections: str) -> str:
         """SHA-256 of the settings that decide what is heard and measured, or of some sections."""
         names = sections or tuple(
-            n for n in type(self).model_fields if n not in ("preset", "run", "agents", "compliance")
+            n for n in type(self).model_fields if n not in ("preset", "agents", "compliance")
         )
         data = self.model_dump(mode="json", include=set(names))
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -166,7 +166,7 @@ def test_another_content_is_analysed_again(bench: Bench):
     [
         ("voice.rate_norm", 160, "analysed"),
         ("asr.beam_size", 1, "analysed"),
-        ("run.workers", 2, "unchanged"),
+        ("agents.min_calls", 2, "unchanged"),
         ("agents.min_calls", 3, "unchanged"),
     ],
 )

@@ -120,7 +120,7 @@ def test_the_digest_is_that_of_what_is_heard_and_measured():
     for name, value in [("asr.beam_size", 1), ("vad.threshold", 0.6), ("voice.rate_norm", 160)]:
         assert load_settings(overrides={name: value}).digest() != base.digest(), name
     for name, value in [
-        ("run.workers", 2),
+        ("agents.min_calls", 2),
         ("agents.min_calls", 3),
         ("compliance.rubric", "other.yaml"),
     ]:
@@ -145,7 +145,7 @@ def test_config_files_are_found_by_name_and_by_path(tmp_path: Path):
 
 def test_another_configs_folder_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "presets").mkdir()
-    write(tmp_path / "presets/night.yaml", "run:\n  workers: 4\n")
+    write(tmp_path / "presets/night.yaml", "agents:\n  min_calls: 4\n")
     monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(tmp_path))
     assert presets() == ["night"]
-    assert load_settings("night").run.workers == 4
+    assert load_settings("night").agents.min_calls == 4
