@@ -1,6 +1,6 @@
 # make demo   install into .venv, fetch and verify the weights, analyse data/samples
 # make test   install into .venv, then lint, types, import layers, tests: what CI runs
-.PHONY: demo test lint types layers unit install dev weights accuracy clean
+.PHONY: demo test lint types layers unit install dev weights accuracy bench faults clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,6 +54,14 @@ $(VENV)/.installed-dev: pyproject.toml $(wildcard requirements/*.lock) | $(VENV)
 # Measure against the synthetic corpus; writes docs/accuracy.md and docs/accuracy.json.
 accuracy: dev weights
 	$(BIN)/python -m tests.benchmarks.accuracy
+
+# Measure the time it takes beside the plain recipe; writes docs/performance.md and docs/performance.json.
+bench: dev weights
+	$(BIN)/python -m tests.benchmarks.performance
+
+# Do to runs what can befall them; writes docs/faults.md.
+faults: dev weights
+	$(BIN)/python -m tests.faults
 
 clean:
 	rm -rf $(VENV) out build *.egg-info

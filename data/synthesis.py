@@ -20,6 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,7 @@ from signals import (
 )
 
 SPEECH_DBFS = -26.0
+DEAD_AIR_S = 5.0
 
 Party = Literal["A", "C"]
 Medium = Literal["silence", "music"]
@@ -270,6 +272,7 @@ class CallBuilder:
             "duration": to_seconds(length),
             "turns": turns,
             "holds": self._holds,
+            "dead_air": _dead_air(turns, self._holds),
             "interruptions": sorted(
                 self._interruptions, key=lambda interruption: float(interruption["at"])
             ),
@@ -376,6 +379,20 @@ def _turn_truth(turn: _Turn) -> dict[str, Any]:
     if turn.cut:
         truth["cut"] = True
     return {**truth, "backchannel": turn.backchannel}
+
+
+def _dead_air(
+    turns: Sequence[Mapping[str, Any]], holds: Sequence[Mapping[str, Any]]
+) -> list[dict[str, float]]:
+    """Stretches of 5 s and more between turns in which nobody speaks and no hold lies."""
+    spans = sorted((turn["start"], turn["end"]) for turn in turns)
+    ends = np.maximum.accumulate([end for _, end in spans]).tolist()
+    gaps = [(ends[i], after[0]) for i, (_, after) in enumerate(pairwise(spans))]
+    return [
+        {"start": a, "end": b}
+        for a, b in gaps
+        if b - a >= DEAD_AIR_S and not any(h["start"] < b and h["end"] > a for h in holds)
+    ]
 
 
 def _other(speaker: Party) -> Party:

@@ -1,25 +1,30 @@
 """Many recordings: skip what is done, re-judge where only the rubric changed, one row per failure.
 
 A stored result is as good as a new one when content, settings and weights are the same. When only
-the rubric differs, the stored turns, events and measures are judged again without recognising.
+the rubric or the metadata differs, the stored turns, events and measures are judged again without
+recognising. What there is to do goes to an engine; what comes back is saved here, one transaction
+a call, so that a run that ends at any moment has lost only what was under way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.compliance import Rubric, load_rubric
-from pipeline.errors import RecordingError, UnreadableAudio
-from pipeline.run import judge_call, provenance, run_call
-from pipeline.schema import CallResult, Dialogue, Failure, Recording, Seconds
-from pipeline.settings import Settings, config_path
-from pipeline.speech.models import Models, weights_used
+from pipeline import files
+from pipeline.compliance import Rubric, Rubrics
+from pipeline.engines import Done, Engine, Task
+from pipeline.engines.inline import failure
+from pipeline.errors import RecordingError
+from pipeline.run import provenance
+from pipeline.schema import CallResult, Failure, Recording, Seconds
+from pipeline.settings import Settings
+from pipeline.speech.models import weights_used
 from pipeline.store import Identity, Store
-from pipeline.weights import file_sha256
 
+KEPT_WARNINGS = 20
 Outcome = Literal["analysed", "judged again", "unchanged", "failed"]
 
 
@@ -32,147 +37,153 @@ class Step:
     audio_s: Seconds = 0.0
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
+    stage_seconds: dict[str, Seconds] = field(default_factory=dict)
 
 
 @dataclass
-class Rubrics:
-    """The rubric of each call by queue, team and direction, each file loaded once."""
+class Tally:
+    """How many recordings came to what; keeps the failures and, of many warnings, the first."""
 
-    settings: Settings
-    _loaded: dict[str, Rubric] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    audio_s: Seconds = 0.0
+    new_audio_s: Seconds = 0.0  # of what was analysed now
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    warned: int = 0
 
-    def of(self, recording: Recording) -> Rubric:
-        """The rubric that judges this recording."""
-        rules = self.settings.compliance
-        name = (
-            rules.rubric_by_queue.get(recording.queue or "")
-            or rules.rubric_by_team.get(recording.team or "")
-            or (rules.rubric_outbound if recording.direction == "outbound" else None)
-            or rules.rubric
-        )
-        return self.load(name)
+    def add(self, step: Step) -> None:
+        """Count one step."""
+        self.counts[step.outcome] += 1
+        self.audio_s = round(self.audio_s + step.audio_s, 3)
+        if step.outcome == "analysed":
+            self.new_audio_s = round(self.new_audio_s + step.audio_s, 3)
+        if step.failure is not None:
+            self.failures.append(step.failure)
+        self.warned += len(step.warnings)
+        room = max(0, KEPT_WARNINGS - len(self.warnings))
+        self.warnings += [f"{step.recording.call_id}: {w}" for w in step.warnings[:room]]
 
-    def load(self, name: str) -> Rubric:
-        """Load one rubric file, once."""
-        if name not in self._loaded:
-            self._loaded[name] = load_rubric(config_path(name))
-        return self._loaded[name]
+    @property
+    def failed(self) -> int:
+        """Recordings that could not be analysed."""
+        return self.counts["failed"]
 
-    def check(self) -> None:
-        """Load every rubric the settings name, so that a mistake is known before the night."""
-        rules = self.settings.compliance
-        names = [rules.rubric, *rules.rubric_by_queue.values(), *rules.rubric_by_team.values()]
-        for name in [*names, *([rules.rubric_outbound] if rules.rubric_outbound else [])]:
-            self.load(name)
+    @property
+    def unchanged(self) -> int:
+        """Recordings whose stored result still holds."""
+        return self.counts["unchanged"]
+
+    @property
+    def changed(self) -> int:
+        """Recordings with a new result."""
+        return self.counts["analysed"] + self.counts["judged again"]
+
+    @property
+    def steps(self) -> int:
+        """All recordings so far."""
+        return sum(self.counts.values())
 
 
 def analyse(
     recordings: Iterable[Recording],
     settings: Settings,
     store: Store,
-    load: Callable[[Settings], Models],
+    engine: Engine,
+    rubrics: Rubrics,
     *,
     force: bool = False,
 ) -> Iterator[Step]:
-    """Analyse recordings one after the other and save each as soon as it is done.
+    """Analyse what is new or changed and save each call as soon as it is done.
 
     Parameters
     ----------
     recordings : iterable of Recording
     settings : Settings
     store : Store
-    load : callable
-        Loads the models; called with the first recording that needs them.
+    engine : Engine
+    rubrics : Rubrics
     force : bool
         Analyse again what is unchanged.
 
     Yields
     ------
     Step
-        One a recording, in order. Errors of one recording are steps, not exceptions.
+        One a recording: first what needs no work, then the rest as it is done. Errors of one
+        recording are steps, not exceptions.
 
     Raises
     ------
-    WeightsError, RubricError, OutputError
-        What would fail for every recording ends the run.
+    UsageError
+        What would fail for every recording (weights, rubric, store) ends the run.
     """
-    rubrics = Rubrics(settings)
     rubrics.check()
     weights = weights_used(settings)
-    models: Models | None = None
+    todo: list[tuple[Recording, bool]] = []
     for recording in recordings:
-        rubric = rubrics.of(recording)
-        try:
-            done = None if force else _stored(recording, settings, weights, rubric, store)
-            if done is not None:
-                yield done
+        need: Need = "analyse"
+        earlier: CallResult | None = None
+        if not force:
+            try:
+                need, earlier = _need(recording, settings, weights, rubrics.of(recording), store)
+            except RecordingError as error:
+                yield _failed(recording, failure(recording, error), store)
                 continue
-            models = models or load(settings)
-            result = run_call(recording, settings, models, rubric)
-        except RecordingError as error:
-            failure = _failure(recording, error)
-            store.save_failure(failure, recording)
-            yield Step(recording, "failed", failure=failure)
-            continue
-        store.save(result, result.problems)
-        yield Step(recording, "analysed", result.duration, warnings=result.warnings)
-
-
-def judge_again(result: CallResult, rubric: Rubric) -> CallResult:
-    """Judge a stored call by another rubric; nothing is recognised or measured again."""
-    measures = {k: v for k, v in result.measures.items() if not k.startswith("compliance_")}
-    call = Dialogue(
-        result.recording, result.duration, result.turns, result.events, measures, result.quality
+        if need == "nothing" and earlier is not None:
+            yield Step(recording, "unchanged", earlier.duration, warnings=earlier.warnings)
+        else:
+            todo.append((recording, need == "judge"))
+    tasks = (
+        Task(recording, store.load(recording.call_id) if again else None)
+        for recording, again in todo
     )
-    events, verdicts, scores = judge_call(call, rubric)
-    return replace(
-        result,
-        events=events,
-        verdicts=verdicts,
-        measures=measures | scores,
-        provenance=replace(result.provenance, rubric=rubric.sha256),
-    )
+    for done in engine.run(tasks):
+        yield _saved(done, store)
 
 
-def _stored(
+Need = Literal["nothing", "judge", "analyse"]
+
+
+def _need(
     recording: Recording,
     settings: Settings,
     weights: dict[str, str],
     rubric: Rubric,
     store: Store,
-) -> Step | None:
-    """Use what is in the store: as it is, or judged again by a changed rubric or metadata."""
-    try:
-        sha256 = file_sha256(Path(recording.path))
-    except OSError as cause:
-        raise UnreadableAudio(
-            f"{recording.path} cannot be read: {cause.strerror or cause}.",
-            "Check that the file is there and that you may read it.",
-        ) from cause
-    wanted = Identity.of(recording.call_id, sha256, provenance(settings, weights, rubric))
-    if not store.has(wanted, ignore_rubric=True):
-        return None
+) -> tuple[Need, CallResult | None]:
+    """What is left to do of a recording, and the stored result if that is of use."""
+    known = store.known(recording.call_id)
+    made = provenance(settings, weights, rubric)
+    if known is None or not known.alike(Identity.of(recording.call_id, known.sha256, made)):
+        return "analyse", None  # found without hashing the file
+    wanted = Identity.of(recording.call_id, files.sha256(recording.path), made)
+    if not known.alike(wanted):
+        return "analyse", None
     earlier = store.load(recording.call_id)
     if not _speaks_alike(earlier.recording, recording):
-        return None
-    if store.has(wanted) and earlier.recording == recording:
-        return Step(recording, "unchanged", earlier.duration, warnings=earlier.warnings)
-    result = judge_again(replace(earlier, recording=recording), rubric)
-    store.save(result, result.problems)
-    return Step(recording, "judged again", result.duration, warnings=result.warnings)
+        return "analyse", None
+    same = known == wanted and earlier.recording == recording
+    return "nothing" if same else "judge", earlier
+
+
+def _saved(done: Done, store: Store) -> Step:
+    outcome, recording = done.outcome, done.task.recording
+    if isinstance(outcome, Failure):
+        return _failed(recording, outcome, store)
+    store.save(outcome, outcome.problems)
+    return Step(
+        recording,
+        "analysed" if done.task.earlier is None else "judged again",
+        outcome.duration,
+        warnings=outcome.warnings,
+        stage_seconds=dict(outcome.stage_seconds),
+    )
+
+
+def _failed(recording: Recording, failed: Failure, store: Store) -> Step:
+    store.save_failure(failed, recording)
+    return Step(recording, "failed", failure=failed)
 
 
 def _speaks_alike(one: Recording, other: Recording) -> bool:
     """Whether the metadata that decides who is the agent is the same."""
     return (one.agent_channel, one.direction) == (other.agent_channel, other.direction)
-
-
-def _failure(recording: Recording, error: RecordingError) -> Failure:
-    return Failure(
-        path=recording.path,
-        call_id=recording.call_id,
-        stage=error.stage,
-        error_type=type(error).__name__,
-        message=error.message,
-        hint=error.hint,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable
 from enum import IntEnum
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import __version__
-from pipeline.errors import CallcoachError, UsageError
+from pipeline.errors import CallcoachError, UsageError, nearest
 
 if TYPE_CHECKING:
+    from pipeline.engines.choosing import Kind
     from pipeline.settings import Settings
 
 app = typer.Typer(
@@ -35,16 +37,29 @@ class Exit(IntEnum):
     ALL_WELL = 0
     SOME_FAILED = 1
     USAGE = 2
+    STOPPED = 130
 
+
+STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what service managers and shells send
 
 Preset = Annotated[str, typer.Option(help="Preset in configs/presets, or path of one.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, e.g. asr.beam_size=1. Repeatable.")
 ]
 
+StoreUrl = Annotated[
+    str | None, typer.Option(help="Store elsewhere than in OUT: a file or postgresql://...")
+]
+Engine = Annotated[str, typer.Option(help="local, ray or inline.")]
+Address = Annotated[str | None, typer.Option(help="Ray cluster: auto or HOST:PORT.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one per core.")]
+Verbose = Annotated[bool, typer.Option(help="Put call ids, paths and messages into the log.")]
+
 
 def main() -> None:
     """Run the command line; every foreseen error is one line and an exit code."""
+    for number in STOPS:
+        signal.signal(number, _interrupt)
     try:
         app()
     except UsageError as error:
@@ -53,9 +68,18 @@ def main() -> None:
     except CallcoachError as error:
         _say(f"Error: {error}")
         sys.exit(Exit.SOME_FAILED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:  # typer makes the second of the first
+        if isinstance(end, SystemExit) and end.code != Exit.STOPPED:
+            raise
         _say("Stopped. What was finished is saved; run the same command again to go on.")
-        sys.exit(130)
+        sys.exit(Exit.STOPPED)
+
+
+def _interrupt(*_: object) -> None:
+    """Stop, once: what is done to end in order is not stopped in its turn."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 @app.callback(invoke_without_command=True)
@@ -70,10 +94,10 @@ def _root(
 
 @app.command()
 def analyze(
-    recordings: Annotated[list[str], typer.Argument(help="Files, folders and glob patterns.")],
+    recordings: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns, URLs, lists.")],
     out: Annotated[Path, typer.Option(help="Folder for the store and the tables.")],
     metadata: Annotated[
-        Path | None, typer.Option(help="CSV, XLSX or Parquet: recording, agent_id, ...")
+        str | None, typer.Option(help="CSV, XLSX or Parquet: recording, agent_id, ...")
     ] = None,
     scores: Annotated[
         Path | None, typer.Option(help="Outside compliance scores: CSV, XLSX or Parquet.")
@@ -85,27 +109,73 @@ def analyze(
     ] = None,
     settings: Set = None,
     force: Annotated[bool, typer.Option(help="Analyse again what is unchanged.")] = False,
+    store: StoreUrl = None,
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
+    verbose: Verbose = False,
 ) -> None:
     """Analyse recordings into tables in OUT; run again to update them."""
-    from pipeline import terminal
+    from pipeline import jobs
 
-    chosen = _settings(preset, settings, rubric)
-    code = terminal.analyze(
-        recordings,
-        out,
-        chosen,
-        metadata=metadata,
-        scores=scores,
-        name_pattern=name_pattern,
+    failed = jobs.analyze(
+        jobs.Inputs(recordings, metadata, scores, name_pattern),
+        jobs.Place(out, store, _engine(engine), address, verbose),
+        _settings(preset, settings, rubric, workers),
         force=force,
     )
-    raise typer.Exit(Exit.SOME_FAILED if code else Exit.ALL_WELL)
+    raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_WELL)
+
+
+@app.command()
+def watch(
+    folders: Annotated[list[str], typer.Argument(help="Folders and glob patterns.")],
+    out: Annotated[Path, typer.Option(help="Folder for the store and the tables.")],
+    metadata: Annotated[str | None, typer.Option(help="As for analyze.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="As for analyze.")] = None,
+    rubric: Annotated[str | None, typer.Option(help="Rubric file for all calls.")] = None,
+    preset: Preset = "embedded",
+    name_pattern: Annotated[str | None, typer.Option(help="As for analyze.")] = None,
+    settings: Set = None,
+    settle: Annotated[
+        float, typer.Option(min=0, help="Seconds a file must not have changed.")
+    ] = 10.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
+    store: StoreUrl = None,
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
+    verbose: Verbose = False,
+) -> None:
+    """Analyse recordings as they arrive, until it is stopped (Ctrl-C or SIGTERM)."""
+    from pipeline import jobs
+
+    jobs.watch(
+        jobs.Inputs(folders, metadata, scores, name_pattern),
+        jobs.Place(out, store, _engine(engine), address, verbose),
+        _settings(preset, settings, rubric, workers),
+        settle_s=settle,
+        every_s=every,
+    )
+
+
+@app.command()
+def export(
+    store: Annotated[str, typer.Argument(help="Folder of an earlier analyze, or store URL.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")],
+    workbook: Annotated[bool, typer.Option(help="Write the Excel workbook too.")] = True,
+    settings: Set = None,
+) -> None:
+    """Write the tables of a store anew, as CSV, Parquet and Excel."""
+    from pipeline import jobs
+
+    jobs.export_store(store, out, _settings("embedded", settings, None), workbook=workbook)
 
 
 @app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="Recordings beside their NAME.truth.json.")],
-    metadata: Annotated[Path | None, typer.Option(help="As for analyze.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="As for analyze.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the store, evaluation.json and evaluation.md.")
     ] = None,
@@ -117,10 +187,10 @@ def evaluate(
     settings: Set = None,
 ) -> None:
     """Measure how accurate the results are on labelled calls."""
-    from pipeline import terminal
+    from pipeline import jobs
 
     chosen = _settings(preset, settings, rubric)
-    failed = terminal.evaluate(folder, chosen, metadata=metadata, out=out, baseline=baseline)
+    failed = jobs.evaluate(folder, chosen, metadata=metadata, out=out, baseline=baseline)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_WELL)
 
 
@@ -254,7 +324,17 @@ def _report(lines: Iterable[str], well: bool = True) -> None:
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-def _settings(preset: str, changes: list[str] | None, rubric: str | None) -> Settings:
+def _engine(name: str) -> Kind:
+    from pipeline.engines.choosing import Kind
+
+    if name not in tuple(Kind):
+        raise UsageError(f'There is no engine "{name}".', nearest(name, Kind))
+    return Kind(name)
+
+
+def _settings(
+    preset: str, changes: list[str] | None, rubric: str | None, workers: int | None = None
+) -> Settings:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -278,6 +358,8 @@ def _settings(preset: str, changes: list[str] | None, rubric: str | None) -> Set
             "compliance.rubric_by_queue": {},
             "compliance.rubric_by_team": {},
         }
+    if workers is not None:
+        overrides["run.workers"] = workers
     return load_settings(preset, overrides)
 
 

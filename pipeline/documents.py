@@ -1,18 +1,30 @@
 """Texts made from the tables the program works by: measures and settings, for people to read.
 
 ``python -m pipeline.documents`` writes ``docs/measures.md`` and ``docs/settings.md``; a test compares.
+How good each measure was found to be is read from ``accuracy.json`` in the configs folder, which the
+accuracy benchmark writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from pipeline.catalogue import CATALOGUE, Measure
 from pipeline.errors import UsageError, nearest
-from pipeline.metrics import CATALOGUE, Measure
-from pipeline.settings import settings_table
+from pipeline.settings import config_folder, settings_table
 
+ACCURACY = "accuracy.json"
+SETS = ("stereo", "mono", "all stereo conditions")
+DECIMALS = {"%": 1, "points": 1, "ms": 0, "dB": 2, "st": 2, "s": 2, "": 3}
 DOCS = Path(__file__).parents[1] / "docs"
+
+
+POINTER = (
+    "synthetic calls, see docs/accuracy.md; on your own labelled calls: callcoach evaluate FOLDER"
+)
 
 
 def list_measures() -> str:
@@ -41,14 +53,41 @@ def explain(measure: str) -> str:
         f"columns     {columns}",
         f"unit        {one.unit}",
         f"definition  {one.definition}",
+        f"formula     {one.formula}",
         f"source      {one.source}",
     ]
     lines += [f"setting     {s} = {values[s][1]} {values[s][2]}".rstrip() for s in one.settings]
     lines.append(f"target      {one.target or 'reported, no target'} (stereo / mono)")
+    figures = measured(one)
+    for label, figure in zip(["accuracy", *[""] * len(figures)], figures.items(), strict=False):
+        lines.append(f"{label:<12}{figure[0]}: {figure[1]}")
     lines.append(
-        "accuracy    docs/accuracy.md; on your own labelled calls: callcoach evaluate FOLDER"
+        f"            {POINTER}" if figures else f"accuracy    not measured alone; {POINTER}"
     )
     return "\n".join(lines)
+
+
+def measured(one: Measure) -> dict[str, str]:
+    """What the accuracy benchmark found of a measure, by set of calls; empty where nothing."""
+    try:
+        known = json.loads((config_folder() / ACCURACY).read_text("utf-8"))
+    except OSError:
+        return {}
+    figure = known["figures"].get(one.accuracy, {})
+    of = " (single turns)" if one.accuracy.startswith("turn_") else ""
+    return {name + of: _in_words(figure[name], figure["unit"]) for name in SETS if name in figure}
+
+
+def _in_words(figure: Mapping[str, Any], unit: str) -> str:
+    n = f"(n {figure['n']:.0f})"
+    for kind, name in (("F1", "F1"), ("share", "right in")):
+        if kind in figure:
+            return f"{name} {figure[kind]:.2f} {n}"
+    places = DECIMALS[unit]
+    size = [
+        f"{name} {figure[key]:.{places}f}" for name, key in (("error", "median"), ("p95", "p95"))
+    ]
+    return f"median {', '.join(size)}, bias {figure['bias']:+.{places}f} {unit} {n}"
 
 
 def measures_page() -> str:
@@ -64,10 +103,19 @@ def settings_page() -> str:
 def _measures() -> Iterator[str]:
     yield "# Measures"
     yield ""
-    yield "Made from the catalogue in `pipeline/metrics.py` by `python -m pipeline.documents`."
-    yield "Missing is null, never 0. `callcoach explain MEASURE` shows one with the settings in force."
-    yield "Measured accuracy: [accuracy.md](accuracy.md). Sources S0-S4 are the service-training"
-    yield "documents cited in the rubric."
+    yield "Made from the catalogue in `pipeline/catalogue.py` by `python -m pipeline.documents`."
+    yield "`callcoach explain MEASURE` shows one. Sources S0-S4 are the service-training documents"
+    yield "cited in the rubric."
+    yield ""
+    yield "Missing is null, never 0, and `warnings` of the call says why: the audio is too poor (noise,"
+    yield "clipping, a narrow band, two voices mixed), there is too little speech, a party is on no channel"
+    yield "that carries a signal, or it is in doubt who is the agent. Rubric items that rest on a missing"
+    yield "measure are `cannot_tell`."
+    yield ""
+    yield "Measured: result against truth on synthetic calls, as in [accuracy.md](accuracy.md): the median"
+    yield "and the 95th percentile of the absolute error, the bias (mean of result - truth), and how many"
+    yield 'cases; events by F1. "Stereo" and "mono" are the plain sets; "all stereo conditions" are with'
+    yield "noise, crosstalk, codecs, other tempo, level and spread of pitch."
     for per, title in (("speaker", "Per speaker"), ("call", "Per call")):
         yield ""
         yield f"## {title}"
@@ -86,7 +134,12 @@ def _measure(one: Measure) -> Iterator[str]:
     yield one.definition
     settings = ", ".join(f"`{s}`" for s in one.settings) or "none"
     target = one.target or "reported only"
+    yield f"Formula: {one.formula}."
     yield f"Settings: {settings}. Source: {one.source}. Target error (stereo / mono): {target}."
+    figures = measured(one)
+    if figures:
+        said = "; ".join(f"{name}: {figure}" for name, figure in figures.items())
+        yield f"Measured: {said}."
 
 
 def _settings() -> Iterator[str]:
@@ -103,6 +156,11 @@ def _settings() -> Iterator[str]:
     yield ""
 
 
-if __name__ == "__main__":
+def write_pages() -> None:
+    """Write both pages into the documentation folder."""
     (DOCS / "measures.md").write_text(measures_page(), "utf-8")
     (DOCS / "settings.md").write_text(settings_page(), "utf-8")
+
+
+if __name__ == "__main__":
+    write_pages()

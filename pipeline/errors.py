@@ -4,6 +4,7 @@ CallcoachError
 ├── ParameterError (ValueError)   an argument of our own functions is out of range
 ├── UsageError                    the command line cannot be carried out (exit code 2)
 │   ├── SettingsError             unknown preset, unknown key, value out of range
+│   ├── NoRecordings              the inputs name no recording
 │   ├── MetadataError             the metadata table cannot be read or joined
 │   ├── ScoresError               the outside scores cannot be read or joined
 │   ├── RubricError               the rubric file is not valid
@@ -12,7 +13,10 @@ CallcoachError
 └── RecordingError                one recording cannot be analysed; the others go on
     ├── UnreadableAudio           not audio, unknown codec, damaged
     ├── EmptyAudio                decodes to no samples
-    └── StageError                a stage of the analysis failed on this recording
+    ├── StageError                a stage of the analysis failed on this recording
+    ├── WorkerDied                the process that worked on it ended
+    ├── TimeLimit                 it took longer than its length allows
+    └── MemoryLimit               it took more memory than a worker may have
 """
 
 from __future__ import annotations
@@ -51,6 +55,10 @@ class UsageError(CallcoachError):
 
 class SettingsError(UsageError):
     """A preset or a setting is unknown or out of range."""
+
+
+class NoRecordings(UsageError):
+    """The inputs name no recording."""
 
 
 class MetadataError(UsageError):
@@ -98,6 +106,24 @@ class StageError(RecordingError):
         )
         self.stage = stage
         self.cause = cause
+
+
+class WorkerDied(RecordingError):
+    """The process that worked on the recording ended before it was done."""
+
+    stage = "worker"
+
+
+class TimeLimit(RecordingError):
+    """The recording was not done in the time its length allows."""
+
+    stage = "worker"
+
+
+class MemoryLimit(RecordingError):
+    """The recording took more memory than a worker may have."""
+
+    stage = "worker"
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

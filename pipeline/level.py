@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,10 @@ from pipeline.errors import ParameterError
 P56_TIME_CONSTANT_S = 0.03
 P56_HANGOVER_S = 0.2
 P56_MARGIN_DB = 15.9
+# The envelope is counted in steps this fine, from this level on up.
+P56_STEP_DB = 0.01
+P56_LOWEST_DB = -160.0
+P56_STEPS = 24_000
 
 # Blocks this far below the mean of all blocks are pauses (the relative gate of BS.1770).
 RELATIVE_GATE_DB = -10.0
@@ -40,9 +44,15 @@ RELATIVE_GATE_DB = -10.0
 LUFS_BLOCK_S = 0.4
 # Shorter than this, the K-weighting filter has not settled and a reading means nothing.
 LUFS_MIN_S = 0.05
+LUFS_OFFSET_DB = -0.691
+LUFS_ABSOLUTE_GATE = -70.0
+
+# Speech is measured in pieces of this length, so that memory does not grow with the recording.
+PIECE_S = 120.0
 
 Region = tuple[float, float]
 FloatArray = npt.NDArray[np.float64]
+Samples = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +136,23 @@ def gated_rms_dbfs(
     energy: list[FloatArray] = []
     counts: list[FloatArray] = []
     for start, stop in sample_spans(regions, sr, samples.size):
-        edges = np.arange(start, stop, size)
-        energy.append(np.add.reduceat(samples[:stop] ** 2, edges))
-        counts.append(np.diff(edges, append=stop).astype(np.float64))
+        edges = np.arange(0, stop - start, size)
+        energy.append(np.add.reduceat(span_samples(samples, start, stop) ** 2, edges))
+        counts.append(np.diff(edges, append=stop - start).astype(np.float64))
     if not counts:
         return math.nan
     return _gated_mean_db(np.concatenate(energy), np.concatenate(counts))
 
 
-def active_speech_level(y: npt.ArrayLike, sr: int) -> tuple[float, float]:
+def active_speech_level(
+    y: npt.ArrayLike, sr: int, regions: Sequence[Region] | None = None
+) -> tuple[float, float]:
     """Active speech level and activity factor by ITU-T P.56, method B.
 
     The rectified signal is smoothed twice (30 ms); a sample is active at a threshold when the
     envelope reached it in the last 200 ms; the threshold is the one that lies 15.9 dB below the
     level computed over its own active time. The standard counts on thresholds 6 dB apart and
-    interpolates; here every value of the envelope is a threshold, which needs no interpolation
-    and moves with the gain exactly.
+    interpolates; here they are 0.01 dB apart, which needs no interpolation.
 
     Parameters
     ----------
@@ -149,6 +160,8 @@ def active_speech_level(y: npt.ArrayLike, sr: int) -> tuple[float, float]:
         Mono samples, full scale at 1.0.
     sr : int
         Sampling rate, Hz.
+    regions : sequence of (start, end), optional
+        What to measure, seconds, one region after the other as if joined. Default: everything.
 
     Returns
     -------
@@ -161,7 +174,7 @@ def active_speech_level(y: npt.ArrayLike, sr: int) -> tuple[float, float]:
     Raises
     ------
     ParameterError
-        For samples that are not mono or not finite, or a rate that is not positive.
+        As for `gated_rms_dbfs`.
 
     Notes
     -----
@@ -169,27 +182,30 @@ def active_speech_level(y: npt.ArrayLike, sr: int) -> tuple[float, float]:
     goes to 1 and the level is the mean level of everything.
     """
     samples = mono_samples(y, sr)
-    if samples.size == 0:
+    spans = sample_spans(regions, sr, samples.size)
+    counts = np.zeros(P56_STEPS, dtype=np.int64)
+    energy = 0.0
+    for piece, held in _held_envelopes(_pieces(samples, spans, round(PIECE_S * sr)), sr):
+        energy += float(piece @ piece)
+        with np.errstate(divide="ignore"):
+            step = np.floor((20 * np.log10(held) - P56_LOWEST_DB) / P56_STEP_DB)
+        counts += np.bincount(np.clip(step, 0, P56_STEPS - 1).astype(np.intp), minlength=P56_STEPS)
+    if not counts.any():
         return math.nan, math.nan
-    peak = float(np.abs(samples).max())
-    if peak == 0.0:
+    if energy == 0.0:
         return -math.inf, 0.0
-    scaled = samples / peak
-    energy = float(np.sum(scaled**2))
-    held = np.sort(_held_envelope(np.abs(scaled), sr))
-    # At threshold held[k] the samples k..n-1 are active. Level minus threshold falls with k, so
-    # the first k where it is within the margin is the crossing.
-    active = np.arange(held.size, 0, -1)
-    with np.errstate(divide="ignore"):
-        above = 10 * np.log10(energy / active) - 20 * np.log10(held)
-    crossing = int(np.argmax(above <= P56_MARGIN_DB))
-    if above[crossing] > P56_MARGIN_DB:
+    active = np.cumsum(counts[::-1])[::-1]  # samples at or above each threshold
+    thresholds = P56_LOWEST_DB + P56_STEP_DB * np.arange(P56_STEPS)
+    reached = active > 0
+    levels = 10 * np.log10(energy / active[reached])
+    # Level minus threshold falls with the threshold: the first within the margin is the crossing.
+    within = np.flatnonzero(levels - thresholds[reached] <= P56_MARGIN_DB)
+    if within.size == 0:
         return -math.inf, 0.0
-    asl = 10 * math.log10(energy / active[crossing]) + 20 * math.log10(peak)
-    return asl, float(active[crossing] / held.size)
+    return float(levels[within[0]]), float(active[within[0]] / active[0])
 
 
-def loudness_lufs(y: npt.ArrayLike, sr: int) -> float:
+def loudness_lufs(y: npt.ArrayLike, sr: int, regions: Sequence[Region] | None = None) -> float:
     """Integrated loudness by ITU-R BS.1770-4 (K-weighted, 400 ms blocks, gated).
 
     Input shorter than one block is measured as one block of its own length.
@@ -200,6 +216,8 @@ def loudness_lufs(y: npt.ArrayLike, sr: int) -> float:
         Mono samples, full scale at 1.0.
     sr : int
         Sampling rate, Hz.
+    regions : sequence of (start, end), optional
+        What to measure, seconds, one region after the other as if joined. Default: everything.
 
     Returns
     -------
@@ -209,7 +227,7 @@ def loudness_lufs(y: npt.ArrayLike, sr: int) -> float:
     Raises
     ------
     ParameterError
-        For samples that are not mono or not finite, or a rate that is not positive.
+        As for `gated_rms_dbfs`.
 
     Notes
     -----
@@ -218,14 +236,19 @@ def loudness_lufs(y: npt.ArrayLike, sr: int) -> float:
     import pyloudnorm
 
     samples = mono_samples(y, sr)
-    if samples.size < LUFS_MIN_S * sr:
+    spans = sample_spans(regions, sr, samples.size)
+    total = sum(stop - start for start, stop in spans)
+    if total < LUFS_MIN_S * sr:
         return math.nan
-    block_s = min(LUFS_BLOCK_S, samples.size / sr)
-    meter = pyloudnorm.Meter(sr, block_size=block_s)
+    meter = pyloudnorm.Meter(sr, block_size=min(LUFS_BLOCK_S, total / sr))
+    pieces = math.ceil(total / (PIECE_S * sr))  # of one length, so that none is under a block
+    blocks: list[float] = []
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # means of no blocks: silence
-        loudness = float(meter.integrated_loudness(samples))
-    return -math.inf if math.isnan(loudness) else loudness
+        for piece in _pieces(samples, spans, math.ceil(total / pieces)):
+            meter.integrated_loudness(piece)
+            blocks += meter.blockwise_loudness
+    return _gated_loudness(np.array(blocks))
 
 
 def level_tracks(
@@ -264,7 +287,7 @@ def level_tracks(
     if stop - edges[-1] < size / 2:
         stop, edges = int(edges[-1]), edges[:-1]
     counts = np.diff(edges, append=stop)
-    power = np.add.reduceat(samples[:stop] ** 2, edges) / counts
+    power = np.add.reduceat(span_samples(samples, start, stop) ** 2, edges - start) / counts
     with np.errstate(divide="ignore"):
         return LevelTrack((edges + counts / 2) / sr, 10 * np.log10(power))
 
@@ -302,9 +325,13 @@ def level_spread(level_dbfs: npt.ArrayLike, *, min_n: int = 3) -> LevelSpread:
     return LevelSpread(middle, low, high, float(finite.std()), high - low, finite.size)
 
 
-def mono_samples(y: npt.ArrayLike, sr: int) -> FloatArray:
-    """Return `y` as float64 after checking that it is mono and finite, or raise ParameterError."""
-    samples = np.asarray(y, dtype=np.float64)
+def mono_samples(y: npt.ArrayLike, sr: int) -> Samples:
+    """Return `y` as an array, not copied, after checking that it is mono, or raise ParameterError.
+
+    Only what is measured is copied and checked further (`span_samples`): a call of hours is
+    measured in hundreds of short spans.
+    """
+    samples = np.asarray(y)
     if samples.ndim != 1:
         raise ParameterError(
             f"samples must be mono, one dimension, got shape {samples.shape}.",
@@ -312,10 +339,16 @@ def mono_samples(y: npt.ArrayLike, sr: int) -> FloatArray:
         )
     if not sr > 0:
         raise ParameterError(f"sampling rate must be above 0 Hz, got {sr}.")
-    if not np.isfinite(samples).all():
-        bad = int(np.count_nonzero(~np.isfinite(samples)))
-        raise ParameterError(f"samples must be finite, got {bad} that are NaN or infinite.")
     return samples
+
+
+def span_samples(samples: Samples, start: int, stop: int) -> FloatArray:
+    """Samples `start` to `stop` as float64, or ParameterError where some are not finite."""
+    span = np.asarray(samples[start:stop], dtype=np.float64)
+    bad = span.size - int(np.count_nonzero(np.isfinite(span)))
+    if bad:
+        raise ParameterError(f"samples must be finite, got {bad} that are NaN or infinite.")
+    return span
 
 
 def sample_spans(regions: Sequence[Region] | None, sr: int, n: int) -> list[tuple[int, int]]:
@@ -349,23 +382,49 @@ def _gated_mean_db(energy: FloatArray, counts: FloatArray) -> float:
     return 10 * math.log10(energy[loud].sum() / counts[loud].sum())
 
 
-def _held_envelope(rectified: FloatArray, sr: int) -> FloatArray:
-    """Twice-smoothed envelope, each sample raised to the highest of the hangover before it."""
+def _gated_loudness(blocks: FloatArray) -> float:
+    """Integrated loudness of the loudness of blocks: the two gates of BS.1770."""
+    power = 10 ** ((blocks - LUFS_OFFSET_DB) / 10)
+    audible = blocks >= LUFS_ABSOLUTE_GATE
+    if not audible.any():
+        return -math.inf
+    mean = LUFS_OFFSET_DB + 10 * math.log10(power[audible].mean())
+    loud = audible & (blocks > mean + RELATIVE_GATE_DB)
+    return LUFS_OFFSET_DB + 10 * math.log10(power[loud].mean())
+
+
+def _pieces(samples: Samples, spans: Sequence[tuple[int, int]], size: int) -> Iterator[FloatArray]:
+    """The spans joined, in pieces of `size` samples and a last one that may be shorter."""
+    parts: list[FloatArray] = []
+    room = size
+    for start, stop in spans:
+        while start < stop:
+            step = min(stop - start, room)
+            parts.append(span_samples(samples, start, start + step))
+            start, room = start + step, room - step
+            if room == 0:
+                yield np.concatenate(parts)
+                parts, room = [], size
+    if parts:
+        yield np.concatenate(parts)
+
+
+def _held_envelopes(
+    pieces: Iterable[FloatArray], sr: int
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Each piece and its envelope: smoothed twice, raised to the highest of the hangover before."""
+    from scipy.ndimage import maximum_filter1d
+    from scipy.signal import lfilter
+
     keep = math.exp(-1.0 / (sr * P56_TIME_CONSTANT_S))
-    held = _smoothed(_smoothed(rectified, keep), keep)
-    remaining, step = math.ceil(sr * P56_HANGOVER_S), 1
-    while remaining > 0:  # a running maximum, its reach doubled each time
-        step = min(step, remaining)
-        held[step:] = np.maximum(held[step:], held[:-step])
-        remaining -= step
-        step *= 2
-    return held
-
-
-def _smoothed(x: FloatArray, keep: float) -> FloatArray:
-    """``out[i] = keep * out[i - 1] + (1 - keep) * x[i]``: a geometric sum, its reach doubled."""
-    out, step, weight = (1 - keep) * x, 1, keep
-    while weight > 1e-15 and step < out.size:
-        out[step:] += weight * out[:-step]
-        step, weight = 2 * step, weight**2
-    return out
+    hangover = math.ceil(sr * P56_HANGOVER_S)
+    once, twice = np.zeros(1), np.zeros(1)
+    before = np.zeros(hangover)
+    for piece in pieces:
+        rectified, once = lfilter([1 - keep], [1, -keep], np.abs(piece), zi=once)
+        envelope, twice = lfilter([1 - keep], [1, -keep], rectified, zi=twice)
+        reach = np.concatenate([before, envelope])
+        # The window of hangover + 1 samples ends at the sample itself.
+        held = maximum_filter1d(reach, hangover + 1, origin=hangover // 2, mode="nearest")
+        before = reach[-hangover:]
+        yield piece, held[hangover:]

@@ -1,4 +1,4 @@
-"""The catalogue of measures, and the measures of one call from its turns, events and voices.
+"""The measures of one call from its turns, events and voices; what they are is in the catalogue.
 
 Rates are sums over sums, never means of means. A measure that cannot be had is ``None``.
 
@@ -9,30 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
-from pipeline.schema import SPEAKERS, Event, Seconds, Span, Speaker, Turn, Voice
+from pipeline.schema import AGENT, SPEAKERS, Event, Seconds, Span, Speaker, Turn, Voice
 
 MAX_LATENCY_S = 10.0
 MIN_LATENCY_S = -1.0
 MIN_RATE_TURNS_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One row of the catalogue."""
-
-    id: str
-    name: str
-    name_zh: str
-    unit: str
-    per: Literal["speaker", "call"]
-    definition: str
-    source: str
-    settings: tuple[str, ...] = ()
-    target: str = ""
+PER_TEN_MINUTES_S = 600.0
+MIN_EXPOSURE_S = 30.0
+# What one party's speech alone tells, and what does not ask who spoke.
+OF_ONE_PARTY = (
+    "talk_s", "turns", "units", "speaking_rate", "articulation_rate", "speaking_rate_p10",
+    "speaking_rate_p50", "speaking_rate_p90", "level_dbfs", "active_level_dbfs", "loudness_lufs",
+    "level_sd_db", "f0_median_hz", "pitch_sd_st", "pitch_range_st", "longest_turn_s",
+)  # fmt: skip
+OF_NO_PARTY = (
+    "rings", "first_speech_s", "overlap_s", "overlap_ratio", "silence_ratio", "dead_air",
+    "dead_air_s",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +111,20 @@ def measure_call(
     return {name: _rounded(value) for name, value in result.items()}
 
 
+def without_party(values: Mapping[str, float | None], missing: Speaker) -> dict[str, float | None]:
+    """The measures of a call in which one party was not recorded: what rests on both is None."""
+    (heard,) = (s for s in SPEAKERS if s != missing)
+    known = {f"{heard}_{name}" for name in OF_ONE_PARTY} | {"rings", "first_speech_s"}
+    if missing != AGENT:
+        known.add("speaking_rate_vs_norm")
+    return {name: value if name in known else None for name, value in values.items()}
+
+
+def without_roles(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The measures of a call in which nobody knows who is who: only those that ask no role."""
+    return {name: value if name in OF_NO_PARTY else None for name, value in values.items()}
+
+
 def spoken_s(spans: Sequence[Span], pause_s: Seconds) -> Seconds:
     """Time from the first to the last span without the pauses of ``pause_s`` and more."""
     if not spans:
@@ -151,11 +161,17 @@ def _speaker(
         "speaking_rate_p50": _percentile(rates, 50),
         "speaking_rate_p90": _percentile(rates, 90),
         "level_dbfs": voice.level_dbfs,
+        "active_level_dbfs": voice.active_level_dbfs,
+        "loudness_lufs": voice.loudness_lufs,
         "level_sd_db": voice.level_sd_db,
         "f0_median_hz": voice.f0_median_hz,
         "pitch_sd_st": voice.pitch_sd_st,
         "pitch_range_st": voice.pitch_range_st,
         "interruptions": len(interruptions),
+        "interruptions_successful": sum(
+            e.detail.get("kind") == "successful" for e in interruptions
+        ),
+        "interruption_rate": _interruption_rate(len(interruptions), total - talk[speaker]),
         "interruption_s": sum(float(e.detail["overlap_s"]) for e in interruptions),
         "backchannels": sum(e.kind == "backchannel" and e.by == speaker for e in events),
         "longest_turn_s": max((t.duration for t in own), default=None),
@@ -164,9 +180,23 @@ def _speaker(
     }
 
 
+def _interruption_rate(count: int, exposure: Seconds) -> float | None:
+    """Per ten minutes in which the other talked: only then can one interrupt."""
+    return PER_TEN_MINUTES_S * count / exposure if exposure >= MIN_EXPOSURE_S else None
+
+
 def _latencies(speaker: Speaker, turns: Sequence[Turn]) -> list[float]:
-    """Gaps from the other's end to this speaker's start, overlaps negative."""
-    floor = [t for t in turns if not t.is_backchannel]
+    """Gaps from the other's end to this speaker's start, overlaps negative.
+
+    What is said wholly within the other's turn (an attempt to break in) is no answer to it.
+    """
+    floor: list[Turn] = []
+    ends: dict[Speaker, Seconds] = {}
+    for t in sorted(turns, key=lambda t: (t.start, -t.end)):
+        within = any(t.end <= end for s, end in ends.items() if s != t.speaker)
+        if not t.is_backchannel and not within:
+            floor.append(t)
+            ends[t.speaker] = max(t.end, ends.get(t.speaker, 0.0))
     gaps = [
         b.start - a.end
         for a, b in zip(floor[:-1], floor[1:], strict=True)
@@ -226,105 +256,3 @@ def _percentile(values: Sequence[float], q: float) -> float | None:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 4)
-
-
-def _catalogue() -> tuple[Measure, ...]:
-    rate = ("voice.min_turn_units",)
-    waits = ("silences.hold_min_s", "silences.announce_within_s")
-    tree = ("interruptions.preset", "interruptions.min_overlap_s", "interruptions.min_floor_s")
-    rows: list[tuple[str, str, str, str, str, str, str, tuple[str, ...], str]] = [
-        ("talk_s", "talk time", "说话时长", "s", "speaker",
-         "Sum of the speaker's turns and backchannels, own pauses inside a turn included.",
-         "turns", ("turns.join_gap_s",), "1 %"),
-        ("talk_ratio", "talk ratio", "说话占比", "ratio", "speaker",
-         "Talk time of the speaker / talk time of both.", "Gong; AWS Contact Lens", (), "1 / 3 points"),
-        ("turns", "turns", "话轮数", "count", "speaker",
-         "Turns that took the floor; backchannels are not among them.",
-         "Heldner & Edlund 2010", ("turns.join_gap_s",), ""),
-        ("units", "spoken units", "字数", "units", "speaker",
-         "Han characters as spoken: numbers expanded, Latin letters one each, Latin words by syllable, "
-         "no punctuation.", "spoken-form counting", (), "3 % / 6 %"),
-        ("speaking_rate", "speaking rate", "语速", "units/min", "speaker",
-         "60 x units / turn time, own pauses included, over turns with enough units.",
-         "S3; Huawei AICC", rate, "3 % / 6 %"),
-        ("articulation_rate", "articulation rate", "净语速", "units/min", "speaker",
-         "60 x units / turn time without own pauses of 0.25 s and more.",
-         "de Jong & Bosker 2013", (*rate, "voice.articulation_pause_s"), "3 % / 6 %"),
-        ("speaking_rate_p10", "speaking rate, slow turns", "语速 P10", "units/min", "speaker",
-         "10th percentile of the speaking rate over turns.", "S3", rate, ""),
-        ("speaking_rate_p50", "speaking rate, median turn", "语速中位数", "units/min", "speaker",
-         "Median of the speaking rate over turns.", "S3", rate, ""),
-        ("speaking_rate_p90", "speaking rate, fast turns", "语速 P90", "units/min", "speaker",
-         "90th percentile of the speaking rate over turns.", "S3", rate, ""),
-        ("level_dbfs", "level", "音量", "dBFS", "speaker",
-         "Speech-gated RMS of the speaker's exclusive speech; a full-scale sine is -3 dBFS.",
-         "S0 S1; ITU-T P.56 for comparison", (), "0.3 / 1 dB"),
-        ("level_sd_db", "level spread", "音量波动", "dB", "speaker",
-         "Standard deviation of the level over turns.", "S0", (), ""),
-        ("f0_median_hz", "median pitch", "基频中位数", "Hz", "speaker",
-         "Median F0 of the voiced frames of exclusive speech.", "Boersma 1993", (), ""),
-        ("pitch_sd_st", "pitch variation", "语调变化", "semitones", "speaker",
-         "Standard deviation of F0 in semitones around the speaker's median.",
-         "S0 S3; Hincks & Edlund 2009", ("voice.min_voiced_s",), "0.3 / 0.5 st"),
-        ("pitch_range_st", "pitch range", "音域", "semitones", "speaker",
-         "P95 - P5 of F0 in semitones (P90 - P10 under 20 s of voiced speech).",
-         "S3", ("voice.min_voiced_s",), "0.5 / 1.0 st"),
-        ("interruptions", "interruptions", "抢话次数", "count", "speaker",
-         "Times the speaker took or tried to take the floor while the other was talking; "
-         "backchannels and end-of-turn overlaps are not among them.",
-         "S1 S3 S4; Schegloff 2000", tree, "F1 0.95 / 0.70"),
-        ("interruption_s", "interruption time", "抢话时长", "s", "speaker",
-         "Overlapped seconds of those interruptions.", "S1", tree, ""),
-        ("backchannels", "backchannels", "附和次数", "count", "speaker",
-         "Short listening signals (嗯, 是的) during the other's turn.",
-         "S1 S3", ("turns.backchannel_max_s",), "F1 0.85"),
-        ("longest_turn_s", "longest turn", "最长话轮", "s", "speaker",
-         "Longest turn, own pauses up to 2 s included.", "Gong", ("turns.join_gap_s",), "2 % / 8 %"),
-        ("response_latency_p50", "response latency, median", "应答延迟中位数", "s", "speaker",
-         "Median gap between the other's end and the speaker's start; overlaps are negative.",
-         "S2 S3; Levinson & Torreira 2015", (), "50 / 150 ms"),
-        ("response_latency_p90", "response latency, slow", "应答延迟 P90", "s", "speaker",
-         "90th percentile of the same gap.", "S2 S3", (), ""),
-        ("speaking_rate_vs_norm", "rate against the norm", "语速/标准", "ratio", "call",
-         "Agent's speaking rate / the norm (150 units/min).", "S3", ("voice.rate_norm",), "3 % / 6 %"),
-        ("rate_gap", "rate gap", "语速差", "units/min", "call",
-         "Agent's minus customer's speaking rate.", "S0", rate, ""),
-        ("level_gap_db", "level gap", "音量差", "dB", "call",
-         "Agent's minus customer's level.", "S0 S1", (), "0.5 / 1.5 dB"),
-        ("holds", "holds", "等待次数", "count", "call",
-         "Waits of 8 s and more in which the agent does not speak, in silence or music, until the agent "
-         "returns.", "S1 S3", waits, "F1 1.0 / 0.95"),
-        ("hold_s", "hold time", "等待时长", "s", "call", "Sum of all holds.", "S1 S3", waits, "0.5 s"),
-        ("longest_hold_s", "longest hold", "最长等待", "s", "call", "Longest hold.", "S1 S3", waits, "0.5 s"),
-        ("holds_unannounced", "unannounced holds", "未告知等待", "count", "call",
-         "Holds with no wait phrase in the 6 s before.", "S0 S1", waits, ""),
-        ("dead_air", "dead air", "冷场次数", "count", "call",
-         "Mutual silences of 5 s and more that are no hold.", "S0", ("silences.dead_air_min_s",), "F1 0.98"),
-        ("dead_air_s", "dead-air time", "冷场时长", "s", "call",
-         "Sum of the dead air.", "S0", ("silences.dead_air_min_s",), ""),
-        ("rings", "rings", "振铃次数", "count", "call",
-         "Bursts of 450 Hz ringback tone (1 s on, 4 s off) heard at the start.",
-         "S0; GB/T 3380", (), "exact"),
-        ("first_speech_s", "first speech", "首句时间", "s", "call",
-         "Time at which anybody first speaks.", "voice activity", (), "50 ms"),
-        ("overlap_s", "overlap time", "重叠时长", "s", "call",
-         "Seconds in which both speak.", "Heldner & Edlund 2010", (), "5 %"),
-        ("overlap_ratio", "overlap ratio", "重叠占比", "ratio", "call",
-         "Overlap time / speech of both, pauses left out.", "Heldner & Edlund 2010", (), ""),
-        ("silence_ratio", "silence ratio", "静默占比", "ratio", "call",
-         "Share of the recording in which nobody speaks (holds, music and ringing included).",
-         "AWS Contact Lens", (), ""),
-    ]  # fmt: skip
-    return tuple(
-        Measure(i, n, z, u, "speaker" if p == "speaker" else "call", d, s, st, t)
-        for i, n, z, u, p, d, s, st, t in rows
-    )
-
-
-CATALOGUE = _catalogue()
-
-
-def columns() -> tuple[str, ...]:
-    """Column names of all measures in the calls table."""
-    names = [f"{s}_{m.id}" for s in SPEAKERS for m in CATALOGUE if m.per == "speaker"]
-    return (*names, *(m.id for m in CATALOGUE if m.per == "call"))

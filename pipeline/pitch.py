@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import ParameterError
-from pipeline.level import Region, mono_samples, sample_spans
+from pipeline.level import Region, Samples, mono_samples, sample_spans, span_samples
 
 # First pass: any adult voice. Second pass: these multiples of the speaker's quartiles, kept inside
 # the outer limits.
@@ -277,26 +277,27 @@ def pitch_spread(
 
 
 def _pack(
-    samples: FloatArray, spans: Sequence[tuple[int, int]], half: int, hop: float
+    samples: Samples, spans: Sequence[tuple[int, int]], half: int, hop: float
 ) -> tuple[Float32Array, IntArray, IntArray, IntArray]:
     """Copy the spans, their offset removed, into one buffer, half a window of silence between.
 
     Returns the buffer (peak 1), where each frame's window starts in it, each frame's number on the
     grid of the whole recording, and the number of each frame's span.
     """
-    packed = np.zeros(sum(stop - start for start, stop in spans) + half * (len(spans) + 2))
+    size = sum(stop - start for start, stop in spans) + half * (len(spans) + 2)
+    packed = np.zeros(size, dtype=np.float32)
     columns = [np.zeros((3, 0), dtype=np.int64)]
     at = 0
     for run, (start, stop) in enumerate(spans):
-        sound = samples[start:stop]
+        sound = span_samples(samples, start, stop)
         packed[at + half : at + half + sound.size] = sound - sound.mean()
         frames = np.arange(math.ceil(start / hop), math.ceil(stop / hop))
         centres = np.clip(np.round(frames * hop), start, stop - 1).astype(np.int64)
         columns.append(np.stack([centres - start + at, frames, np.full(frames.size, run)]))
         at += half + sound.size
+    packed /= max(packed.max(), -packed.min()) or 1.0
     starts, numbers, runs = np.concatenate(columns, axis=1)
-    loudest = max(float(np.abs(packed).max()), np.finfo(np.float64).tiny)
-    return (packed / loudest).astype(np.float32), starts, numbers, runs
+    return packed, starts, numbers, runs
 
 
 def _candidates(
@@ -334,13 +335,19 @@ def _candidates(
 def _autocorrelations(
     windows: Float32Array, starts: IntArray, sr: int, floor_hz: float
 ) -> tuple[float, Iterator[tuple[slice, Float32Array, Float32Array]]]:
-    """Lags per second, and per block of frames its rows, autocorrelations and peak amplitudes."""
+    """Lags per second, and per block of frames its rows, autocorrelations and peak amplitudes.
+
+    The peak is that of the middle of the window, one period of the floor long: a frame in a closure
+    is silent, whatever the syllables before and after it put into its window.
+    """
     length = windows.shape[1]
     size = _fast_size(length + math.ceil(sr / floor_hz) + 2)
     lag_size = 2 * _fast_size(math.ceil(size * LAG_RATE_HZ / sr / 2))
     rate = sr * lag_size / size
     lags = min(math.ceil(rate / floor_hz) + 3, lag_size // 2)
     band = np.fft.rfftfreq(size, 1 / sr) <= BAND_HZ
+    period = round(length / WINDOW_PERIODS)
+    middle = slice((length - period) // 2, (length + period) // 2)
     taper = np.hanning(length + 2)[1:-1].astype(np.float32)
     own = np.fft.irfft(np.abs(np.fft.rfft(taper, size)) ** 2, lag_size)[:lags]
     correction = np.asarray(own[0] / own, dtype=np.float32)
@@ -355,7 +362,8 @@ def _autocorrelations(
             mixed = (1 - AMPLITUDE_SHARE) * power / (power.sum(axis=1, keepdims=True) + _TINY)
             mixed += AMPLITUDE_SHARE * size_of / (size_of.sum(axis=1, keepdims=True) + _TINY)
             raw = np.asarray(np.fft.irfft(mixed, lag_size)[:, :lags], dtype=np.float32)
-            yield rows, raw / (raw[:, :1] + _TINY) * correction, np.abs(frames).max(axis=1)
+            peak = np.abs(frames[:, middle]).max(axis=1)
+            yield rows, raw / (raw[:, :1] + _TINY) * correction, peak
 
     return rate, blocks()
 
@@ -382,7 +390,7 @@ def _cheapest_path(
     change = VOICING_COST * (voiced[:, None] != voiced[None, :])
     both = JUMP_COST * (voiced[:, None] & voiced[None, :])
     same_run = (np.diff(runs) == 0) * per_step
-    came_from = np.zeros((n, width), dtype=np.int64)
+    came_from = np.zeros((n, width), dtype=np.int8)
     best = score[0]
     for at in range(0, n - 1, _STEPS_AT_ONCE):
         block = octaves[at : at + _STEPS_AT_ONCE + 1]

@@ -1,7 +1,15 @@
 """How each turn and each speaker sounded: level and pitch, on the speaker's own exclusive speech.
 
 Only speech that no other speaker overlaps is measured, so that crosstalk and mono mixing do not
-count for the wrong person. Pitch is tracked once per speaker, in that speaker's own range.
+count for the wrong person. Pitch is tracked once per speaker, in that speaker's own range. The
+power of the channel's noise is taken out of the level. What the audio is too poor for is withheld
+with a reason:
+
+- signal-to-noise ratio of the channel, or of this speaker in it, too low: level and pitch;
+- clipped: level, which then reads 1 dB low and more (pitch moves by 0.3 semitones at most);
+- narrow band: level, of which a part is missing (0.5 dB and more where speech ends below 2 kHz);
+- two voices mixed into one channel at gains of its own: level;
+- too little speech: whatever there is too little of.
 
 Conventions: level dBFS, F0 Hz, spread in semitones; NaN and "too little" become ``None``.
 """
@@ -11,16 +19,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.level import gated_rms_dbfs, level_spread, level_tracks
+from pipeline.level import (
+    LUFS_BLOCK_S,
+    active_speech_level,
+    gated_rms_dbfs,
+    level_spread,
+    level_tracks,
+    loudness_lufs,
+)
 from pipeline.pitch import F0Track, pitch_spread, track_speaker_f0
-from pipeline.schema import Audio, Event, Seconds, Span, Speaker, Turn, Voice
+from pipeline.schema import Audio, ChannelQuality, Event, Seconds, Span, Speaker, Turn, Voice
 
 MIN_TURN_VOICED_S = 0.5
 MIN_SPAN_S = 0.06
+MIN_LEVEL_S = 1.0
+RAISED_MIN_BLOCKS = 50  # of 0.1 s, over the call
+SILENT_DBFS = -120.0
+MAX_CLIPPING_RATIO = 0.003
+MIN_BANDWIDTH_HZ = 2000.0
+NO_QUALITY: Mapping[Speaker, ChannelQuality] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,16 @@ class VoiceOptions:
     min_voiced_s: Seconds = 2.0
     raised_voice_db: float = 6.0
     raised_voice_s: Seconds = 2.0
+    min_snr_db: float = 15.0
+
+
+class VoiceMeasures(NamedTuple):
+    """The turns with their measures, the voices, ``raised_voice`` events, and what is withheld."""
+
+    turns: tuple[Turn, ...]
+    voices: dict[Speaker, Voice]
+    events: tuple[Event, ...]
+    withheld: tuple[str, ...]
 
 
 def measure_voices(
@@ -37,7 +70,8 @@ def measure_voices(
     audio: Mapping[Speaker, Audio],
     sample_rate: int,
     options: VoiceOptions = VoiceOptions(),
-) -> tuple[tuple[Turn, ...], dict[Speaker, Voice], tuple[Event, ...]]:
+    quality: Mapping[Speaker, ChannelQuality] = NO_QUALITY,
+) -> VoiceMeasures:
     """Measure level and pitch of every turn and speaker.
 
     Parameters
@@ -48,63 +82,190 @@ def measure_voices(
     sample_rate : int
         Hz.
     options : VoiceOptions
+    quality : mapping of speaker to ChannelQuality, optional
+        Of the channel each speaker is heard in; a speaker without is taken to be heard well.
 
     Returns
     -------
-    (turns, voices, events)
-        The turns with their measures, one :class:`Voice` per speaker, and ``raised_voice`` events.
+    VoiceMeasures
+        ``withheld`` says in sentences what of a speaker who was heard is not given, and why.
     """
-    measured = {t.turn: t for t in turns}
-    voices: dict[Speaker, Voice] = {}
-    events: list[Event] = []
+    speakers = {}
     for speaker, samples in audio.items():
         own = [t for t in turns if t.speaker == speaker]
         others = sorted(s for t in turns if t.speaker != speaker for s in t.spans)
-        exclusive = {t.turn: _exclusive(t.spans, others) for t in own}
-        every = sorted(s for spans in exclusive.values() for s in spans)
-        track = track_speaker_f0(samples, sample_rate, every) if every else None
-        for turn in own:
-            spans = exclusive[turn.turn]
-            level = _finite(gated_rms_dbfs(samples, sample_rate, spans)) if spans else None
-            median, sd = _turn_pitch(track, spans)
-            measured[turn.turn] = replace(
-                turn, level_dbfs=level, f0_median_hz=median, pitch_sd_st=sd
+        alone = [_exclusive(t.spans, others) for t in own]
+        one = _Speaker(samples, sample_rate, own, alone, quality.get(speaker), options)
+        speakers[speaker] = (one, *one.measure())
+    measured = {t.turn: t for t in turns}
+    voices: dict[Speaker, Voice] = {}
+    events: list[Event] = []
+    withheld: list[str] = []
+    for speaker, (one, own, voice) in speakers.items():
+        beside = [v for other, _, v in speakers.values() if other.samples is one.samples]
+        doubts = one.doubts(voice, beside)
+        voices[speaker] = doubts.withheld_from(voice)
+        measured |= {t.turn: doubts.withheld_from_turn(t) for t in own}
+        withheld += doubts.sentences(speaker)
+        events += one.raised(voices[speaker])
+    ordered = tuple(measured[t.turn] for t in turns)
+    return VoiceMeasures(ordered, voices, tuple(events), tuple(withheld))
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaker:
+    """One speaker's turns in one channel; ``alone`` are the stretches of each with nobody else."""
+
+    samples: Audio
+    sample_rate: int
+    turns: Sequence[Turn]
+    alone: Sequence[list[Span]]
+    quality: ChannelQuality | None
+    options: VoiceOptions
+
+    def measure(self) -> tuple[list[Turn], Voice]:
+        """Each turn and the voice over the call, as they sound."""
+        spans = sorted(s for one in self.alone for s in one)
+        if not spans:
+            return list(self.turns), Voice()
+        track = track_speaker_f0(self.samples, self.sample_rate, spans)
+        turns = [self._turn(t, own, track) for t, own in zip(self.turns, self.alone, strict=True)]
+        levels = [t.level_dbfs for t in turns if not t.is_backchannel and t.level_dbfs is not None]
+        spread = pitch_spread(track.f0_hz, min_voiced_s=self.options.min_voiced_s)
+        loudness = math.nan
+        if _total_s(spans) >= LUFS_BLOCK_S:
+            loudness = loudness_lufs(self.samples, self.sample_rate, spans)
+        active_level, _ = active_speech_level(self.samples, self.sample_rate, spans)
+        return turns, Voice(
+            level_dbfs=_speech_level(self.samples, self.sample_rate, spans, self._noise_dbfs()),
+            level_sd_db=_finite(level_spread(levels).sd_db) if len(levels) >= 3 else None,
+            active_level_dbfs=_finite(active_level),
+            loudness_lufs=_finite(loudness),
+            f0_median_hz=_finite(spread.median_hz),
+            pitch_sd_st=_finite(spread.sd_st),
+            pitch_range_st=_finite(spread.range_st),
+            voiced_s=round(float(spread.voiced_s), 2),
+        )
+
+    def doubts(self, voice: Voice, beside: Sequence[Voice]) -> _Doubts:
+        """Look for reasons to withhold something, the gravest first.
+
+        ``beside`` are all voices of this channel.
+        """
+        snr, least = self._snr_db(voice, beside), self.options.min_snr_db
+        if snr is not None and snr < least:
+            reason = f"the signal-to-noise ratio is {snr:.0f} dB, under {least:.0f} dB"
+            return _Doubts(reason, reason)
+        if not self.turns:
+            return _Doubts()
+        level = _level_doubt(sum(_total_s(one) for one in self.alone), self.quality)
+        if voice.pitch_sd_st is not None:
+            return _Doubts(level)
+        voiced, needed = voice.voiced_s, self.options.min_voiced_s
+        return _Doubts(level, f"{voiced:.1f} s are voiced, {needed:g} s are needed")
+
+    def raised(self, voice: Voice) -> list[Event]:
+        """Turns of some length that lie well over the speaker's own median level."""
+        levels = [self._track(spans) for spans in self.alone]
+        everything = np.concatenate(levels) if levels else np.zeros(0)
+        if np.isfinite(everything).sum() < RAISED_MIN_BLOCKS or voice.level_dbfs is None:
+            return []
+        median = float(np.median([_mean_level(one) for one in levels if one.size]))
+        found = []
+        for turn, one in zip(self.turns, levels, strict=True):
+            over = _mean_level(one) - median
+            long_enough = turn.duration >= self.options.raised_voice_s
+            if long_enough and over >= self.options.raised_voice_db:
+                detail = {"over_own_median_db": round(over, 1)}
+                found.append(Event("raised_voice", turn.start, turn.end, turn.speaker, detail, 0.8))
+        return found
+
+    def _turn(self, turn: Turn, alone: Sequence[Span], track: F0Track) -> Turn:
+        clip, spans = _cut(self.samples, self.sample_rate, alone)
+        level = _speech_level(clip, self.sample_rate, spans, self._noise_dbfs())
+        median, sd = _turn_pitch(track, alone)
+        return replace(turn, level_dbfs=level, f0_median_hz=median, pitch_sd_st=sd)
+
+    def _track(self, alone: Sequence[Span]) -> NDArray[np.float64]:
+        clip, spans = _cut(self.samples, self.sample_rate, alone)
+        parts = [level_tracks(clip, self.sample_rate, s).level_dbfs for s in spans]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _noise_dbfs(self) -> float | None:
+        """Noise of the channel: its level is that of speech and noise, its ratio that of both."""
+        quality = self.quality
+        if quality is None or quality.snr_db is None or quality.level_dbfs is None:
+            return None
+        return quality.level_dbfs - 10 * math.log10(1 + 10 ** (quality.snr_db / 10))
+
+    def _snr_db(self, voice: Voice, beside: Sequence[Voice]) -> float | None:
+        """Of the channel; less for the softer voice of a channel that carries two."""
+        if self.quality is None or self.quality.snr_db is None:
+            return None
+        levels = [v.level_dbfs for v in beside if v.level_dbfs is not None]
+        below = 0.0 if voice.level_dbfs is None else max(levels) - voice.level_dbfs
+        return self.quality.snr_db - below
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubts:
+    """Why the level or the pitch of a speaker is not given; empty where it is."""
+
+    level: str = ""
+    pitch: str = ""
+
+    def withheld_from(self, voice: Voice) -> Voice:
+        """The voice without what is in doubt."""
+        if self.level:
+            voice = replace(
+                voice, level_dbfs=None, level_sd_db=None, active_level_dbfs=None, loudness_lufs=None
             )
-        voices[speaker] = _voice(samples, sample_rate, every, track, own, measured, options)
-        events += _raised(samples, sample_rate, own, exclusive, voices[speaker], options)
-    return tuple(measured[t.turn] for t in turns), voices, tuple(events)
+        if self.pitch:
+            voice = replace(voice, f0_median_hz=None, pitch_sd_st=None, pitch_range_st=None)
+        return voice
+
+    def withheld_from_turn(self, turn: Turn) -> Turn:
+        """The turn without what is in doubt."""
+        if self.level:
+            turn = replace(turn, level_dbfs=None)
+        if self.pitch:
+            turn = replace(turn, f0_median_hz=None, pitch_sd_st=None)
+        return turn
+
+    def sentences(self, speaker: Speaker) -> list[str]:
+        """What is withheld of a speaker, and why."""
+        if self.level and self.level == self.pitch:
+            return [f"Level and pitch of the {speaker} are not scored: {self.level}."]
+        named = (("Level", self.level), ("Pitch", self.pitch))
+        return [f"{what} of the {speaker} is not scored: {why}." for what, why in named if why]
 
 
-def _voice(
-    samples: Audio,
-    sample_rate: int,
-    spans: list[Span],
-    track: F0Track | None,
-    own: Sequence[Turn],
-    measured: Mapping[int, Turn],
-    options: VoiceOptions,
-) -> Voice:
-    if not spans or track is None:
-        return Voice()
-    levels = [
-        level
-        for t in own
-        if not t.is_backchannel and (level := measured[t.turn].level_dbfs) is not None
-    ]
-    spread = pitch_spread(track.f0_hz, min_voiced_s=options.min_voiced_s)
-    return Voice(
-        level_dbfs=_finite(gated_rms_dbfs(samples, sample_rate, spans)),
-        level_sd_db=_finite(level_spread(levels).sd_db) if len(levels) >= 3 else None,
-        f0_median_hz=_finite(spread.median_hz),
-        pitch_sd_st=_finite(spread.sd_st),
-        pitch_range_st=_finite(spread.range_st),
-        voiced_s=round(float(spread.voiced_s), 2),
-    )
+def _level_doubt(seconds: Seconds, quality: ChannelQuality | None) -> str:
+    if seconds < MIN_LEVEL_S:
+        return f"{seconds:.1f} s are said with nobody else talking, {MIN_LEVEL_S:g} s are needed"
+    if quality is None:
+        return ""
+    if quality.clipping_ratio >= MAX_CLIPPING_RATIO:
+        return f"{quality.clipping_ratio:.1%} of the speech is clipped"
+    if "mixed" in quality.problems:
+        return "the channel carries both voices, each at another gain"
+    if quality.bandwidth_hz is not None and quality.bandwidth_hz < MIN_BANDWIDTH_HZ:
+        return f"the speech ends at {quality.bandwidth_hz:.0f} Hz, a part of it is missing"
+    return ""
 
 
-def _turn_pitch(track: F0Track | None, spans: Sequence[Span]) -> tuple[float | None, float | None]:
-    if track is None:
-        return None, None
+def _speech_level(
+    samples: Audio, sample_rate: int, spans: Sequence[Span], noise_dbfs: float | None
+) -> float | None:
+    """Gated level, the power of the noise taken out; None when that leaves nothing."""
+    level = gated_rms_dbfs(samples, sample_rate, spans) if spans else math.nan
+    if not math.isfinite(level) or noise_dbfs is None:
+        return _finite(level)
+    left = 1 - 10 ** ((noise_dbfs - level) / 10)
+    return _finite(level + 10 * math.log10(left)) if left > 0 else None
+
+
+def _turn_pitch(track: F0Track, spans: Sequence[Span]) -> tuple[float | None, float | None]:
     inside = np.zeros(track.times.size, bool)
     for start, end in spans:
         inside |= (track.times >= start) & (track.times < end)
@@ -112,36 +273,24 @@ def _turn_pitch(track: F0Track | None, spans: Sequence[Span]) -> tuple[float | N
     return _finite(spread.median_hz), _finite(spread.sd_st)
 
 
-def _raised(
-    samples: Audio,
-    sample_rate: int,
-    own: Sequence[Turn],
-    exclusive: Mapping[int, Sequence[Span]],
-    voice: Voice,
-    options: VoiceOptions,
-) -> list[Event]:
-    """Turns of some length that lie well over the speaker's own median level."""
-    levels: list[NDArray[np.float64]] = []
-    for turn in own:
-        parts = [level_tracks(samples, sample_rate, s).level_dbfs for s in exclusive[turn.turn]]
-        levels.append(np.concatenate(parts) if parts else np.zeros(0))
-    everything = np.concatenate(levels) if levels else np.zeros(0)
-    audible = everything[np.isfinite(everything)]
-    if audible.size < 50 or voice.level_dbfs is None:
-        return []
-    median = float(np.median([_turn_level(one) for one in levels if one.size]))
-    found = []
-    for turn, one in zip(own, levels, strict=True):
-        over = _turn_level(one) - median
-        if turn.duration >= options.raised_voice_s and over >= options.raised_voice_db:
-            detail = {"over_own_median_db": round(over, 1)}
-            found.append(Event("raised_voice", turn.start, turn.end, turn.speaker, detail, 0.8))
-    return found
+def _mean_level(levels: NDArray[np.float64]) -> float:
+    audible = levels[np.isfinite(levels)]
+    power = float(np.mean(10 ** (audible / 10))) if audible.size else 0.0
+    return 10 * math.log10(power) if power > 0 else SILENT_DBFS
 
 
-def _turn_level(levels: NDArray[np.float64]) -> float:
-    power = np.mean(10 ** (levels[np.isfinite(levels)] / 10)) if np.isfinite(levels).any() else 0.0
-    return 10 * math.log10(power) if power > 0 else -120.0
+def _total_s(spans: Sequence[Span]) -> Seconds:
+    return sum(end - start for start, end in spans)
+
+
+def _cut(samples: Audio, sample_rate: int, spans: Sequence[Span]) -> tuple[Audio, list[Span]]:
+    """The samples from the first span to the last, and the spans within them."""
+    if not spans:
+        return samples[:0], []
+    first = math.floor(spans[0][0] * sample_rate)
+    last = math.ceil(spans[-1][1] * sample_rate)
+    offset = first / sample_rate
+    return samples[first:last], [(start - offset, end - offset) for start, end in spans]
 
 
 def _exclusive(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:

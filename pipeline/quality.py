@@ -4,8 +4,9 @@ What
 ----
 :func:`assess` gives each channel its signal-to-noise ratio, clipping, bandwidth, level and problem
 ids; :func:`channel_findings` says how channels relate: dead, identical (a mono call stored as
-stereo) or leaking into each other; :func:`crosstalk_db` measures the leak and :func:`leaked` marks
-the frames in which a channel carries nothing but the other speaker's leak.
+stereo), mixed (one carries the other as loud as its own voice) or leaking into each other;
+:func:`crosstalk_db` measures the leak and :func:`leaked` marks the frames in which a channel
+carries nothing but the other speaker's leak.
 
 Conventions
 -----------
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ParameterError
 from pipeline.schema import Audio, ChannelQuality, Seconds, Span, Waveform
 
-Problem = Literal["dead", "identical", "leaking", "clipped", "noisy", "narrow"]
+Problem = Literal["dead", "identical", "mixed", "leaking", "clipped", "noisy", "narrow"]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -56,7 +57,11 @@ _MAX_BLOCKS = 40
 _DOMINATES = 2.0  # the talker's power over the receiver's, both over half a second
 _OUTLIER = 10.0  # power ratios this far above their median are the receiver's own speech
 _GAIN_RANGE_DB = 12.0  # copies of one sound differ by less; beyond it one channel leaks
+_MIXED_CORRELATION = 0.7  # in most half seconds: both channels carry one voice about as loud
+_MIXED_EVIDENCE_S = 3.0
 _OVER_CHANCE = 2.0  # a leak counts when it is this many times what chance coherence gives
+_FRAMES_AT_ONCE = 8192
+_SAMPLES_AT_ONCE = 1 << 20
 _TINY = 1e-30
 
 
@@ -64,11 +69,11 @@ _TINY = 1e-30
 class ChannelFinding:
     """How one channel is unfit to stand for one speaker.
 
-    ``value`` is the correlation with channel ``other`` (identical) or the level of its leak in dB
-    (leaking); ``delay_s`` is how much later the sound arrives than in ``other``.
+    ``value`` is the correlation with channel ``other`` (identical, mixed) or the level of its leak
+    in dB (leaking); ``delay_s`` is how much later the sound arrives than in ``other``.
     """
 
-    problem: Literal["dead", "identical", "leaking"]
+    problem: Literal["dead", "identical", "mixed", "leaking"]
     channel: int
     other: int | None = None
     value: float | None = None
@@ -81,6 +86,11 @@ class ChannelFinding:
             return f"Channel {self.channel} carries no signal."
         if self.problem == "identical":
             return f"Channels {self.other} and {self.channel} are the same sound: treated as mono."
+        if self.problem == "mixed":
+            return (
+                f"Channel {self.channel} carries channel {self.other} about as loud as its own "
+                f"voice: channel {self.channel} is treated as mono."
+            )
         return f"Channel {self.channel} carries channel {self.other} at {self.value:.0f} dB."
 
 
@@ -268,11 +278,7 @@ class _Frames:
         samples = waveform.samples[:, : count * hop]
         cut = samples.reshape(len(samples), count, hop)
         power = np.einsum("cfh,cfh->cf", cut, cut).astype(np.float64) / hop
-        size = np.abs(cut[..., ::4])  # a quarter of the samples tells most frames apart
-        gap = size.max(axis=2) == size.min(axis=2)
-        for channel, frame in np.argwhere(gap):
-            magnitude = np.abs(cut[channel, frame])
-            gap[channel, frame] = magnitude.max() == magnitude.min()
+        gap = np.stack([_gaps(channel) for channel in cut])
         noise = np.array([_noise_floor(p[~g]) for p, g in zip(power, gap, strict=True)])
         active = np.stack([_active(p, g, n) for p, g, n in zip(power, gap, noise, strict=True)])
         return cls(samples, waveform.sample_rate, hop, power, gap, noise, active)
@@ -302,6 +308,19 @@ class _Frames:
         index = starts[:, None] + np.arange(size)
         index = np.minimum(index, self.samples.shape[1] - 1)
         return np.fft.rfft(self.samples[channel][index] * window, axis=1)
+
+
+def _gaps(frames: Audio) -> Mask:
+    """Which of the frames [shape=(n, hop)] have samples of one magnitude only."""
+    gap = np.empty(len(frames), bool)
+    for at in range(0, len(frames), _FRAMES_AT_ONCE):
+        part = slice(at, at + _FRAMES_AT_ONCE)
+        size = np.abs(frames[part, ::4])  # a quarter of the samples tells most frames apart
+        gap[part] = size.max(axis=1) == size.min(axis=1)
+        (doubtful,) = np.nonzero(gap[part])
+        size = np.abs(frames[part][doubtful])
+        gap[part][doubtful] = size.max(axis=1) == size.min(axis=1)
+    return gap
 
 
 def _closed(mask: Mask) -> Mask:
@@ -352,18 +371,24 @@ def _describe(frames: _Frames, channel: int) -> ChannelQuality:
 
 def _clipped(samples: Audio) -> int:
     """Count samples in runs of three or more at the ceiling, or flat at the peak of the channel."""
-    size = np.abs(samples)
-    peak = float(size.max())
-    (hot,) = np.nonzero(size >= min(0.99 * peak, _CEILING))
-    if hot.size < 3:
-        return 0
-    value = samples[hot]
-    same = np.abs(np.diff(value)) <= _FLAT * peak
-    same |= (np.abs(value[1:]) >= _CEILING) & (value[1:] * value[:-1] > 0)
-    joined = np.concatenate(([False], (np.diff(hot) == 1) & same, [False]))
-    edges = np.flatnonzero(~joined)
-    runs = np.diff(edges)
-    return int(runs[runs >= 3].sum())
+    peak = float(max(samples.max(), -samples.min()))
+    count = 0
+    for start in range(0, samples.size, _SAMPLES_AT_ONCE):
+        first = max(0, start - 2)  # a run may reach into the pieces before and after
+        value = samples[first : start + _SAMPLES_AT_ONCE + 2]
+        size = np.abs(value)
+        hot = size >= min(0.99 * peak, _CEILING)
+        if np.count_nonzero(hot) < 3:
+            continue
+        joined = np.abs(np.diff(value)) <= _FLAT * peak
+        joined |= (size[1:] >= _CEILING) & (value[1:] * value[:-1] > 0)
+        joined &= hot[1:] & hot[:-1]
+        three = joined[1:] & joined[:-1]
+        inside = np.zeros(value.size, bool)
+        for shift in range(3):
+            inside[shift : shift + three.size] |= three
+        count += int(np.count_nonzero(inside[start - first : start - first + _SAMPLES_AT_ONCE]))
+    return count
 
 
 def _bandwidth_hz(frames: _Frames, channel: int) -> float:
@@ -396,10 +421,16 @@ def _find(
         if correlation >= identical:
             same.add(second)
             found.append(ChannelFinding("identical", second, first, correlation, delay_s))
+    mixed: set[int] = set()
     for receiver, talker in permutations([c for c in live if c not in same], 2):
         level, delay_s = _leak(frames, active, receiver, talker)
         if level >= leak_db:
             found.append(ChannelFinding("leaking", receiver, talker, level, delay_s))
+        elif np.isnan(level) and not mixed & {receiver, talker}:
+            correlation, delay_s = _mixture(frames, active, receiver, talker)
+            if correlation >= _MIXED_CORRELATION:
+                mixed |= {receiver, talker}
+                found.append(ChannelFinding("mixed", receiver, talker, correlation, delay_s))
     return tuple(found)
 
 
@@ -420,6 +451,20 @@ def _likeness(frames: _Frames, first: int, second: int) -> tuple[float, Seconds]
     return float(np.quantile(each, 0.1)), delay / frames.rate
 
 
+def _mixture(frames: _Frames, active: Mask, receiver: int, talker: int) -> tuple[float, Seconds]:
+    """How alike, whatever the gain, two channels are while a talker who never dominates speaks."""
+    if active[talker].sum() * FRAME_S < _MIXED_EVIDENCE_S:
+        return 0.0, 0.0
+    chosen = _block_choice(active[talker])
+    a, b = _blocks(frames, talker, chosen), _blocks(frames, receiver, chosen)
+    delay = _best_delay(a, b, round(0.05 * frames.rate))
+    a, b = (a[:, : -delay or None], b[:, delay:]) if delay >= 0 else (a[:, -delay:], b[:, :delay])
+    size = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return float(np.median(np.abs((a * b).sum(axis=1)) / np.maximum(size, _TINY))), (
+        delay / frames.rate
+    )
+
+
 def _leak(frames: _Frames, active: Mask, receiver: int, talker: int) -> tuple[float, Seconds]:
     """Level of the talker in the receiving channel in dB and its delay (see crosstalk_db)."""
     alone = active[talker] & ~frames.gap[talker] & ~frames.gap[receiver]
@@ -430,8 +475,8 @@ def _leak(frames: _Frames, active: Mask, receiver: int, talker: int) -> tuple[fl
     if alone.sum() * FRAME_S < _MIN_EVIDENCE_S:
         return float("nan"), 0.0
     chosen = _block_choice(alone)
-    only = np.repeat(alone, frames.hop)[None, :]
-    a = _blocks(replace(frames, samples=frames.samples[[talker]] * only), 0, chosen)
+    only = np.repeat(_block_frames(alone)[chosen], frames.hop, axis=1)
+    a = _blocks(frames, talker, chosen) * only
     delay = _best_delay(a, _blocks(frames, receiver, chosen), round(0.3 * frames.rate))
     at = _thin(np.flatnonzero(alone))
     source, heard = frames.spectra(talker, at), frames.spectra(receiver, at, delay)
@@ -446,11 +491,16 @@ def _leak(frames: _Frames, active: Mask, receiver: int, talker: int) -> tuple[fl
 
 def _block_choice(wanted: Mask) -> NDArray[np.int_]:
     """Numbers of the half-second blocks with the most wanted frames, spread over the call."""
-    per_block = round(_BLOCK_S / FRAME_S)
-    count = wanted.size // per_block
-    share = wanted[: count * per_block].reshape(count, per_block).mean(axis=1)
+    share = _block_frames(wanted).mean(axis=1)
     top = share.max(initial=0.0)
     return _thin(np.flatnonzero((share >= min(0.5, 0.8 * top)) & (share > 0)), _MAX_BLOCKS)
+
+
+def _block_frames(mask: Mask) -> Mask:
+    """A mask over frames, cut into the half-second blocks [shape=(blocks, frames a block)]."""
+    size = round(_BLOCK_S / FRAME_S)
+    count = mask.size // size
+    return mask[: count * size].reshape(count, size)
 
 
 def _blocks(frames: _Frames, channel: int, chosen: NDArray[np.int_]) -> Audio:

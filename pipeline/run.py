@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import __version__, quality
-from pipeline.audio import decode, resample
+from pipeline import __version__, files, quality
+from pipeline.audio import Resampled, decode
 from pipeline.compliance import Rubric, annotate_events, judge, score
 from pipeline.dialogue.overlaps import PRESETS, find_overlaps, with_min_overlap
 from pipeline.dialogue.silences import SilenceOptions, find_silences, ringing_event
 from pipeline.dialogue.tones import find_music, find_ringing, mask_of
 from pipeline.dialogue.turns import TurnOptions, build_turns
 from pipeline.errors import RecordingError, StageError, UsageError
-from pipeline.metrics import RateOptions, fast_speech, measure_call, rate_turns
+from pipeline.metrics import (
+    RateOptions,
+    fast_speech,
+    measure_call,
+    rate_turns,
+    without_party,
+    without_roles,
+)
 from pipeline.prosody import VoiceOptions, measure_voices
 from pipeline.schema import (
+    AGENT,
+    CUSTOMER,
     Audio,
     CallResult,
     ChannelQuality,
@@ -47,12 +56,26 @@ from pipeline.speech.vad import VadOptions, frame_levels_db
 
 SPEECH_RATE = 16_000
 RING_SEARCH_S = 60.0
+MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
+OF_BOTH = (
+    "hold",
+    "dead_air",
+    "silence",
+    "response_delay",
+    "interruption",
+    "backchannel",
+    "overlap",
+)
 
 
 def run_call(
-    recording: Recording, settings: Settings, models: Models, rubric: Rubric
+    recording: Recording,
+    settings: Settings,
+    models: Models,
+    rubric: Rubric,
+    decoded: Callable[[Seconds], None] = lambda seconds: None,
 ) -> CallResult:
-    """Analyse one recording.
+    """Analyse one recording; ``decoded`` is told its length as soon as that is known.
 
     Raises
     ------
@@ -61,7 +84,9 @@ def run_call(
     """
     clock = _Clock()
     with clock("audio"):
-        wave = decode(recording.path)
+        with files.local(recording.path) as path:
+            wave = decode(path)
+        decoded(wave.duration)
     with clock("quality"):
         found = _usable(wave)
         channels = _of_kept(quality.assess(wave), found)
@@ -72,19 +97,20 @@ def run_call(
     with clock("recognition"):
         heard = _recognise(voices, settings, models)
     with clock("dialogue"):
-        roles = _roles(recording, voices, heard, notes)
+        roles = _roles(recording, found, voices, heard, notes)
         heard, speech = _by_role(voices, heard, roles)
-        turns = rate_turns(build_turns(speech, heard, _turns(settings)), _rates(settings))
+        turns = rate_turns(build_turns(speech, heard, _turns(settings, voices)), _rates(settings))
         events = _events(turns, tones, voices, settings)
     with clock("voice"):
-        turns, sound, raised = _voices(wave, channels, voices, roles, turns, settings, notes)
+        turns, sound, raised = _voices(
+            wave, channels, voices, roles, turns, found.channels[0], settings, notes
+        )
         events = _ordered([*events, *raised, *fast_speech(turns, _rates(settings))])
     with clock("compliance"):
-        measures: dict[str, float | None] = measure_call(
-            turns, events, sound, wave.duration, _rates(settings)
-        )
-        call = Dialogue(recording, wave.duration, turns, events, measures, channels)
-        events, verdicts, scores = judge_call(call, rubric)
+        measures = measure_call(turns, events, sound, wave.duration, _rates(settings))
+        events, measures = _known(events, measures, turns, channels, roles, notes)
+        call = _dialogue(recording, wave.duration, turns, events, measures, channels)
+        events, verdicts, scores = judge_call(call, rubric, roles.confidence)
     notes.say_rejected(heard)
     return CallResult(
         recording=recording,
@@ -112,11 +138,13 @@ def run_call(
 
 
 def judge_call(
-    call: Dialogue, rubric: Rubric
+    call: Dialogue, rubric: Rubric, role_confidence: float = 1.0
 ) -> tuple[tuple[Event, ...], tuple[Verdict, ...], dict[str, float | None]]:
     """Judge one call: its events with what the rubric found of them, its verdicts, its scores."""
     call = replace(call, events=annotate_events(call, rubric))
     verdicts = judge(call, rubric)
+    if role_confidence < MIN_ROLE_CONFIDENCE:
+        verdicts = tuple(_undecided(v, "who is the agent is in doubt") for v in verdicts)
     card = score(verdicts, rubric)
     scores: dict[str, float | None] = {
         "compliance_score": card.compliance_score,
@@ -125,6 +153,23 @@ def judge_call(
         "compliance_unjudged": card.unjudged,
     }
     return call.events, verdicts, scores
+
+
+def judge_again(earlier: CallResult, recording: Recording, rubric: Rubric) -> CallResult:
+    """Judge a stored call by another rubric or with other metadata; nothing is recognised again."""
+    measures = {k: v for k, v in earlier.measures.items() if not k.startswith("compliance_")}
+    call = _dialogue(
+        recording, earlier.duration, earlier.turns, earlier.events, measures, earlier.quality
+    )
+    events, verdicts, scores = judge_call(call, rubric, earlier.role_confidence)
+    return replace(
+        earlier,
+        recording=recording,
+        events=events,
+        verdicts=verdicts,
+        measures=measures | scores,
+        provenance=replace(earlier.provenance, rubric=rubric.sha256),
+    )
 
 
 def provenance(settings: Settings, weights: Mapping[str, str], rubric: Rubric) -> Provenance:
@@ -136,6 +181,60 @@ def provenance(settings: Settings, weights: Mapping[str, str], rubric: Rubric) -
         weights=dict(weights),
         rubric=rubric.sha256,
     )
+
+
+def _undecided(verdict: Verdict, why: str) -> Verdict:
+    if verdict.verdict not in ("pass", "fail"):
+        return verdict
+    return replace(verdict, verdict="cannot_tell", score=None, max_score=None, note=why)
+
+
+def _known(
+    events: tuple[Event, ...],
+    measures: Mapping[str, float | None],
+    turns: Sequence[Turn],
+    channels: Sequence[ChannelQuality],
+    roles: Roles,
+    notes: _Notes,
+) -> tuple[tuple[Event, ...], dict[str, float | None]]:
+    """Take out what rests on a party who was not recorded, or on roles that are in doubt."""
+    missing = _unrecorded(channels, turns)
+    if missing:
+        notes.warnings.append(
+            f"The {missing} is on no channel that carries a signal: what rests on the {missing} "
+            "is not scored."
+        )
+        events = tuple(e for e in events if e.kind not in OF_BOTH)
+        measures = without_party(measures, missing)
+    if turns and roles.confidence < MIN_ROLE_CONFIDENCE:
+        notes.warnings.append("Who is the agent is in doubt: nothing is scored by role.")
+        measures = without_roles(measures)
+    return events, dict(measures)
+
+
+def _unrecorded(channels: Sequence[ChannelQuality], turns: Sequence[Turn]) -> Speaker | None:
+    """The party whose channel is dead, so that what they said, if anything, is not known."""
+    heard = {t.speaker for t in turns}
+    if len(heard) != 1 or not any("dead" in c.problems for c in channels):
+        return None
+    return CUSTOMER if AGENT in heard else AGENT
+
+
+def _dialogue(
+    recording: Recording,
+    duration: Seconds,
+    turns: tuple[Turn, ...],
+    events: tuple[Event, ...],
+    measures: Mapping[str, float | None],
+    channels: tuple[ChannelQuality, ...],
+) -> Dialogue:
+    """What the rubric sees; where a channel is dead, it is told which party that is."""
+    missing = _unrecorded(channels, turns)
+    if missing:
+        dead = next(c.channel for c in channels if "dead" in c.problems)
+        live = next((c.channel for c in channels if c.channel != dead), dead)
+        recording = replace(recording, agent_channel=dead if missing == AGENT else live)
+    return Dialogue(recording, duration, turns, events, measures, channels)
 
 
 @dataclass
@@ -177,9 +276,13 @@ class _Notes:
 
 @dataclass(frozen=True, slots=True)
 class _Usable:
-    """Channels that stand for one speaker each; one when the recording is mono in effect."""
+    """Channels that stand for one speaker each; one when the recording is mono in effect.
+
+    ``dead`` carry no signal while just one other does.
+    """
 
     channels: tuple[int, ...]
+    dead: tuple[int, ...]
     leaks: NDArray[np.float64]
     warnings: tuple[str, ...]
 
@@ -187,24 +290,30 @@ class _Usable:
 def _usable(wave: Waveform) -> _Usable:
     findings = quality.channel_findings(wave)
     copies = {f.channel for f in findings if f.problem == "identical"}
-    kept = [c for c in range(wave.channels) if c not in copies]
+    mixed = {f.other for f in findings if f.problem == "mixed"}
+    dead = {f.channel for f in findings if f.problem == "dead"}
+    kept = [c for c in range(wave.channels) if c not in copies | dead | mixed]
+    kept = kept or [c for c in range(wave.channels) if c not in copies]
     warnings = [f.message for f in findings]
+    if dead and len(kept) == 1 and wave.channels > 1:
+        warnings.append(f"Channel {kept[0]} is treated as mono.")
     if len(kept) > 2:
-        power = np.mean(np.square(wave.samples), axis=1)
+        power = [float(np.dot(samples, samples)) for samples in wave.samples]
         loudest = sorted(sorted(kept, key=lambda c: -power[c])[:2])
         warnings.append(
             f"{wave.channels} channels; the two loudest ({loudest[0]} and {loudest[1]}) are used."
         )
         kept = loudest
-    return _Usable(tuple(kept), quality.crosstalk_db(wave), tuple(warnings))
+    silent = tuple(sorted(dead - set(kept))) if len(kept) == 1 else ()
+    return _Usable(tuple(kept), silent, quality.crosstalk_db(wave), tuple(warnings))
 
 
 def _of_kept(channels: Sequence[ChannelQuality], found: _Usable) -> tuple[ChannelQuality, ...]:
-    """The channels in use, without what has been dealt with by using one of two copies."""
+    """The channels in use and the dead ones, without what has been dealt with by using one."""
     return tuple(
         replace(c, problems=tuple(p for p in c.problems if p != "identical"))
         for c in channels
-        if c.channel in found.channels
+        if c.channel in (*found.channels, *found.dead)
     )
 
 
@@ -229,7 +338,7 @@ def _find_tones(wave: Waveform, channels: Sequence[int]) -> _Tones:
 def _separate(
     wave: Waveform, found: _Usable, tones: _Tones, settings: Settings, models: Models
 ) -> Voices:
-    audio = {c: resample(wave.samples[c], wave.sample_rate, SPEECH_RATE) for c in found.channels}
+    audio = {c: Resampled(wave.samples[c], wave.sample_rate, SPEECH_RATE) for c in found.channels}
     frames = max(a.size for a in audio.values()) // (SPEECH_RATE // 100) + 1
     ignore = {c: mask_of([*tones.rings, *tones.music[c]], frames) for c in audio}
     options = VadOptions(
@@ -281,9 +390,17 @@ def _recognise(voices: Voices, settings: Settings, models: Models) -> tuple[Utte
 
 
 def _roles(
-    recording: Recording, voices: Voices, heard: Sequence[Utterance], notes: _Notes
+    recording: Recording,
+    found: _Usable,
+    voices: Voices,
+    heard: Sequence[Utterance],
+    notes: _Notes,
 ) -> Roles:
     named = recording.agent_channel
+    labels = list(voices.speech)
+    if named is not None and found.dead and len(labels) == 1:  # the other channel is the other's
+        role = CUSTOMER if named in found.dead else AGENT
+        return Roles({labels[0]: role}, 1.0, "metadata")
     if named is not None and voices.source == "channel" and str(named) not in voices.speech:
         notes.warnings.append(
             f"agent_channel {named} of the metadata is no channel in use "
@@ -291,7 +408,7 @@ def _roles(
         )
     roles = assign_roles(
         heard,
-        list(voices.speech),
+        labels,
         agent_voice=str(named) if named is not None and voices.source == "channel" else None,
         direction=recording.direction,
     )
@@ -347,47 +464,37 @@ def _voices(
     voices: Voices,
     roles: Roles,
     turns: tuple[Turn, ...],
+    mono: int,
     settings: Settings,
     notes: _Notes,
 ) -> tuple[tuple[Turn, ...], dict[Speaker, Voice], tuple[Event, ...]]:
     rules = settings.voice
-    audio: dict[Speaker, Audio] = {}
+    used = {c.channel: c for c in channels}
     heard_in = {
-        role: int(label) if voices.source == "channel" else channels[0].channel
+        role: int(label) if voices.source == "channel" else mono
         for label, role in roles.speakers.items()
     }
-    for role, channel in heard_in.items():
-        audio[role] = wave.samples[channel]
-    options = VoiceOptions(rules.min_voiced_s, rules.raised_voice_db, rules.raised_voice_s)
-    turns, sound, raised = measure_voices(turns, audio, wave.sample_rate, options)
-    for role, channel in heard_in.items():
-        snr = _snr(channels, channel)
-        if snr is not None and snr < rules.min_snr_db:
-            notes.warnings.append(
-                f"Level and pitch of the {role} are not scored: the signal-to-noise ratio is "
-                f"{snr:.0f} dB, under {rules.min_snr_db:.0f} dB."
-            )
-            sound[role] = Voice()
-            turns = tuple(
-                replace(t, level_dbfs=None, f0_median_hz=None, pitch_sd_st=None)
-                if t.speaker == role
-                else t
-                for t in turns
-            )
-            raised = tuple(e for e in raised if e.by != role)
-    return turns, sound, raised
+    audio: dict[Speaker, Audio] = {r: wave.samples[c] for r, c in heard_in.items()}
+    found = measure_voices(
+        turns,
+        audio,
+        wave.sample_rate,
+        VoiceOptions(
+            rules.min_voiced_s, rules.raised_voice_db, rules.raised_voice_s, rules.min_snr_db
+        ),
+        {r: used[c] for r, c in heard_in.items()},
+    )
+    notes.warnings += found.withheld
+    return found.turns, found.voices, found.events
 
 
-def _snr(channels: Sequence[ChannelQuality], channel: int) -> float | None:
-    return next((c.snr_db for c in channels if c.channel == channel), None)
-
-
-def _turns(settings: Settings) -> TurnOptions:
+def _turns(settings: Settings, voices: Voices) -> TurnOptions:
     return TurnOptions(
         join_gap_s=settings.turns.join_gap_s,
         backchannel_max_s=settings.turns.backchannel_max_s,
         opening_s=settings.turns.opening_s,
         closing_s=settings.turns.closing_s,
+        shared_audio=voices.source == "diarization",
     )
 
 

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,20 @@ Seconds = float
 Span = tuple[Seconds, Seconds]
 Speaker = str
 Audio = NDArray[np.float32]
+
+
+class Sound(Protocol):
+    """One channel that is read in stretches: an array, or one that is made where it is read."""
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        ...
+
+    def __getitem__(self, part: slice, /) -> Audio:
+        """The samples of a stretch, shape (n,)."""
+        ...
+
 
 AGENT = "agent"
 CUSTOMER = "customer"
@@ -189,6 +203,8 @@ class Voice:
     pitch_sd_st: float | None = None
     pitch_range_st: float | None = None
     voiced_s: Seconds = 0.0
+    active_level_dbfs: float | None = None  # ITU-T P.56
+    loudness_lufs: float | None = None  # BS.1770
 
 
 @dataclass(frozen=True, slots=True)

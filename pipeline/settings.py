@@ -167,6 +167,21 @@ class Agents(_Section):
     min_calls: int = _setting(10, "calls", "fewer give no comparison", ge=1)
 
 
+class Run(_Section):
+    """How a batch is carried out; none of it changes a result."""
+
+    workers: int = _setting(0, "processes", "worker processes; 0 = one per core", ge=0, le=1024)
+    time_limit_s: float = _setting(120.0, "s", "time one recording may take, at least", ge=1)
+    time_limit_per_audio_s: float = _setting(
+        15.0, "s per s of audio", "and so much more for its length", gt=0
+    )
+    memory_limit_mib: float = _setting(
+        4096.0, "MiB", "a worker that takes more is ended, its recording fails", ge=256
+    )
+    ray_cpus: float = _setting(1.0, "CPUs", "what one worker takes of a Ray cluster", gt=0)
+    ray_gpus: float = _setting(0.0, "GPUs", "the same for GPUs; fractions share one", ge=0)
+
+
 class Settings(_Section):
     """All settings of a run."""
 
@@ -180,13 +195,16 @@ class Settings(_Section):
     voice: Voice = Voice()
     compliance: Compliance = Compliance()
     agents: Agents = Agents()
+    run: Run = Run()
 
     def digest(self, *sections: str) -> str:
         """SHA-256 of the settings that decide what is heard and measured, or of some sections."""
         names = sections or tuple(
-            n for n in type(self).model_fields if n not in ("preset", "agents", "compliance")
+            n for n in type(self).model_fields if n not in ("preset", "agents", "compliance", "run")
         )
         data = self.model_dump(mode="json", include=set(names))
+        for section in data.values():
+            section.pop("threads", None)  # how fast, not what
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 

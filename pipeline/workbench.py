@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline import metrics
+from pipeline import catalogue
 from pipeline.compliance import (
     check_rubric,
     diff_verdicts,
@@ -20,12 +21,13 @@ from pipeline.compliance import (
 from pipeline.errors import ParameterError, UsageError
 from pipeline.schema import CallResult, Dialogue
 from pipeline.settings import config_path
-from pipeline.store import Store
+from pipeline.store import Run, Store
+from pipeline.terminal import clock
 
 
 def check(file: str) -> tuple[list[str], bool]:
     """Problems of a rubric file, one line each, and whether it can be used."""
-    problems = check_rubric(config_path(file), frozenset(metrics.columns()))
+    problems = check_rubric(config_path(file), frozenset(catalogue.columns()))
     lines = [f"{p.level}: line {p.line}, {p.item_id}: {p.message}" for p in problems]
     usable = not any(p.level == "error" for p in problems)
     return lines or [f"{file}: no problems found."], usable
@@ -89,15 +91,35 @@ def agreement(out: Path) -> Iterator[str]:
 
 
 def status(target: str) -> Iterator[str]:
-    """What a store holds."""
+    """What a store holds, and how far its newest run is."""
     with Store.open(target, create=False) as store:
-        calls, failures = store.frame("calls"), store.frame("failures")
-    hours = float(calls["duration"].sum()) / 3600
-    yield f"{len(calls)} calls, {hours:.2f} h of audio"
+        calls = store.frame("calls", columns=["status", "duration"])
+        failures = store.frame("failures", columns=["error_type"])
+        runs, writer = store.runs(1), store.writer()
+    yield f"{len(calls)} calls, {float(calls['duration'].sum()) / 3600:.2f} h of audio"
     for name, count in calls["status"].value_counts().items():
         yield f"  {name}: {count}"
     for name, count in failures["error_type"].value_counts().items():
         yield f"  failures, {name}: {count}"
+    if runs:
+        yield from _progress(runs[0], alive=writer is not None)
+
+
+def _progress(run: Run, *, alive: bool) -> Iterator[str]:
+    """One run: how far, how fast, how long still."""
+    begin, last = (datetime.fromisoformat(t) for t in (run.started_at, run.updated_at))
+    pending = max(0, run.recordings - run.done - run.unchanged - run.failed)
+    state = "ended without a word" if run.state == "running" and not alive else run.state
+    yield f"Newest run: {state}; started {run.started_at} on {run.host}"
+    yield (
+        f"  {run.recordings} recordings: {run.done} done, {run.unchanged} unchanged, "
+        f"{run.failed} failed, {pending} pending"
+    )
+    seconds = (last - begin).total_seconds()
+    if run.done and seconds > 0:
+        yield f"  {run.audio_s / seconds:.1f} audio hours/hour, {run.done * 3600 / seconds:.0f} calls/hour"
+        if pending and alive:
+            yield f"  about {clock(pending * seconds / (run.done + run.failed))} left"
 
 
 def _overall(found: outside.Agreement) -> Iterator[str]:

@@ -83,7 +83,8 @@ def write_wav_header(
 ) -> bytes:
     """Build a plain WAV file by hand; ``size`` is the declared data size (true one when None)."""
     block = channels * bits // 8
-    fmt = struct.pack("<HHIIHH", tag, channels, rate, (rate * block) & 0xFFFFFFFF, block, bits)
+    byte_rate = (rate * block) & 0xFFFFFFFF
+    fmt = struct.pack("<HHIIHH", tag, channels, rate, byte_rate, block & 0xFFFF, bits)
     declared = len(data) if size is None else size
     riff = min(36 + declared, 0xFFFFFFFF)
     return (

@@ -8,7 +8,7 @@ length; the diarizer goes by the pitch; the detector goes by the energy and take
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
+from pipeline.batch import Step, analyse
+from pipeline.compliance import Rubrics
+from pipeline.engines import Job
+from pipeline.engines.inline import InlineEngine
 from pipeline.schema import AGENT, CUSTOMER, Audio, Recording, Span, SpeakerSegment, Word
+from pipeline.settings import Settings
 from pipeline.speech.asr import Decoder, Heard
 from pipeline.speech.diarization import Diarizer
 from pipeline.speech.models import Models
+from pipeline.store import Store
 from pipeline.text import Lexicon
 
 RATE = 8000
@@ -29,6 +35,7 @@ STEP_S = SYLLABLE_S + REST_S
 REST_GAIN = 0.1
 PITCH_HZ = {AGENT: 220.0, CUSTOMER: 120.0}
 BETWEEN_HZ = 170.0
+TOP_HZ = 3300.0
 LEVEL = 0.1
 NOISE_DBFS = -75.0
 
@@ -100,7 +107,7 @@ def buzz(text: str, pitch_hz: float, level: float = LEVEL) -> Audio:
     syllable, within = np.divmod(t, STEP_S)
     glide = (-1) ** syllable * (np.minimum(within / SYLLABLE_S, 1.0) - 0.5) / 6
     phase = 2 * np.pi * np.cumsum(pitch_hz * 2**glide) / RATE
-    tone = sum(np.sin(k * phase) / k for k in range(1, 9))
+    tone = sum(np.sin(k * phase) / k for k in range(1, int(TOP_HZ / pitch_hz) + 1))
     gate = np.clip(np.minimum(within, SYLLABLE_S - within) / 0.005, REST_GAIN, 1.0)
     spoken = t < length_s(text)
     return np.asarray(level * gate * tone * spoken, np.float32)
@@ -230,3 +237,17 @@ def models(
 def recording(path: Path, **changes: object) -> Recording:
     """The recording in a file, named after it."""
     return Recording(path=str(path), call_id=path.stem, **changes)
+
+
+def batch(
+    recordings: Iterable[Recording],
+    settings: Settings,
+    store: Store,
+    load: Callable[[Settings], Models],
+    *,
+    force: bool = False,
+) -> Iterator[Step]:
+    """Analyse in this process."""
+    rubrics = Rubrics(settings)
+    engine = InlineEngine(Job(settings, rubrics, load))
+    return analyse(recordings, settings, store, engine, rubrics, force=force)

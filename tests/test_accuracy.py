@@ -6,17 +6,31 @@ getting worse; what it should be is in ``TARGETS``, and how far off it is in doc
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.audio import decode, resample
+from pipeline.catalogue import CATALOGUE
+from pipeline.evaluation.measures import UNITS
 from pipeline.level import gated_rms_dbfs
 from pipeline.speech.asr import Decoder
 from tests.benchmarks.accuracy import Bench, GivenText, small
-from tests.benchmarks.accuracy_page import CONTROL, TARGETS, document, figure, met, pooled
+from tests.benchmarks.accuracy_page import (
+    CONTROL,
+    EVENTS,
+    LENGTHS,
+    RATES_OF_COUNTS,
+    TARGETS,
+    document,
+    figure,
+    met,
+    pooled,
+    summary,
+)
 from tests.benchmarks.corpus import (
     PLANS,
     ROOT,
@@ -28,6 +42,7 @@ from tests.benchmarks.corpus import (
     make_calls,
     write_recording,
 )
+from tests.benchmarks.pitch_trackers import Score
 
 # Bounds of the small run. Pitch variation is far from its target: low voices are tracked an octave
 # up over the telephone; the bound comes down with the error.
@@ -198,6 +213,63 @@ def test_figures_are_medians_rates_and_f1():
     assert figure(both, "cer") == (0.03, 100)
     assert figure(both, "rings") == (0.5, 4)
     assert figure(both, "level") == (0.5, 6)
+
+
+def test_what_errors_of_recognition_do_to_the_rate_is_in_the_page(parts_by_hand):
+    page = document(parts_by_hand)
+    assert "| base | 0.100 (100) characters | -2.0 % |" in page
+    assert "| mono | 0.200 (50) characters | - |" in page  # written before there was such a count
+
+
+def test_the_pitch_trackers_are_in_the_page_when_they_were_run(parts_by_hand):
+    assert "pitch trackers" in document(parts_by_hand).split("Not run for this table")[1]
+    score = asdict(Score(0.9, 0.01, 0.95, 0.05, 0.2, 0.4, 0.003))
+    page = document(parts_by_hand | {"pitch_trackers": {"Speakers at 16 kHz": {"ours": score}}})
+    assert "### Speakers at 16 kHz" in page
+    assert "| ours | 1.00 % | 0.20 st |" in page
+    assert "pitch trackers" not in page.split("Not run for this table")[1]
+
+
+def test_the_summary_says_median_p95_bias_and_n_of_each_set(parts_by_hand):
+    figures = summary(parts_by_hand)["figures"]
+    assert figures["level"]["unit"] == "dB"
+    assert figures["level"]["stereo"] == {"median": 0.5, "p95": 0.95, "bias": -0.133, "n": 3}
+    assert figures["level"]["mono"] == {"median": 2.0, "p95": 2.0, "bias": 2.0, "n": 1}
+    assert figures["level"]["all stereo conditions"]["n"] == 4
+    assert figures["hold"]["stereo"] == {"F1": 0.667, "n": 3}
+    assert figures["rings"]["mono"] == {"share": 1.0, "n": 2}
+    assert "loudness" not in figures
+
+
+def test_the_summary_that_the_program_shows_is_that_of_the_page():
+    data = json.loads((ROOT / "docs" / "accuracy.json").read_text("utf-8"))
+    shown = json.loads((ROOT / "configs" / "accuracy.json").read_text("utf-8"))
+    assert shown == summary(data), "run: python -m tests.benchmarks.accuracy --only samples"
+
+
+def test_every_figure_that_the_catalogue_names_is_one_of_the_benchmark():
+    known = {*UNITS, *LENGTHS, *EVENTS, *RATES_OF_COUNTS, ""}
+    assert {m.accuracy for m in CATALOGUE} <= known
+
+
+@pytest.fixture
+def parts_by_hand() -> dict[str, Any]:
+    events = {kind: [1, 0, 0] for kind in EVENTS} | {"hold": [2, 1, 1]}
+    counts = {
+        **events, "rings": [1, 2], "outcome": [1, 1], "cer": [10, 100], "rate_bias": [-2, 100],
+        "der": [1.0, 50.0], "role": [1.0, 1.0], "turns": [5, 5], "invented": [0, 0],
+    }  # fmt: skip
+    part = {
+        "date": "2026-01-01", "given_text": False, "audio_s": 60.0, "missing": {},
+        "errors": {"level": [-1.0, 0.5, 0.1]}, "counts": counts,
+    }  # fmt: skip
+    early = {k: v for k, v in counts.items() if k != "rate_bias"} | {"cer": [10, 50]}
+    mono = part | {"errors": {"level": [2.0]}, "counts": early | {"rings": [2, 2]}}
+    given = part | {"given_text": True, "errors": {"level": [0.2]}}
+    return {
+        "conditions": {"base": part, CONTROL: given, "mono": mono},
+        "weights": {"w": "0" * 64}, "version": "0", "cores": 2,
+    }  # fmt: skip
 
 
 def test_a_target_is_met_from_its_bound_on():

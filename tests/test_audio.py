@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import soundfile
 from audio_files import FORMATS, Format, known, write_pyav, write_video, write_wav_header
 
 from pipeline import audio
-from pipeline.audio import decode, resample, write_clip
+from pipeline.audio import Resampled, decode, readers, resample, write_clip
 from pipeline.errors import (
     EmptyAudio,
     OutputError,
@@ -84,7 +85,7 @@ def test_down_sampling_block_by_block_equals_one_piece(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise.T, rate, subtype="FLOAT")
     whole = resample(noise, rate, 16_000)
     wave = decode(tmp_path / "a.wav")
-    assert noise.shape[1] > audio._BLOCK_SAMPLES
+    assert noise.shape[1] > readers.BLOCK_SAMPLES
     n = min(whole.shape[1], wave.samples.shape[1])
     assert abs(whole.shape[1] - wave.samples.shape[1]) <= 1
     assert np.abs(whole[:, :n] - wave.samples[:, :n]).max() < 1e-3
@@ -194,6 +195,24 @@ def test_stray_huge_values_do_not_spoil_the_rest(tmp_path: Path) -> None:
     assert wave.samples[0, 77] == 0
     assert wave.samples[0, 78] == data[0, 78]
     assert "1 samples far above full scale" in wave.warnings[0]
+
+
+@pytest.mark.parametrize("byte_rate", [0, 1, 2**32 - 1])
+def test_a_wrong_byte_rate_in_the_header_is_not_believed(byte_rate: int, tmp_path: Path) -> None:
+    whole = bytearray(write_wav_header(1, 1, RATE, 16, pcm(10.0)))
+    whole[28:32] = struct.pack("<I", byte_rate)
+    assert decode(put(tmp_path, bytes(whole))).warnings == ()
+    cut = decode(put(tmp_path, bytes(whole[: 44 + 2 * RATE * 4])))
+    assert cut.warnings == ("The file is cut off: 6.0 s of 10.0 s are missing.",)
+
+
+def test_a_header_that_claims_a_terabyte_costs_nothing(tmp_path: Path) -> None:
+    size = 2**40
+    ds64 = struct.pack("<4sIQQQI", b"ds64", 28, size, size, size // 2, 0)
+    plain = write_wav_header(1, 1, RATE, 16, pcm(3.0), 0xFFFFFFFF)
+    wave = decode(put(tmp_path, b"RF64" + plain[4:12] + ds64 + plain[12:]))
+    assert wave.duration == pytest.approx(3.0, abs=0.001)
+    assert "cut off" in wave.warnings[0]
 
 
 def test_names_and_tags_in_another_encoding_do_no_harm(tmp_path: Path) -> None:
@@ -310,6 +329,18 @@ def test_too_long_is_refused_before_and_while_decoding(tmp_path: Path) -> None:
             decode(path, max_samples=100_000)
 
 
+def test_too_long_a_wav_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = put(tmp_path, write_wav_header(1, 2, RATE, 16, b"", 0xFFFFFFFF))
+    os.truncate(path, 2**33)  # 74 hours, all holes
+    began = time.process_time()
+    with pytest.raises(UnreadableAudio, match=r"longer than 4\.66 hours.* 2 channel"):
+        decode(path)
+    os.truncate(path, 2**40)
+    with pytest.raises(UnreadableAudio, match=r"1024\.0 GiB; allowed are 16 GiB"):
+        decode(path)
+    assert time.process_time() - began < 1.0
+
+
 PEAK = """
 import resource, sys
 from pipeline.audio import decode
@@ -381,6 +412,43 @@ def test_resample_keeps_level_and_shape() -> None:
     assert resample(tone, RATE, RATE) is tone
     with pytest.raises(ParameterError):
         resample(tone, 0, 8000)
+
+
+@pytest.mark.parametrize("rate", [4001, 6000, 8000, 11_025, 16_000, 44_100])
+def test_a_stretch_read_alone_is_as_of_the_whole(rate: int) -> None:
+    rng = np.random.default_rng(rate)
+    sound = rng.standard_normal(rate * 7 + 3).astype(np.float32) / 8
+    whole = resample(sound, rate, 16_000)
+    lazy = Resampled(sound, rate, 16_000)
+    assert lazy.size == whole.size
+    edges = np.sort(rng.integers(0, whole.size + 1, (40, 2)))
+    for start, stop in [*edges, (0, 1), (0, whole.size), (whole.size - 1, whole.size), (5, 5)]:
+        part = lazy[start:stop]
+        assert part.dtype == np.float32
+        assert part.shape == (stop - start,)
+        assert np.abs(part - whole[start:stop]).max(initial=0.0) < 1e-5
+    assert lazy[whole.size - 10 : whole.size + 99].shape == (10,)
+    assert lazy[9:3].shape == (0,)
+    assert np.abs(np.asarray(lazy) - whole).max() < 1e-5
+
+
+def test_a_stretch_costs_no_more_than_itself() -> None:
+    hour = np.zeros(3600 * RATE, np.float32)
+    lazy = Resampled(hour, RATE, 16_000)
+    tracemalloc.start()
+    try:
+        assert not lazy[16_000 * 1800 : 16_000 * 1801].any()
+        assert tracemalloc.get_traced_memory()[1] < hour.nbytes / 50
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_cannot_be_resampled_is_refused() -> None:
+    for samples, rates in ((known(RATE, 2), (8000, 16_000)), (known(RATE, 1)[0], (8000, 0))):
+        with pytest.raises(ParameterError):
+            Resampled(samples, *rates)
+    with pytest.raises(ParameterError, match="every 2"):
+        Resampled(known(RATE, 1)[0], 8000, 16_000)[::2]
 
 
 def test_clip_is_cut_to_the_sample_and_clamped(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.batch import Rubrics, Step, analyse
+from pipeline.batch import Step
+from pipeline.compliance import Rubrics
 from pipeline.errors import RubricError, SettingsError, WeightsError
 from pipeline.schema import AGENT, CUSTOMER, Recording
 from pipeline.settings import Settings, config_path, load_settings
@@ -51,7 +52,7 @@ class Bench:
     def run(
         self, recordings: Sequence[Recording], settings: Settings = SETTINGS, *, force: bool = False
     ) -> list[Step]:
-        return list(analyse(recordings, settings, self.store, self.load, force=force))
+        return list(fakes.batch(recordings, settings, self.store, self.load, force=force))
 
     def outcomes(self, *arguments: object, **options: object) -> list[str]:
         return [s.outcome for s in self.run(*arguments, **options)]
@@ -229,7 +230,7 @@ def test_metadata_that_decides_who_speaks_analyses_again(bench: Bench, change: d
 
 def test_what_was_done_before_a_stop_is_kept(bench: Bench):
     rows = [bench.call("a"), bench.call("b", 0.5), bench.call("c", 0.7)]
-    steps = analyse(rows, SETTINGS, bench.store, bench.load)
+    steps = fakes.batch(rows, SETTINGS, bench.store, bench.load)
     assert next(steps).outcome == "analysed"
     steps.close()
     assert bench.column("calls", "call_id") == ["a"]
@@ -274,7 +275,7 @@ def test_missing_models_end_the_run(bench: Bench):
         raise WeightsError("model.bin is missing.", "Run: callcoach models fetch")
 
     with pytest.raises(WeightsError):
-        list(analyse([bench.call("a")], SETTINGS, bench.store, nothing))
+        list(fakes.batch([bench.call("a")], SETTINGS, bench.store, nothing))
     assert bench.column("failures", "call_id") == []
 
 

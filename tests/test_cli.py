@@ -13,10 +13,10 @@ import pytest
 
 import pipeline
 from pipeline import weights
+from pipeline.catalogue import CATALOGUE
 from pipeline.cli import Exit, main
 from pipeline.compliance import load_rubric
 from pipeline.errors import CallcoachError
-from pipeline.metrics import CATALOGUE
 from pipeline.schema import AGENT, CUSTOMER
 from pipeline.settings import config_folder, config_path, load_settings
 from pipeline.speech.models import weights_used
@@ -82,8 +82,6 @@ def calls(tmp_path: Path) -> Path:
 @pytest.fixture
 def analysed(calls: Path, tmp_path: Path) -> Path:
     """An output folder in which the recording of ``calls`` is already analysed."""
-    from pipeline.batch import analyse
-
     settings = load_settings()
     out = tmp_path / "out"
     out.mkdir()
@@ -92,7 +90,7 @@ def analysed(calls: Path, tmp_path: Path) -> Path:
         return fakes.models(CALL, weights=weights_used(chosen))
 
     with Store.open(out) as store:
-        (step,) = analyse([recording(calls / "a.wav")], settings, store, load)
+        (step,) = fakes.batch([recording(calls / "a.wav")], settings, store, load)
     assert step.outcome == "analysed"
     return out
 

@@ -11,9 +11,9 @@ import pytest
 import typer
 
 from pipeline import documents, weights
+from pipeline.catalogue import CATALOGUE
 from pipeline.cli import app
 from pipeline.compliance import load_rubric
-from pipeline.metrics import CATALOGUE
 from pipeline.settings import config_folder, presets, settings_table
 
 ROOT = Path(__file__).parents[1]
@@ -77,6 +77,24 @@ def test_pages_made_from_tables_are_up_to_date(page: str):
     made = {"measures": documents.measures_page, "settings": documents.settings_page}[page]()
     written = (ROOT / f"docs/{page}.md").read_text("utf-8")
     assert written == made, "run: python -m pipeline.documents"
+
+
+def test_explain_says_how_a_measure_is_formed_and_how_good_it_was_found_to_be():
+    said = documents.explain("agent_level_dbfs")
+    assert "formula     10 log10" in said
+    assert re.search(r"accuracy    stereo: median error 0\.\d\d, p95 .* dB \(n \d+\)", said)
+    assert re.search(r"            mono: median error .* dB \(n \d+\)", said)
+    assert re.search(r"stereo: F1 \d\.\d\d \(n \d+\)", documents.explain("interruptions"))
+    assert "single turns" in documents.explain("speaking_rate_p90")
+    assert "not measured alone" in documents.explain("overlap_ratio")
+
+
+def test_explain_points_to_the_page_where_there_are_no_figures(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("CALLCOACH_CONFIGS", str(tmp_path))
+    said = documents.explain("level_dbfs")
+    assert "accuracy    not measured alone" in said
+    assert "docs/accuracy.md" in said
+    assert "callcoach evaluate" in said
 
 
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda p: p.name)

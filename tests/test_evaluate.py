@@ -175,7 +175,8 @@ def test_an_empty_result_misses_everything_and_invents_nothing(samples):
     rows = rows_of(*((empty_result(t), t) for t in samples))
     cer = rows["cer.all"]
     assert cer.value == 100
-    assert cer.detail == {"substitutions": 0, "deletions": cer.n, "insertions": 0}
+    deleted = {"substitutions": 0, "deletions": cer.n, "insertions": 0, "rate bias": -100.0}
+    assert cer.detail == deleted
     assert rows["der"].value == pytest.approx(100)
     assert rows["der"].detail["missed"] == pytest.approx(100)
     assert rows["jer"].value == 100
@@ -226,6 +227,15 @@ def test_errors_of_each_kind_are_counted_by_hand():
     # 账-帐 sound alike, 号-话 do not, 是 is lost, 呢 is invented
     assert align("您的账号是多少", "您的帐话多少呢") == TextErrors(7, 2, 1, 1, 1)
     assert align("", "谢谢") == TextErrors(insertions=2)
+
+
+def test_errors_bias_the_rate_by_what_is_invented_less_what_is_lost():
+    assert align("您的账号是多少", "您的帐话多少呢").rate_bias == 0
+    assert align("您好请问", "您好").rate_bias == -0.5
+    assert align("您好", "您好啊").rate_bias == 0.5
+    assert TextErrors(insertions=2).rate_bias is None
+    both = align("您好请问", "您好") + align("您好", "您好啊")
+    assert both.rate_bias == pytest.approx(-1 / 6)
 
 
 def test_rates_of_error_are_sums_over_sums():
@@ -526,6 +536,47 @@ def test_long_waits_are_no_latency():
     assert errors["response_latency", CUSTOMER] == pytest.approx(0)
 
 
+def test_an_attempt_within_the_others_turn_is_no_answer_to_it():
+    """Whether it was found as a turn or taken for a backchannel."""
+    truth = truth_of(
+        turn("A", 0.0, 6.0),
+        turn("C", 3.0, 3.8, cut=True),
+        turn("C", 6.5, 8.0),
+        turn("A", 9.0, 10.0),
+    )
+    result = result_of(truth)
+    heard_as = replace(result.turns[1], is_backchannel=True)
+    for turns in (result.turns, (result.turns[0], heard_as, *result.turns[2:])):
+        measures = measure_call(turns, (), {}, 11.0)
+        errors = errors_of(replace(result, turns=turns, measures=measures), truth)
+        assert measures["customer_response_latency_p50"] == pytest.approx(0.5)
+        assert errors["response_latency", CUSTOMER] == pytest.approx(0)
+        assert errors["response_latency", AGENT] == pytest.approx(0)
+
+
+def test_what_turns_add_up_to_by_hand():
+    spans = [[1.0, 3.0], [3.5, 5.0]]
+    truth = truth_of(
+        turn("A", 1.0, 5.0, "您好请问有什么可以帮您", spans=spans),
+        turn("C", 2.9, 3.6, "嗯", backchannel=True),
+        turn("C", 5.5, 7.5, "我想查一下我的账单"),
+    )
+    measures = {
+        "agent_talk_s": 4.4, "customer_talk_s": 2.7, "agent_units": 12, "customer_units": 10,
+        "agent_longest_turn_s": 3.6, "customer_longest_turn_s": 2.0, "overlap_s": 0.3,
+        "first_speech_s": 1.02,
+    }  # fmt: skip
+    errors = errors_of(result_of(truth, measures=measures), truth)
+    assert errors["talk_time", AGENT] == pytest.approx(10)
+    assert errors["talk_time", CUSTOMER] == pytest.approx(0)
+    assert errors["units", AGENT] == pytest.approx(100 / 11)
+    assert errors["units", CUSTOMER] == pytest.approx(0)
+    assert errors["longest_turn", AGENT] == pytest.approx(-10)
+    assert errors["longest_turn", CUSTOMER] == pytest.approx(0)
+    assert errors["overlap", AGENT] == pytest.approx(0.1)  # 2.9-3.0 and 3.5-3.6 are shared
+    assert errors["first_speech", AGENT] == pytest.approx(20)
+
+
 def test_level_and_pitch_where_the_truth_has_them():
     truth = TALK | {"level_dbfs": {"A": -22.0, "C": -25.0}, "pitch_sd_st": {"A": 3.0}}
     measures = {"agent_level_dbfs": -22.5, "customer_level_dbfs": -24.0, "agent_pitch_sd_st": 3.25}
@@ -533,7 +584,11 @@ def test_level_and_pitch_where_the_truth_has_them():
     assert errors["level", AGENT] == pytest.approx(-0.5)
     assert errors["level", CUSTOMER] == pytest.approx(1.0)
     assert errors["pitch_sd", AGENT] == pytest.approx(0.25)
-    assert not any(m in ("level", "pitch_sd") for m, _ in errors_of(result_of(TALK), TALK))
+    assert errors["level_gap", AGENT] is None
+    gap = errors_of(result_of(truth, measures={"level_gap_db": 1.5}), truth)
+    assert gap["level_gap", AGENT] == pytest.approx(-1.5)
+    unknown = {m for m, _ in errors_of(result_of(TALK), TALK)}
+    assert not unknown & {"level", "pitch_sd", "level_gap", "loudness", "f0_median"}
 
 
 # -- verdicts ------------------------------------------------------------------------------------
@@ -584,7 +639,7 @@ def test_the_table_says_every_figure_with_its_n():
     assert table[0] == ("calls", "evaluated", "1", "0.2 min", "failed 1")
     assert table[1] == (
         "text", "character error rate, agent", "0.0 %", "22 characters",
-        "substitutions 0, deletions 0, insertions 0",
+        "substitutions 0, deletions 0, insertions 0, rate bias 0.0 %",
     )  # fmt: skip
     assert evaluation.to_json()["failed"] == ["broken"]
 

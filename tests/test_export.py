@@ -15,19 +15,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import export as export_module
 from pipeline.agents import MEASURES
 from pipeline.errors import OutputError, ParameterError
 from pipeline.export import (
+    TABLE_NAMES,
     WORKBOOK,
-    _safe_name,
     agent_columns,
     export,
     export_calls,
+    tables,
     to_json,
     to_rttm,
     to_srt,
+    workbook,
 )
+from pipeline.export.calls import _safe_name
 from pipeline.schema import CallResult, Failure, Turn, Verdict, from_json
 from pipeline.store import KINDS, TABLES, Store
 from tests.test_store import make_result
@@ -127,18 +129,36 @@ def test_text_that_looks_like_a_formula_stays_text(store: Store, tmp_path: Path)
     assert {c.data_type for c in book["verdicts"]["F"]} == {"s"}
 
 
-def test_rows_beyond_one_sheet_go_to_the_next(
-    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_table_too_long_for_a_workbook_is_left_out_and_said(
+    filled: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
-    monkeypatch.setattr(export_module, "SHEET_ROWS", 6)
-    monkeypatch.setattr(export_module, "_legend", lambda _: pd.DataFrame(columns=["sheet"]))
-    monkeypatch.setattr(export_module, "_LEGEND", export_module._LEGEND[:1])
-    export(filled, tmp_path)
-    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
-    names = ["verdicts", "verdicts_2", "verdicts_3"]
-    assert [n for n in book.sheetnames if n.startswith("verdicts")] == names
-    items = [row[1] for n in names for row in book[n].iter_rows(min_row=3, values_only=True)]
-    assert items == filled.frame("verdicts")["item_id"].tolist()
+    cells = len(filled.frame("verdicts")) * len(TABLES["verdicts"])
+    for limit, sheets in ((cells, ["verdicts", "legend"]), (cells - 1, ["legend"])):
+        monkeypatch.setattr(workbook, "SHEET_CELLS", limit)
+        export(filled, tmp_path)
+        assert openpyxl.load_workbook(tmp_path / WORKBOOK).sheetnames == sheets
+    note = next(row for row in sheet_rows(tmp_path, "legend") if row[0] == "verdicts")
+    assert "9 rows are too many" in note[6]
+    assert "verdicts.parquet" in note[4]
+    assert "no sheet verdicts: 9 rows" in caplog.text
+    assert len(pd.read_parquet(tmp_path / "verdicts.parquet")) == 9
+
+
+def test_some_tables_and_formats_can_be_chosen(filled: Store, tmp_path: Path):
+    chosen = export(filled, tmp_path / "a", tables=["agents", "calls"], workbook=False)
+    names = ["calls.parquet", "calls.csv", "agents.parquet", "agents.csv"]
+    assert [p.name for p in chosen] == names
+    assert {p.name for p in (tmp_path / "a").iterdir()} == set(names)
+    only = export(filled, tmp_path / "b", tables=["turns"], formats=["csv"])
+    assert [p.name for p in only] == ["turns.csv", WORKBOOK]
+    assert len(export(filled, tmp_path / "c")) == 2 * len(TABLE_NAMES) + 1
+    with pytest.raises(ParameterError, match=r'table .*Did you mean "turns"'):
+        export(filled, tmp_path, tables=["turn"])
+    with pytest.raises(ParameterError, match=r"format .*csv, parquet"):
+        export(filled, tmp_path, formats=["xlsx"])
 
 
 def test_agents_are_exported_with_their_key_measures_first(
@@ -169,9 +189,9 @@ def test_every_agent_column_is_described():
     names = [f"{m.name}_{s}" for m in MEASURES for s in ("mean", "percentile")]
     columns = {c.name: c for c in agent_columns(names)}
     assert list(columns) == names
-    assert (
-        columns["agent_interruptions_per_10min_mean"].header_zh == "坐席打断次数（每10分钟）·均值"
-    )
+    per_10_min = columns["agent_backchannels_per_10min_mean"].header_zh
+    assert per_10_min == "坐席附和次数（每10分钟）·均值"
+    assert columns["agent_interruption_rate_mean"].header_zh == "坐席打断频率·均值"
     assert columns["agent_talk_ratio_mean"].kind == "ratio"
     assert columns["holds_mean"].kind == "number"
 
@@ -196,7 +216,7 @@ def test_a_failed_export_leaves_the_earlier_files(
         raise OSError(28, "No space left on device")
 
     filled.save(make_result("late"))
-    monkeypatch.setattr(export_module, "_write_workbook", fail)
+    monkeypatch.setattr(tables, "write_workbook", fail)
     with pytest.raises(OutputError, match="No space left"):
         export(filled, tmp_path / "out")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +22,7 @@ from pipeline.level import (
 )
 
 SR = 8000
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 SINE_DB = 20 * math.log10(math.sqrt(0.5))  # a full-scale sine, -3.01 dBFS
 GAINS = st.floats(-40, 0)
 MEASURES = [gated_rms_dbfs, lambda y, sr: active_speech_level(y, sr)[0], loudness_lufs]
@@ -141,6 +145,46 @@ def test_active_level_agrees_with_the_published_procedure(seed):
     assert active_speech_level(y, SR)[0] == pytest.approx(p56_by_the_book(y, SR), abs=0.1)
 
 
+# Level (dBov) and activity factor that the speech voltmeter of ITU-T G.191 (module sv-p56.c, version
+# 2.3, with its tolerance of 0.5 dB) gives for the sample calls: recording, channel, level, activity.
+SPEECH_VOLTMETER = (
+    ("coupon_bare_wait", 0, -27.0671, 0.74173), ("courier_complaint", 0, -28.1713, 0.62175),
+    ("courier_complaint", 1, -27.0460, 0.32508), ("exchange_dead_air", 0, -29.1365, 0.32885),
+    ("exchange_dead_air", 1, -33.9726, 0.44817), ("invoice_mono", 0, -28.9561, 0.89844),
+    ("outbound_delivery", 0, -30.1739, 0.66694), ("outbound_delivery", 1, -29.1430, 0.23451),
+    ("refund_silent_hold", 0, -24.8572, 0.26959), ("refund_silent_hold", 1, -30.2253, 0.41557),
+    ("return_music_hold", 0, -29.4109, 0.75414), ("return_music_hold", 1, -31.9744, 0.18882),
+    ("wrong_number", 0, -29.3110, 0.90232),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "channel", "level", "activity"), SPEECH_VOLTMETER)
+def test_active_level_agrees_with_the_speech_voltmeter_of_g191(name, channel, level, activity):
+    samples, rate = soundfile.read(SAMPLES / f"{name}.wav", always_2d=True)
+    asl, active = active_speech_level(samples[:, channel], rate)
+    assert asl == pytest.approx(level, abs=0.1)
+    assert active == pytest.approx(activity, rel=0.025)
+
+
+def test_active_level_of_regions_is_that_of_what_they_hold():
+    y = speech_like(4)
+    apart = np.concatenate([y, np.zeros(3 * SR), y])
+    regions = [(0.0, y.size / SR), (y.size / SR + 3.0, 2 * y.size / SR + 3.0)]
+    joined = active_speech_level(np.concatenate([y, y]), SR)
+    assert active_speech_level(apart, SR, regions) == pytest.approx(joined, abs=1e-9)
+    assert loudness_lufs(apart, SR, regions) == pytest.approx(
+        loudness_lufs(np.concatenate([y, y]), SR), abs=1e-9
+    )
+
+
+def test_long_speech_is_measured_in_pieces_with_the_same_result(monkeypatch):
+    y = speech_like(5, seconds=20.0)
+    whole = active_speech_level(y, SR), loudness_lufs(y, SR)
+    monkeypatch.setattr("pipeline.level.PIECE_S", 1.7)
+    assert active_speech_level(y, SR) == pytest.approx(whole[0], abs=1e-9)
+    assert loudness_lufs(y, SR) == pytest.approx(whole[1], abs=0.1)
+
+
 def test_active_level_is_below_the_gated_level_of_short_bursts():
     y = np.concatenate([np.concatenate([sine(0.5), np.zeros(SR)]) for _ in range(8)])
     below = gated_rms_dbfs(y, SR, [(1.5 * i, 1.5 * i + 0.5) for i in range(8)])
@@ -154,6 +198,23 @@ def test_loudness_of_the_reference_tone():
     # BS.1770: a 997 Hz sine at 0 dBFS in one front channel reads -3.01 LKFS.
     assert loudness_lufs(sine(5, hz=997, sr=48000), 48000) == pytest.approx(-3.01, abs=0.05)
     assert loudness_lufs(sine(5, hz=997), SR) == pytest.approx(-3.01, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [(20, -23)],
+        [(10, -36), (60, -23), (10, -36)],
+        [(10, -72), (10, -36), (60, -23), (10, -36), (10, -72)],
+        [(20, -26), (20.1, -20), (20, -26)],
+    ],
+    ids=["case 1", "case 3", "case 4", "case 5"],
+)
+def test_loudness_of_the_test_signals_of_ebu_tech_3341(parts):
+    # Their two channels read -23.0 LUFS (+-0.1); one of them is half the power.
+    tones = [sine(s, hz=1000, peak=10 ** (db / 20), sr=48000) for s, db in parts]
+    expected = -23.0 - 10 * math.log10(2)
+    assert loudness_lufs(np.concatenate(tones), 48000) == pytest.approx(expected, abs=0.1)
 
 
 def test_loudness_gate_drops_pauses():
@@ -236,8 +297,8 @@ def test_nothing_is_nan():
 @pytest.mark.parametrize(
     ("y", "sr", "words"),
     [
-        ([0.0, math.nan], SR, "1 that are NaN"),
-        ([0.0, math.inf], SR, "finite"),
+        ([math.nan] + [0.0] * SR, SR, "1 that are NaN"),
+        ([math.inf] + [0.0] * SR, SR, "finite"),
         ([[0.0, 0.1], [0.2, 0.3]], SR, "one dimension"),
         ([0.0, 0.1], 0, "above 0 Hz"),
     ],
@@ -260,6 +321,27 @@ def test_malformed_arguments_are_refused():
         level_spread([1.0], min_n=0)
     with pytest.raises(ParameterError, match="1-D"):
         level_spread([[1.0]])
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda y: gated_rms_dbfs(y, SR, [(1.0, 2.0)]),
+        lambda y: active_speech_level(y, SR, [(1.0, 2.0)])[0],
+        lambda y: loudness_lufs(y, SR, [(1.0, 2.0)]),
+        lambda y: level_tracks(y, SR, (1.0, 2.0)).level_dbfs[0],
+    ],
+)
+def test_a_second_of_a_long_recording_is_neither_changed_nor_paid_for_by_the_rest(measure):
+    y = np.full(600 * SR, np.nan, np.float32)  # outside of the region nothing is looked at
+    y[SR : 2 * SR] = sine(1.0, hz=997)
+    alone = measure(np.concatenate([np.zeros(SR), y[SR : 2 * SR], np.zeros(SR)]))
+    tracemalloc.start()
+    try:
+        assert measure(y) == alone
+        assert tracemalloc.get_traced_memory()[1] < y.nbytes / 10
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_input_is_not_changed():

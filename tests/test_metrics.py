@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.catalogue import CATALOGUE, columns
 from pipeline.metrics import (
-    CATALOGUE,
     RateOptions,
-    columns,
     fast_speech,
     measure_call,
     rate_turns,
     spoken_s,
+    without_party,
+    without_roles,
 )
 from pipeline.schema import AGENT, CUSTOMER, Event, Span, Turn, Voice
 from pipeline.settings import settings_table
@@ -24,7 +25,8 @@ from pipeline.store import TABLES
 RATES = RateOptions(min_turn_units=8)
 COUNTS = {
     *(f"{s}_{m}" for s in (AGENT, CUSTOMER) for m in
-      ("talk_s", "turns", "units", "interruptions", "interruption_s", "backchannels")),
+      ("talk_s", "turns", "units", "interruptions", "interruptions_successful", "interruption_s",
+       "backchannels")),
     "holds", "hold_s", "holds_unannounced", "dead_air", "dead_air_s", "rings", "overlap_s",
 }  # fmt: skip
 
@@ -108,9 +110,10 @@ def test_latencies_are_gaps_between_turns_overlaps_negative():
 
 
 def test_events_are_counted_by_who_did_them():
-    cut = Event("interruption", 1, 2, AGENT, {"overlap_s": 0.8})
+    cut = Event("interruption", 1, 2, AGENT, {"overlap_s": 0.8, "kind": "attempted"})
+    taken = {"overlap_s": 1.2, "kind": "successful"}
     events = [
-        cut, replace(cut, start=5, detail={"overlap_s": 1.2}), replace(cut, by=CUSTOMER),
+        cut, replace(cut, start=5, detail=taken), replace(cut, by=CUSTOMER),
         Event("overlap", 3, 4, AGENT, {"overlap_s": 1}),
         Event("backchannel", 6, 7, CUSTOMER, {}),
         Event("hold", 10, 30, AGENT, {"announced": True}),
@@ -122,11 +125,45 @@ def test_events_are_counted_by_who_did_them():
     values = measure(events=events)
     assert (values["agent_interruptions"], values["agent_interruption_s"]) == (2, 2.0)
     assert (values["customer_interruptions"], values["customer_interruption_s"]) == (1, 0.8)
+    assert values["agent_interruptions_successful"] == 1
+    assert values["customer_interruptions_successful"] == 0
     assert (values["agent_backchannels"], values["customer_backchannels"]) == (0, 1)
     assert (values["holds"], values["hold_s"], values["longest_hold_s"]) == (2, 30, 20)
     assert values["holds_unannounced"] == 1
     assert (values["dead_air"], values["dead_air_s"]) == (1, 6)
     assert values["rings"] == 2
+
+
+def test_interruptions_are_stated_per_ten_minutes_of_the_others_talk():
+    cut = Event("interruption", 41, 42, AGENT, {"overlap_s": 0.8, "kind": "successful"})
+    turns = [turn(CUSTOMER, 0, 40), turn(AGENT, 41, 50)]
+    values = measure(*turns, events=[cut, replace(cut, start=45), replace(cut, by=CUSTOMER)])
+    assert values["agent_interruption_rate"] == pytest.approx(600 * 2 / 40)
+    assert values["customer_interruption_rate"] is None  # the agent talked for 9 s only
+    assert measure(*turns)["agent_interruption_rate"] == 0
+
+
+def test_of_a_call_of_one_recorded_party_only_that_partys_own_measures_are_kept():
+    hold = Event("hold", 10, 30, AGENT, {"announced": True})
+    values = measure(turn(AGENT, 0, 4, units=12), turn(AGENT, 31, 35, units=12), events=[hold])
+    kept = without_party(values, CUSTOMER)
+    assert kept["agent_speaking_rate"] == values["agent_speaking_rate"] == 180
+    assert kept["agent_talk_s"] == 8
+    assert kept["speaking_rate_vs_norm"] == values["speaking_rate_vs_norm"]
+    nothing = ("agent_talk_ratio", "agent_interruptions", "holds", "dead_air", "silence_ratio",
+               "customer_talk_s", "customer_turns", "overlap_s")  # fmt: skip
+    assert {kept[name] for name in nothing} == {None}
+    assert without_party(values, AGENT)["speaking_rate_vs_norm"] is None
+    assert set(kept) == set(values)
+
+
+def test_where_nobody_knows_who_is_who_no_measure_is_anybodys():
+    values = measure(turn(AGENT, 0, 4, units=12), turn(CUSTOMER, 5, 9, units=16))
+    kept = without_roles(values)
+    assert kept["silence_ratio"] == values["silence_ratio"]
+    assert kept["overlap_s"] == 0
+    assert {v for n, v in kept.items() if n.startswith((AGENT, CUSTOMER))} == {None}
+    assert kept["holds"] is None
 
 
 def test_voices_and_the_gaps_between_them():
@@ -226,4 +263,5 @@ def test_every_row_of_the_catalogue_says_what_it_is(row):
     assert row.unit
     assert row.source
     assert row.definition.endswith(".")
+    assert row.formula
     assert set(row.settings) <= {name for name, *_ in settings_table()}

@@ -107,6 +107,24 @@ def test_faint_pitch_far_under_the_loud_is_unvoiced():
     assert not voiced[105:].any()
 
 
+@pytest.mark.parametrize("f0", [100, 120, 150, 220])
+@pytest.mark.parametrize("closure_s", [0.03, 0.05, 0.08])
+def test_closures_between_syllables_of_one_pitch_add_no_spread(f0, closure_s):
+    rng = np.random.default_rng(0)
+    silence = np.zeros(round(closure_s * SR))
+    y = pulses(f0, 3.0, low=300)
+    starts = rng.integers(0, 2 * SR, 60)  # each syllable begins anywhere in the period
+    parts = [(y[at : at + round((0.25 - closure_s) * SR)], silence) for at in starts]
+    call = np.concatenate([sound for pair in parts for sound in pair])
+    track = track_speaker_f0(call, SR, [(0, call.size / SR)])
+    assert pitch_spread(track.f0_hz).sd_st < 0.3
+    position = track.times % 0.25
+    syllable = position < 0.25 - closure_s - 0.01
+    closed = (position > 0.25 - closure_s + 0.02) & (position < 0.23)
+    assert np.isfinite(track.f0_hz[syllable]).mean() > 0.95
+    assert not np.isfinite(track.f0_hz[closed]).any()
+
+
 def test_frames_lie_on_the_grid_of_the_recording():
     y = pulses(150, 2.0)
     everywhere = track_f0(y, SR, **RANGE)
@@ -197,9 +215,13 @@ def test_speed_on_one_core(bench):
 def test_benchmark_prints_a_table(bench, capsys):
     options = ["--trackers", "ours", "ours one pass", "--snr", "20", "--seconds", "3"]
     assert bench.main(options) == 0
-    printed = capsys.readouterr().out
-    assert "telephone 20 dB" in printed
-    assert printed.count("ours one pass") == 2
+    clean, heard = capsys.readouterr().out.split("### ")[1:]
+    assert "300-3400 Hz, 20 dB" in heard
+    for part in (clean, heard):
+        title, _, header, rule, *rows = part.strip().splitlines()
+        assert title.startswith("Synthetic speakers")
+        assert [row.split(" | ")[0] for row in rows] == ["| ours", "| ours one pass"]
+        assert {row.count("|") for row in (header, rule, *rows)} == {9}
 
 
 def test_benchmark_scores_a_perfect_and_an_octave_track(bench):
@@ -207,6 +229,8 @@ def test_benchmark_scores_a_perfect_and_an_octave_track(bench):
     stimulus = bench.Stimulus("x", np.zeros(SR), SR, f0, np.ones(100, dtype=bool))
     perfect = bench.compare(stimulus, f0)
     assert (perfect.rpa50, perfect.gpe, perfect.vde, perfect.sd_error_st) == (1, 0, 0, 0)
+    half = bench.compare(stimulus, np.where(np.arange(100) < 40, f0, np.nan))
+    assert (half.recall, half.rpa50, half.gpe, half.vde) == (0.5, 0.5, 0, 0.4)
     octave = bench.compare(stimulus, np.where(np.arange(100) < 20, 2 * f0, f0))
     assert (octave.rpa50, octave.gpe, octave.vde) == (0.75, 0.25, 0)
 

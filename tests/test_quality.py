@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -312,3 +313,28 @@ def test_real_time_factor() -> None:
     began = time.process_time()
     assess(call)
     assert (time.process_time() - began) / call.duration < 0.001
+
+
+# -- long recordings ---------------------------------------------------------------------------
+
+
+def test_a_clipped_peak_counts_wherever_it_lies() -> None:
+    """Samples are counted a million at a time; a run across the border is one run."""
+    sound = np.tile(AGENT, 4)
+    ratios = []
+    for start in (2**19, 2**20 - 5, 2**20 - 1, 2**20):
+        call = sound.copy()
+        call[start : start + 10] = 1.0
+        (found,) = assess(wave(call))
+        ratios.append(found.clipping_ratio * found.speech_s * RATE)
+    assert ratios == pytest.approx([10] * 4, abs=0.2)
+
+
+def test_a_long_recording_is_judged_in_little_memory() -> None:
+    call = wave(np.tile(AGENT, 30), np.tile(CUSTOMER, 30))
+    tracemalloc.start()
+    try:
+        assess(call), channel_findings(call), crosstalk_db(call)
+        assert tracemalloc.get_traced_memory()[1] < call.samples.nbytes / 3
+    finally:
+        tracemalloc.stop()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import fsspec
 import pandas as pd
 import pytest
 
-from pipeline.errors import MetadataError, UsageError
+from pipeline.errors import MetadataError, NoRecordings, UsageError
 from pipeline.recordings import FIELDS, Found, find_recordings
 
 SUFFIXES = (".wav", ".mp3")
@@ -388,3 +390,132 @@ def test_many_recordings_are_joined_quickly(tmp_path: Path) -> None:
     found = find(tmp_path, metadata=table(tmp_path, "recording,agent_id\n" + rows))
     assert len(found.recordings) == 2000
     assert all(r.agent_id == f"A{int(r.call_id[4:]) % 50:03d}" for r in found.recordings)
+
+
+# -- URLs ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """An object store in memory."""
+    memory = fsspec.filesystem("memory")
+    for name in ("mon/1.wav", "tue/1.wav", "tue/2.mp3", "tue/notes.txt", "tue/odd"):
+        memory.pipe_file(f"/calls/{name}", b"x")
+    yield "memory:///calls"
+    memory.rm("/calls", recursive=True)
+
+
+def urls(found: Found, bucket: str) -> dict[str, str]:
+    return {r.path.removeprefix(f"{bucket}/"): r.call_id for r in found.recordings}
+
+
+def test_folders_files_and_patterns_by_url(bucket: str) -> None:
+    found = find(bucket)
+    assert urls(found, bucket) == {"mon/1.wav": "mon_1", "tue/1.wav": "tue_1", "tue/2.mp3": "2"}
+    assert "2 files that are not recordings were ignored (1 .txt, 1 without suffix)." in (
+        found.warnings
+    )
+    assert urls(find(f"{bucket}/tue/*"), bucket) == {"tue/1.wav": "1", "tue/2.mp3": "2"}
+    assert urls(find(f"{bucket}/tue/odd", f"{bucket}/tue/odd"), bucket) == {"tue/odd": "odd"}
+    assert urls(find(f"{bucket}/later.wav"), bucket) == {"later.wav": "later"}  # no look, no wait
+
+
+def test_a_file_url_is_the_path(tmp_path: Path) -> None:
+    touch(tmp_path, "a b.wav", "c.wav")
+    found = find(tmp_path.as_uri(), (tmp_path / "a b.wav").as_uri(), tmp_path / "c.wav")
+    assert [r.path for r in found.recordings] == [str(tmp_path / n) for n in ("a b.wav", "c.wav")]
+
+
+def test_a_url_that_leads_nowhere_costs_a_row(bucket: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    found = find(tmp_path, f"{bucket}/none/", "http://127.0.0.1:1/day/", f"{bucket}/none/*.wav")
+    assert names(found) == ["a.wav"]
+    assert [f.path for f in found.failures] == [f"{bucket}/none/", "http://127.0.0.1:1/day/"]
+    assert [f.call_id for f in found.failures] == ["none", "day"]
+    assert all(f.error_type == "UnreadableAudio" and f.hint for f in found.failures)
+    assert found.warnings == [f"Inputs without any recording: {bucket}/none/*.wav."]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("oss://bucket/day/", "Install ossfs"),
+        ("nosuch://bucket/day/", "nosuch"),
+        ("ftp://me:secret@host/a.wav", r"ftp://\.\.\.@host/a\.wav holds a password"),
+    ],
+)
+def test_urls_that_cannot_be_used_end_the_run(url: str, message: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    with pytest.raises(UsageError, match=message) as caught:
+        find(tmp_path, url)
+    assert "secret" not in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["{0}/mon/1.wav", "mon/1.wav", "MON/1.WAV"])
+def test_a_row_finds_its_url(name: str, bucket: str, tmp_path: Path) -> None:
+    meta = table(tmp_path, f"recording,agent_id\n{name.format(bucket)},A1\n2,A2\n")
+    found = find(bucket, metadata=meta)
+    assert {r.path: r.agent_id for r in found.recordings} == {
+        f"{bucket}/mon/1.wav": "A1", f"{bucket}/tue/1.wav": None, f"{bucket}/tue/2.mp3": "A2",
+    }  # fmt: skip
+
+
+def test_a_name_pattern_sees_the_url_without_its_query() -> None:
+    found = find("http://127.0.0.1:1/south/A1%20b.wav?v=2.mp3", name_pattern=r"(?P<agent_id>A\d) b")
+    (r,) = found.recordings
+    assert (r.call_id, r.agent_id) == ("A1 b", "A1")
+
+
+# -- manifests -----------------------------------------------------------------------------------
+
+
+def test_a_manifest_lists_recordings_and_says_what_is_known(bucket: str, tmp_path: Path) -> None:
+    touch(tmp_path, "day/a.wav", "day/left out.wav")
+    lines = ("day/a.wav,A1,x", f"{bucket}/tue/1.wav,A2,y", "day/gone.wav,A3,z", "day\\a.wav,A4,")
+    manifest = table(tmp_path, "recording,agent_id,call_id\n" + "\n".join(lines), name="list.csv")
+    found = find(manifest)
+    assert [(r.path, r.call_id, r.agent_id) for r in found.recordings] == [
+        (str(tmp_path / "day/a.wav"), "x", "A1"),
+        (str(tmp_path / "day/gone.wav"), "z", "A3"),  # its row comes when it cannot be read
+        (f"{bucket}/tue/1.wav", "y", "A2"),
+    ]
+    assert found.warnings == [
+        "Metadata rows not used, as an earlier row names the same recording: "
+        "list.csv row 5 (day/a.wav, as list.csv row 2)."
+    ]
+
+
+def test_metadata_goes_before_the_manifest(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "b.wav", "c.wav")
+    manifest = table(tmp_path, "recording,agent_id,team\na.wav,A1,T1\nb.wav,A2,T2\n", name="m.csv")
+    meta = table(tmp_path, "recording,agent_id,team\nb.wav,A9,\n")
+    found = find(manifest, tmp_path / "c.wav", metadata=meta)
+    assert [(r.agent_id, r.team) for r in found.recordings] == [
+        ("A1", "T1"), ("A9", "T2"), (None, None),
+    ]  # fmt: skip
+    assert found.warnings == ["Recordings without a metadata row: c.wav."]
+
+
+def test_tables_by_url(bucket: str) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/calls/list.csv", b"recording\nmon/1.wav\n./tue/2.mp3\n/abs.wav\n")
+    memory.pipe_file("/calls/meta.csv", "recording,agent_name\n1.wav,王工\n".encode("gb18030"))
+    found = find(f"{bucket}/list.csv", metadata=f"{bucket}/meta.csv")
+    assert [(r.path, r.agent_name) for r in found.recordings] == [
+        ("/abs.wav", None), (f"{bucket}/mon/1.wav", "王工"), (f"{bucket}/tue/2.mp3", None),
+    ]  # fmt: skip
+    with pytest.raises(MetadataError, match=r"none\.csv cannot be read: there is no such file"):
+        find(f"{bucket}/none.csv")
+
+
+def test_a_manifest_with_a_password_ends_the_run(tmp_path: Path) -> None:
+    manifest = table(tmp_path, "recording\nsftp://me:secret@host/a.wav\n")
+    with pytest.raises(UsageError, match="password") as caught:
+        find(manifest)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_empty_manifest_is_no_recordings(tmp_path: Path) -> None:
+    with pytest.raises(NoRecordings, match="an empty list"):
+        find(table(tmp_path, "recording,agent_id\n"))

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
+from pipeline.catalogue import columns
 from pipeline.compliance import Rubric, load_rubric
 from pipeline.errors import EmptyAudio, RecordingError, StageError, UnreadableAudio
-from pipeline.metrics import columns
 from pipeline.run import run_call
-from pipeline.schema import AGENT, CUSTOMER, Audio, CallResult, Event, to_json
+from pipeline.schema import AGENT, CUSTOMER, Audio, CallResult, to_json
 from pipeline.settings import Settings, config_path, load_settings
 from pipeline.speech.models import Models
 from pipeline.text import Lexicon
@@ -65,10 +63,6 @@ def run(tmp_path: Path, rubric: Rubric):
 
 def said(result: CallResult) -> list[tuple[str, str]]:
     return [(t.speaker, t.text) for t in result.turns]
-
-
-def shape(events: tuple[Event, ...]) -> list[tuple]:
-    return [(e.kind, e.by, e.detail.get("kind"), e.detail.get("medium")) for e in events]
 
 
 def warned(result: CallResult, *words: str) -> bool:
@@ -214,7 +208,9 @@ def test_a_call_without_speech_has_no_score(run):
 
 def test_one_party_alone_divides_by_nothing(run):
     script = Script.of((AGENT, 0.5, GREETING), (AGENT, 12.0, "喂您好听得到吗"))
-    result = run(script.stereo(), script, agent_channel=0)
+    samples = script.stereo()
+    samples[1] += noise(script.duration, 4, dbfs=-60)  # an open line on which nobody speaks
+    result = run(samples, script, agent_channel=0)
     assert result.measures["customer_speaking_rate"] is None
     assert result.measures["rate_gap"] is None
     assert result.measures["agent_talk_ratio"] == 1
@@ -262,67 +258,6 @@ def test_a_stage_that_fails_is_named(run):
         run(CALL.stereo(), models=fakes.models(CALL, decoder=broken))
     assert isinstance(caught.value, RecordingError)
     assert caught.value.stage == "recognition"
-
-
-# What must not change a result.
-
-QUICK = settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-def numbers(result: CallResult, *, without: tuple[str, ...] = ()) -> dict[str, float | None]:
-    return {k: v for k, v in result.measures.items() if not k.endswith(without)}
-
-
-@pytest.mark.parametrize("layout", ["stereo", "mono"])
-@QUICK
-@given(gain_db=st.floats(-20, 8))
-def test_gain_moves_the_levels_and_nothing_else(run, layout: str, gain_db: float):
-    samples = CALL.stereo() if layout == "stereo" else CALL.mono()
-    metadata = {"agent_channel": 0, "direction": "inbound"}
-    before = run(samples, **metadata)
-    after = run((samples * 10 ** (gain_db / 20)).astype(np.float32), **metadata)
-    assert said(after) == said(before)
-    assert shape(after.events) == shape(before.events)
-    assert [v.verdict for v in after.verdicts] == [v.verdict for v in before.verdicts]
-    for name, value in numbers(before, without=("level_dbfs",)).items():
-        assert after.measures[name] == pytest.approx(value, rel=1e-3, abs=0.02), name
-    for speaker in (AGENT, CUSTOMER):
-        name = f"{speaker}_level_dbfs"
-        assert after.measures[name] == pytest.approx(before.measures[name] + gain_db, abs=0.05)
-
-
-@pytest.mark.parametrize("layout", ["stereo", "mono"])
-@QUICK
-@given(frames=st.integers(1, 1500))
-def test_a_later_start_moves_all_times_and_nothing_else(run, layout: str, frames: int):
-    quiet_s = frames / 100
-    before, after = CALL.stereo(), CALL.stereo(quiet_s=quiet_s)
-    if layout == "mono":
-        before, after = (x.sum(axis=0, keepdims=True) for x in (before, after))
-    one, two = run(before, direction="inbound"), run(after, direction="inbound")
-    assert said(two) == said(one)
-    assert shape(two.events) == shape(one.events)
-    for a, b in zip(one.turns, two.turns, strict=True):
-        assert (b.start, b.end) == pytest.approx((a.start + quiet_s, a.end + quiet_s), abs=0.025)
-        assert b.phase == a.phase
-    times = ("first_speech_s", "silence_ratio")
-    for name, value in numbers(one, without=times).items():
-        assert two.measures[name] == pytest.approx(value, rel=0.02, abs=0.1), name
-    first = one.measures["first_speech_s"] + quiet_s
-    assert two.measures["first_speech_s"] == pytest.approx(first, abs=0.025)
-
-
-def test_the_order_of_the_channels_changes_nothing(run):
-    one = run(CALL.stereo(), agent_channel=0, direction="inbound")
-    two = run(CALL.stereo(agent=1), agent_channel=1, direction="inbound")
-    for a, b in ((one.turns, two.turns), (one.events, two.events), (one.verdicts, two.verdicts)):
-        assert a == b
-    assert one.measures == two.measures
-    assert one.voices == two.voices
-    swapped = tuple(replace(q, channel=1 - q.channel) for q in reversed(two.quality))
-    assert swapped == one.quality
 
 
 def test_the_same_call_gives_the_same_result(run):

@@ -108,6 +108,60 @@ def test_voices_may_overlap_when_it_is_no_flicker():
     assert found["A"][-1][1] == pytest.approx(found["B"][0][0], abs=0.02)
 
 
+class Told:
+    """A diarizer that gives the same segments whatever it hears."""
+
+    def __init__(self, *rows: tuple[float, float, str]) -> None:
+        self.segments = tuple(segments(*rows))
+
+    def __call__(self, audio: np.ndarray, speakers: int) -> tuple[SpeakerSegment, ...]:
+        return self.segments
+
+
+def voices_of(truth: dict[str, list[Span]], apart: float):
+    """An embedder: each piece is a mixture of its voices, which are so far apart (0-1)."""
+    base = np.zeros(8)
+    base[0] = 1.0
+    own = {who: base + apart * np.eye(8)[1 + i] for i, who in enumerate(truth)}
+
+    def embed(audio: np.ndarray, pieces: list[Span]) -> np.ndarray:
+        rows = []
+        for start, end in pieces:
+            share = {
+                who: sum(max(0.0, min(end, b) - max(start, a)) for a, b in spans)
+                for who, spans in truth.items()
+            }
+            mixed = np.asarray(sum(seconds * own[who] for who, seconds in share.items()))
+            rows.append(mixed / max(sum(share.values()), 1e-9))
+        return np.array(rows)
+
+    return embed
+
+
+LINES = {"A": [(1.0, 5.0), (9.0, 13.0)], "B": [(4.0, 9.0), (12.0, 15.95)]}
+
+
+def two_voices(apart: float) -> dict[str, tuple[Span, ...]]:
+    """Two that overlap from 4 to 5 and from 12 to 13 s; the diarization hears 50 ms too much."""
+    script = Script.of((AGENT, 1.0, "好" * 60), tail=2.0)
+    told = Told((1.0, 5.05, "x"), (3.95, 9.0, "y"), (9.0, 13.05, "x"), (11.95, 16.0, "y"))
+    found = by_diarization(
+        heard(script.mono()[0]), EnergyDetector(), told, OPTIONS, None, 2, voices_of(LINES, apart)
+    )
+    return dict(found.speech)
+
+
+def test_overlaps_are_as_long_as_they_are():
+    speech = two_voices(apart=1.0)
+    assert sorted(speech) == ["0", "1"]
+    found = sorted(speech.values())
+    assert [near(*spans) for spans in LINES.values()] == [list(spans) for spans in found]
+
+
+def test_two_who_speak_at_once_are_two_however_alike():
+    assert sorted(two_voices(apart=0.1)) == ["0", "1"]
+
+
 def test_without_diarization_all_speech_is_one_voice():
     assert label_spans([(1.0, 2.0)], []) == {"0": ((1.0, 2.0),)}
     assert label_spans([], segments((1.0, 2.0, "A"))) == {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,8 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import store as store_module
 from pipeline.compliance import outside
-from pipeline.errors import OutputError, ParameterError
+from pipeline.errors import ParameterError
 from pipeline.schema import (
     CallResult,
     ChannelQuality,
@@ -30,9 +28,10 @@ from pipeline.schema import (
     Verdict,
     Word,
 )
-from pipeline.store import KINDS, TABLES, Identity, Store, _clean, _migrate
+from pipeline.store import KINDS, TABLES, Identity, Store, frame_of
+from pipeline.store import store as store_module
+from pipeline.store.rows import clean
 
-POSTGRESQL = os.environ.get("CALLCOACH_TEST_POSTGRESQL")
 LAST_TURN_TEXT = "你好请问有什么可以帮您"
 
 
@@ -111,28 +110,6 @@ def scores_sheet(tmp_path: Path, text: str, calls: pd.DataFrame) -> outside.Join
     path = tmp_path / "scores.csv"
     path.write_text(text, encoding="utf-8")
     return outside.join(outside.read_scores(path), calls)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path):
-    """Address of an empty database of each kind."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "callcoach.db")
-        return
-    if not POSTGRESQL:
-        pytest.skip("CALLCOACH_TEST_POSTGRESQL is not set")
-    engine = sa.create_engine(sa.make_url(POSTGRESQL).set(drivername="postgresql+pg8000"))
-    with engine.begin() as connection:
-        for name in (*TABLES, "results", "migrations"):
-            connection.execute(sa.text(f"DROP TABLE IF EXISTS {name}"))
-    engine.dispose()
-    yield POSTGRESQL
-
-
-@pytest.fixture
-def store(address: str):
-    with Store.open(address) as opened:
-        yield opened
 
 
 def counts(store: Store) -> dict[str, int]:
@@ -236,21 +213,25 @@ def test_a_crash_while_saving_leaves_nothing(store: Store):
     assert counts(store)["calls"] == 2
 
 
-def test_has_tells_what_must_be_done_again(store: Store):
+def test_known_tells_what_must_be_done_again(store: Store):
     result = make_result()
+    assert store.known("c1") is None
+    store.save_failure(make_failure("c1"))
+    assert store.known("c1") is None
     store.save(result)
 
-    def identity(call_id: str = "c1", sha256: str = result.sha256, **changes: object) -> Identity:
-        return Identity.of(call_id, sha256, dataclasses.replace(result.provenance, **changes))
+    def identity(sha256: str = result.sha256, **changes: object) -> Identity:
+        return Identity.of("c1", sha256, dataclasses.replace(result.provenance, **changes))
 
-    assert store.has(identity())
-    assert not store.has(identity(call_id="c2"))
-    assert not store.has(identity(sha256="cd" * 32))
-    assert not store.has(identity(settings_hash="s2"))
-    assert not store.has(identity(weights={"whisper": "w2"}))
-    assert not store.has(identity(rubric="r2"))
-    assert store.has(identity(rubric="r2"), ignore_rubric=True)
-    assert not store.has(identity(rubric="r2", settings_hash="s2"), ignore_rubric=True)
+    known = store.known("c1")
+    assert known == identity()
+    assert store.known("c2") is None
+    assert known != identity(rubric="r2")
+    assert known.alike(identity(rubric="r2"))
+    assert not known.alike(identity(sha256="cd" * 32))
+    assert not known.alike(identity(settings_hash="s2"))
+    assert not known.alike(identity(weights={"whisper": "w2"}))
+    assert not known.alike(identity(rubric="r2", settings_hash="s2"))
 
 
 def test_unknown_names_are_answered_with_the_nearest(store: Store):
@@ -259,6 +240,10 @@ def test_unknown_names_are_answered_with_the_nearest(store: Store):
         store.load("call_71")
     with pytest.raises(ParameterError, match="verdicts"):
         store.frame("verdict")
+    with pytest.raises(ParameterError, match="verdicts"):
+        store.count("verdict")
+    with pytest.raises(ParameterError, match="speaker"):
+        list(store.batches("turns", ["call_id", "speakr"]))
 
 
 def test_outside_scores_are_merged_and_survive(store: Store, tmp_path: Path):
@@ -308,13 +293,22 @@ def test_a_snapshot_does_not_see_later_writes(store: Store):
     assert len(store.frame("turns")) == 8
 
 
-def test_frames_stream_in_parts(store: Store):
+def test_tables_stream_in_parts(store: Store):
     for i in range(5):
         store.save(make_result(f"c{i}"))
-    parts = list(store.frames("turns", rows=7))
-    assert [len(p) for p in parts] == [7, 7, 6]
-    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), store.frame("turns"))
-    pd.testing.assert_frame_equal(parts[0][:4], store.frame("turns", "c0"))
+    parts = list(store.batches("turns", rows=7))
+    assert [p.num_rows for p in parts] == [7, 7, 6]
+    assert store.count("turns") == 20
+    pd.testing.assert_frame_equal(frame_of(parts), store.frame("turns"))
+    pd.testing.assert_frame_equal(frame_of(parts[:1])[:4], store.frame("turns", "c0"))
+    pd.testing.assert_frame_equal(
+        store.frame("turns", "c0", columns=["text"]), store.frame("turns", "c0")[["text"]]
+    )
+    some = frame_of(list(store.batches("turns", ["speaker", "call_id"], ordered=False)))
+    assert list(some.columns) == ["call_id", "speaker"]
+    whole = store.frame("turns")[["call_id", "speaker"]].sort_values(["call_id", "speaker"])
+    some = some.sort_values(["call_id", "speaker"])
+    assert some.to_numpy().tolist() == whole.to_numpy().tolist()
 
 
 def test_results_stream_beyond_one_page(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -345,7 +339,7 @@ def test_any_text_and_number_can_be_stored(any_store, text, level, count, detail
     )
     any_store.save(result)
     call = any_store.frame("calls", "c1").iloc[0]
-    assert call["agent_name"] == _clean(text)
+    assert call["agent_name"] == clean(text)
     for name, value in (("agent_level_dbfs", level), ("holds", count)):
         if value is None or not np.isfinite(value):
             assert pd.isna(call[name])
@@ -370,7 +364,8 @@ def test_undecodable_names_are_stored(store: Store):
     assert calls["path"].tolist() == ["/calls/\\udcd6\\udcd0.wav"]
     assert calls["call_id"].tolist() == ["\\udcd6\\udcd0"]
     assert store.load(result.recording.call_id) == result
-    assert store.has(Identity.of(result.recording.call_id, result.sha256, result.provenance))
+    identity = Identity.of(result.recording.call_id, result.sha256, result.provenance)
+    assert store.known(result.recording.call_id) == identity
 
 
 def _save_many(address: str, name: str, barrier) -> None:
@@ -395,92 +390,3 @@ def test_several_processes_open_and_write_at_once(address: str):
     with Store.open(address) as store:
         assert counts(store)["calls"] == 46
         assert counts(store)["turns"] == 46 * 4
-
-
-def test_a_migration_is_applied_with_its_record_or_not_at_all(store: Store):
-    store.save(make_result())
-
-    def broken(connection: sa.Connection) -> None:
-        connection.execute(sa.text("CREATE TABLE half (a TEXT)"))
-        raise RuntimeError("stopped")
-
-    def whole(connection: sa.Connection) -> None:
-        connection.execute(sa.text("ALTER TABLE calls ADD COLUMN later TEXT"))
-
-    known = store_module.MIGRATIONS
-    with pytest.raises(RuntimeError, match="stopped"):
-        _migrate(store._engine, (*known, broken))
-    assert "half" not in sa.inspect(store._engine).get_table_names()
-    for _ in range(2):
-        _migrate(store._engine, (*known, whole))
-    assert "later" in {c["name"] for c in sa.inspect(store._engine).get_columns("calls")}
-    assert store.load("c1") == make_result()
-    with pytest.raises(OutputError, match="newer program"):
-        _migrate(store._engine, known)
-
-
-def test_a_newer_store_is_refused(address: str):
-    Store.open(address).close()
-    with Store.open(address) as store, store._writing("x") as connection:
-        connection.execute(
-            store_module._APPLIED.insert(), [{"version": 99, "name": "x", "applied_at": "x"}]
-        )
-    with pytest.raises(OutputError, match="newer program"):
-        Store.open(address)
-
-
-def test_files_that_are_no_store_are_refused(tmp_path: Path):
-    path = tmp_path / "notes.db"
-    path.write_text("this is a text file, not a database\n" * 100)
-    with pytest.raises(OutputError, match="not a database"):
-        Store.open(path)
-    other = tmp_path / "other.db"
-    with sqlite3.connect(other) as connection:
-        connection.execute("CREATE TABLE recipes (name TEXT)")
-    with pytest.raises(OutputError, match="another program"):
-        Store.open(other)
-
-
-def test_places_that_cannot_be_written_are_refused(tmp_path: Path):
-    blocker = tmp_path / "file"
-    blocker.write_text("x")
-    with pytest.raises(OutputError, match="cannot be made"):
-        Store.open(blocker / "sub" / "callcoach.db")
-    with pytest.raises(OutputError, match="no store"):
-        Store.open(tmp_path / "missing.db", create=False)
-    Store.open(tmp_path / "callcoach.db").close()
-    with pytest.raises(OutputError, match=r"readonly.*may write"):
-        Store.open(f"sqlite:///file:{tmp_path}/callcoach.db?mode=ro&uri=true")
-
-
-def test_a_full_disk_is_said_and_changes_nothing(tmp_path: Path):
-    with Store.open(tmp_path) as store:
-        store.save(make_result("c1"))
-        before = counts(store)
-
-        def limit(connection, _record):
-            connection.execute("PRAGMA max_page_count = 1")  # SQLite keeps the present size
-
-        store._engine.dispose()
-        sa.event.listen(store._engine, "connect", limit)
-        with pytest.raises(OutputError, match=r"full.*Free some space"):
-            store.save(make_result("c2", turns=2000))
-        assert counts(store) == before
-
-
-def test_a_folder_holds_the_store_by_its_usual_name(tmp_path: Path):
-    Store.open(tmp_path).close()
-    assert (tmp_path / "callcoach.db").exists()
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("mysql://localhost/x", "not supported"),
-        ("postgresql://nobody:secret@127.0.0.1:1/x", "server runs"),
-    ],
-)
-def test_bad_addresses_are_refused_without_showing_the_password(url: str, message: str):
-    with pytest.raises(OutputError, match=message) as caught:
-        Store.open(url)
-    assert "secret" not in str(caught.value)

@@ -13,12 +13,12 @@ SHORT = 0.6
 DEFAULT = TurnOptions()
 
 
-def say(speaker: str, start: float, end: float, text: str) -> Utterance:
+def say(speaker: str, start: float, end: float, text: str, confidence: float = 0.95) -> Utterance:
     step = (end - start) / max(len(text), 1)
     words = tuple(
-        Word(start + i * step, start + (i + 1) * step, c, 0.9) for i, c in enumerate(text)
+        Word(start + i * step, start + (i + 1) * step, c, confidence) for i, c in enumerate(text)
     )
-    return Utterance(speaker, start, end, text, words, 0.9)
+    return Utterance(speaker, start, end, text, words, confidence)
 
 
 def turns(*rows: tuple[str, float, float, str], options: TurnOptions = DEFAULT) -> tuple[Turn, ...]:
@@ -95,6 +95,57 @@ def test_what_takes_the_floor_is_no_backchannel(rows: list):
 def test_a_sound_too_short_to_make_out_within_the_others_speech_is_a_backchannel():
     found = turns((CUSTOMER, 0, 8, LONG), (AGENT, 4, 4.4, ""))
     assert shown(found)[1] == (AGENT, 4, 4.4, True)
+
+
+def within_the_others_turn(
+    seconds: float, text: str, confidence: float, options: TurnOptions = DEFAULT
+) -> bool:
+    """Whether something said in the midst of the other's turn is taken for a backchannel."""
+    speech = {CUSTOMER: [(0.0, 8.0)], AGENT: [(4.0, 4.0 + seconds)]}
+    heard = [say(CUSTOMER, 0, 8, LONG)]
+    if text:
+        heard.append(say(AGENT, 4.0, 4.0 + seconds, text, confidence))
+    (short,) = (t for t in build_turns(speech, heard, options) if t.speaker == AGENT)
+    return short.is_backchannel
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text", "confidence", "backchannel"),
+    [
+        (0.3, "音乐", 0.05, True),  # a hum, misheard
+        (0.5, "您", 0.98, True),
+        (0.4, "请问", 0.95, False),  # cut short, and heard well
+        (0.6, "", 0.0, True),
+        (0.8, "", 0.0, False),  # too long for a hum
+        (0.8, "您您", 0.3, False),
+        (0.8, "这个我不知", 0.3, False),
+        (0.8, "对对", 0.3, True),
+        (1.1, "我认识了", 0.4, True),  # 嗯，是的 with a pause in it, misheard
+        (1.1, "请问您下单的", 0.4, False),
+        (1.1, "", 0.0, False),
+    ],
+)
+def test_what_is_misheard_under_the_others_voice_is_told_by_its_length(
+    seconds: float, text: str, confidence: float, backchannel: bool
+):
+    assert within_the_others_turn(seconds, text, confidence) is backchannel
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text", "backchannel"),
+    [
+        (0.5, "两千六百", True),
+        (0.9, "以后才能到", False),
+        (0.9, "无奥", False),
+        (0.9, "好的", True),
+    ],
+)
+def test_in_shared_audio_other_words_may_be_the_others(
+    seconds: float, text: str, backchannel: bool
+):
+    shared = TurnOptions(shared_audio=True)
+    assert within_the_others_turn(seconds, text, 0.95, shared) is backchannel
+    assert not within_the_others_turn(0.5, "两千六百", 0.95)
 
 
 def test_the_longest_backchannel_is_a_setting():

@@ -1,7 +1,8 @@
-"""The voice-activity timeline: tight edges, nothing that is not speech, no matter how loud."""
+"""The voice-activity timeline: tight edges, also in noise; short hums; nothing that is no speech."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import butter, sosfilt
 
 from pipeline.schema import Audio
 from pipeline.settings import load_settings
@@ -31,21 +33,33 @@ EDGE_S = 0.030
 UTTERANCES = Path(__file__).parents[1] / "data/utterances"
 CLIPS = sorted(UTTERANCES.glob("*.flac"))
 SILERO = SileroDetector()
+BANK = json.loads((UTTERANCES / "index.json").read_text(encoding="utf-8"))
+SPEECH_DBFS = -26.0
 
 
 class Says:
-    """A detector that finds speech in given stretches, as coarse and as late as told."""
+    """A detector that finds speech in given stretches, as coarse and as late as told.
 
-    def __init__(self, *spans: tuple[float, float], late_s: float = 0.0) -> None:
+    In the stretches of ``doubts`` it gives a probability of 0.2.
+    """
+
+    def __init__(
+        self,
+        *spans: tuple[float, float],
+        late_s: float = 0.0,
+        doubts: Sequence[tuple[float, float]] = (),
+    ) -> None:
         self.spans = spans
         self.late_s = late_s
+        self.doubts = doubts
 
     def __call__(self, audio: Audio) -> np.ndarray:
         frames = -(-audio.size // 512)
         middle = (np.arange(frames) + 0.5) * PROBABILITY_FRAME_S - self.late_s
         probability = np.zeros(frames, np.float32)
-        for start, end in self.spans:
-            probability[(middle >= start) & (middle < end)] = 1.0
+        for value, spans in ((0.2, self.doubts), (1.0, self.spans)):
+            for start, end in spans:
+                probability[(middle >= start) & (middle < end)] = value
         return probability
 
 
@@ -72,6 +86,78 @@ def tightened(clip: Audio) -> Audio:
     frames = np.abs(clip[: clip.size // 160 * 160]).reshape(-1, 160).max(axis=1)
     loud = np.flatnonzero(frames >= frames.max() / 100)
     return clip[loud[0] * 160 : (loud[-1] + 1) * 160]
+
+
+def times(seconds: float) -> np.ndarray:
+    return np.arange(round(seconds * RATE)) / RATE
+
+
+def harmonics(hz: np.ndarray, top_hz: float = 3000.0) -> np.ndarray:
+    """A buzz that follows a pitch, the lowest partials the strongest."""
+    phase = 2 * np.pi * np.cumsum(hz) / RATE
+    count = int(top_hz / hz.max())
+    return np.asarray(sum(np.sin(k * phase) / k for k in range(1, count + 1)))
+
+
+def hum(seconds: float, from_hz: float, to_hz: float) -> np.ndarray:
+    return harmonics(np.geomspace(from_hz, to_hz, round(seconds * RATE)))
+
+
+def tones(seconds: float, *hz: float) -> np.ndarray:
+    return np.asarray(sum(np.sin(2 * np.pi * f * times(seconds)) for f in hz))
+
+
+def placed(audio: Audio, sound: np.ndarray, start: float, dbfs: float = -28.0) -> None:
+    """Lay a sound on the audio, its loudest 20 ms at the given level, its edges ramped."""
+    ramp = np.minimum(1.0, np.minimum(np.arange(sound.size), np.arange(sound.size)[::-1]) / 64)
+    sound = sound * ramp
+    blocks = np.array_split(sound, max(1, sound.size // 320))
+    loudest = max(float(np.sqrt(np.mean(np.square(b)))) for b in blocks)
+    first = round(start * RATE)
+    audio[first : first + sound.size] += (sound / loudest * 10 ** (dbfs / 20)).astype(np.float32)
+
+
+def clip(name: str) -> Audio:
+    """A tight clip of the bank as a telephone carries it, its RMS at ``SPEECH_DBFS``."""
+    samples, rate = soundfile.read(UTTERANCES / f"{name}.flac", dtype="float32")
+    assert rate == RATE
+    band = sosfilt(butter(4, (300, 3400), "bandpass", fs=RATE, output="sos"), samples)
+    tight = tightened(band.astype(np.float32))
+    return tight * np.float32(10 ** (SPEECH_DBFS / 20) / np.sqrt(np.mean(np.square(tight))))
+
+
+def line(seconds: float, snr_db: float, seed: int = 0) -> Audio:
+    """Noise of a telephone line, so far under the speech."""
+    noise = sosfilt(
+        butter(4, (300, 3400), "bandpass", fs=RATE, output="sos"), hiss(seconds, 0.0, seed)
+    )
+    return np.asarray(noise / np.std(noise) * 10 ** ((SPEECH_DBFS - snr_db) / 20), dtype=np.float32)
+
+
+def spoken(names: Sequence[str], snr_db: float, pause_s: float = 2.0) -> tuple[Audio, list]:
+    """Clips with pauses between them on one line, and where they are."""
+    clips = [clip(n) for n in names]
+    audio = line(sum(c.size for c in clips) / RATE + pause_s * (len(clips) + 1), snr_db)
+    at, truth = pause_s, []
+    for samples in clips:
+        first = round(at * RATE)
+        audio[first : first + samples.size] += samples
+        truth.append((first / RATE, (first + samples.size) / RATE))
+        at = truth[-1][1] + pause_s
+    return audio, truth
+
+
+def of_voice(voice: str, *, backchannels: bool) -> list[str]:
+    """Names of clips of one voice: its listening signals, or its long sentences."""
+    return [
+        e["id"]
+        for e in BANK
+        if e["voice"] == voice
+        and (e["kind"] == "backchannel" if backchannels else e["seconds"] > 3.0)
+    ]
+
+
+VOICES = sorted({e["voice"] for e in BANK})
 
 
 @pytest.mark.parametrize("late_s", [-0.1, 0.0, 0.08, 0.2])
@@ -153,6 +239,96 @@ def test_ignored_frames_are_cut_out():
     short = detect_speech(audio, Says((0.5, 3.5)), ignore=ignore[:200])
     assert [pytest.approx(s, abs=EDGE_S) for s in short] == [(0.5, 1.5), (2.0, 3.5)]
     assert detect_speech(audio, Says((0.5, 3.5)), ignore=np.ones(900, bool)) == ()
+
+
+@pytest.mark.parametrize("voice", VOICES)
+def test_a_listeners_short_words_are_found(voice: str):
+    listening = of_voice(voice, backchannels=True)
+    audio, truth = spoken([of_voice(voice, backchannels=False)[0], *listening], 20.0)
+    found = detect_speech(audio, SILERO)
+    assert len(truth) == 6
+    for start, end in truth:
+        heard = [s for s in found if s[0] < end and s[1] > start]
+        assert heard
+        assert heard[0][0] == pytest.approx(start, abs=0.1)
+        assert heard[-1][1] == pytest.approx(end, abs=0.2)
+    outside = [s for s in found if not any(s[0] < end and s[1] > start for start, end in truth)]
+    assert outside == []
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(110, 125), (230, 205), (180, 260)])
+@pytest.mark.parametrize("seconds", [0.15, 0.3, 0.8])
+def test_a_hum_that_the_detector_doubts_is_found(from_hz: float, to_hz: float, seconds: float):
+    audio = voiced(5, [(0.5, 1.5)])
+    placed(audio, hum(seconds, from_hz, to_hz), 3.0)
+    found = detect_speech(audio, Says((0.5, 1.5), doubts=[(3.0, 3.0 + seconds)]))
+    assert found[1:] == (pytest.approx((3.0, 3.0 + seconds), abs=EDGE_S),)
+    assert len(detect_speech(audio, Says((0.5, 1.5)))) == 1, "it says: surely no speech"
+
+
+NO_VOICE = {
+    "tone": tones(0.3, 450.0),
+    "two tones": tones(0.3, 440.0, 480.0),
+    "digit": tones(0.2, 770.0, 1336.0),
+    "beep": harmonics(np.full(4800, 300.0)),
+    "mains": harmonics(np.full(4800, 50.0)),
+    "breath": hiss(0.4, 0.0) * np.hanning(6400),
+    "click": np.concatenate((np.zeros(1600), np.ones(1), np.zeros(1600))),
+    "knock": tones(0.2, 300.0, 690.0) * np.exp(-times(0.2) / 0.03),
+    "warble": np.sin(
+        2 * np.pi * np.cumsum(np.where(np.sin(2 * np.pi * 20 * times(0.4)) > 0, 750, 450)) / RATE
+    ),
+    "long": hum(1.5, 150.0, 200.0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(NO_VOICE))
+@pytest.mark.parametrize("noise", [-65.0, -45.0])
+def test_sounds_that_are_no_voice_are_no_hum_however_the_detector_doubts(name: str, noise: float):
+    audio = voiced(5, [(0.5, 1.5)], noise=noise)
+    placed(audio, NO_VOICE[name], 3.0, -22.0)
+    found = detect_speech(audio, Says((0.5, 1.5), doubts=[(2.9, 4.6)]))
+    assert found == (pytest.approx((0.5, 1.5), abs=EDGE_S),)
+
+
+def test_a_hum_that_hardly_stands_out_of_the_noise_is_left_alone():
+    audio = voiced(5, [(0.5, 1.5)], noise=-45.0)
+    placed(audio, hum(0.3, 110, 125), 3.0, -40.0)
+    assert len(detect_speech(audio, Says((0.5, 1.5), doubts=[(3.0, 3.3)]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("snr_db", "median_ms", "p95_ms"), [(30.0, 15, 60), (15.0, 25, 110), (10.0, 45, 250)]
+)
+def test_edges_in_noise(snr_db: float, median_ms: float, p95_ms: float):
+    off = []
+    for voice in VOICES[::2]:
+        audio, truth = spoken(of_voice(voice, backchannels=False)[:5], snr_db)
+        found = detect_speech(audio, SILERO)
+        for start, end in truth:
+            heard = [s for s in found if s[0] < end and s[1] > start]
+            off += [abs(heard[0][0] - start), abs(heard[-1][1] - end)]
+    assert 1000 * np.median(off) <= median_ms
+    assert 1000 * np.percentile(off, 95) <= p95_ms
+
+
+def test_noise_that_swells_lends_no_edges():
+    swell = 10 ** (np.interp(times(12), np.arange(0, 12, 0.25), [-8, 4, -2, 8] * 12) / 20)
+    audio = line(12, 24.0) * swell.astype(np.float32)
+    bursts = [(2.0, 3.5), (6.0, 8.0)]
+    for start, end in bursts:
+        placed(audio, hum(end - start, 150, 180), start, SPEECH_DBFS)
+    found = detect_speech(audio, Says((1.8, 3.7), (5.7, 8.3)))
+    assert found == tuple(pytest.approx(b, abs=EDGE_S) for b in bursts)
+
+
+def test_music_in_fewer_than_a_third_of_the_pauses_moves_no_edge():
+    audio, truth = spoken(of_voice(VOICES[0], backchannels=False)[:4], 30.0, pause_s=4.0)
+    before = detect_speech(audio, Says(*truth))
+    placed(audio, tones(3.0, 300.0, 375.0, 450.0), truth[1][1] + 0.5, SPEECH_DBFS)
+    after = detect_speech(audio, Says(*truth))
+    assert len(before) >= len(truth)
+    assert after == tuple(pytest.approx(s, abs=0.03) for s in before)
 
 
 @given(st.floats(-18, 12), st.integers(0, 3))

@@ -44,6 +44,34 @@ def test_a_piece_too_short_to_embed_goes_with_what_it_follows():
     assert found[1] == found[0]
 
 
+def test_voices_heard_at_once_are_two_however_alike():
+    rows, at = embeddings([0, 1] * 6, apart=0.05, noise=0.2), pieces(12)
+    assert tell_apart(rows, at) is None
+    assert tell_apart(rows, at, [(1.0, 1.4)]) is None
+    found = tell_apart(rows, at, [(1.0, 1.4), (4.5, 5.2)])
+    assert found is not None
+    assert set(found.tolist()) == {0, 1}
+
+
+def test_a_piece_of_both_voices_moves_neither():
+    labels = [0, 1] * 6
+    rows = embeddings(labels, apart=0.5)
+    at = pieces(12)
+    rows[5] = 3 * rows[4] - 2 * rows[6]
+    alone = tell_apart(rows, at, [at[5]])
+    assert alone is not None
+    assert same(np.delete(alone, 5), np.delete(labels, 5))
+
+
+def test_a_piece_goes_where_both_its_sound_and_its_neighbours_point():
+    labels = [0] * 5 + [1] * 5 + [0] * 5 + [1] * 5
+    rows = embeddings(labels, apart=0.8, noise=0.2)
+    rows[7] = (rows[:5].mean(axis=0) + rows[5:7].mean(axis=0)) / 2  # half way between the two
+    at = pieces(20, gap=0.6)
+    at[6:9] = [(at[6][0], at[7][0]), at[7], (at[7][1], at[8][1])]  # no pause around it
+    assert same(tell_apart(rows, at), labels)
+
+
 @pytest.mark.parametrize("heard", [0, 1])
 def test_too_little_speech_is_one_voice(heard):
     rows = np.full((3, 8), np.nan)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from pipeline import workbench
-from pipeline.batch import analyse
 from pipeline.compliance import outside
 from pipeline.errors import UsageError
 from pipeline.settings import load_settings
@@ -23,7 +22,7 @@ def out(tmp_path: Path) -> Path:
     path = fakes.save(tmp_path / "one.wav", CALL.stereo())
     recording = fakes.recording(path, agent_channel=0, direction="inbound")
     with Store.open(tmp_path) as store:
-        (step,) = analyse([recording], load_settings(), store, lambda _: fakes.models(CALL))
+        (step,) = fakes.batch([recording], load_settings(), store, lambda _: fakes.models(CALL))
         assert step.outcome == "analysed"
     return tmp_path
 

@@ -13,6 +13,7 @@ from pipeline.compliance.checking import (
     diff_verdicts,
     run_examples,
 )
+from pipeline.compliance.choosing import Rubrics
 from pipeline.compliance.judging import Trace, annotate_events, judge, trace
 from pipeline.compliance.rubric import Item, Rubric, find_rubric, load_rubric, rubric_from_text
 from pipeline.compliance.scoring import ScoreCard, Subtotal, score
@@ -23,6 +24,7 @@ __all__ = [
     "Item",
     "Problem",
     "Rubric",
+    "Rubrics",
     "ScoreCard",
     "Subtotal",
     "Trace",

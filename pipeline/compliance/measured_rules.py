@@ -11,10 +11,22 @@ from pipeline.compliance.findings import Finding, Hit
 from pipeline.compliance.phrases import Phrase
 from pipeline.compliance.places import ANYWHERE, Anchor, Place
 from pipeline.compliance.speech_rules import statement_units
-from pipeline.schema import Event, Speaker, Turn
+from pipeline.schema import SPEAKERS, Event, Speaker, Turn
 
 _PAUSE_S = 1.0  # a shorter pause does not end a stretch of speech
 _MIN_UNITS = 8  # shorter turns say nothing about tempo
+RESTS_ON = {
+    "raised_voice": "{by}_level_dbfs",
+    "fast_speech": "{by}_speaking_rate",
+    "interruption": "{by}_interruptions",
+    "backchannel": "{by}_backchannels",
+    "overlap": "overlap_s",
+    "hold": "holds",
+    "dead_air": "dead_air",
+    "silence": "silence_ratio",
+    "ringing": "rings",
+}
+"""The measure that is missing where events of a kind could not have been found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,10 @@ class HasEvent:
             and not self._excused(call, e)
         )
         found = len(hits) >= self.at_least
+        missing = "" if found else self._unmeasured(call)
+        if missing:
+            note = f"{missing} not measured"
+            return Finding(None, hits, 0.0, spans, self.by, note=note, rule=self.describe())
         confidence = max((h.confidence for h in hits), default=0.95)
         return Finding(found, hits, confidence, spans, self.by, rule=self.describe())
 
@@ -58,6 +74,18 @@ class HasEvent:
         by = f" by the {self.by}" if self.by else ""
         many = f"{self.at_least} or more events " if self.at_least > 1 else "an event "
         return f"{many}{self.kind}{by}{length}, {self.place.describe()}"
+
+    def _unmeasured(self, call: Call) -> str:
+        """The measure without which events of this kind cannot be found, where it is missing.
+
+        A measure that a call does not have at all was not asked for; only one that is there
+        without a value could not be had.
+        """
+        rests_on = RESTS_ON.get(self.kind, "")
+        parties = (self.by,) if self.by else SPEAKERS
+        names = {rests_on.format(by=p) for p in parties} - {""}
+        measures = call.dialogue.measures
+        return next((n for n in sorted(names) if measures.get(n, 0.0) is None), "")
 
     def _excused(self, call: Call, event: Event) -> bool:
         if self.unless is None:
@@ -168,6 +196,9 @@ class HasTurn:
             and not any(t.start <= b <= t.end for b in barred)
             and inside((t.start + t.end) / 2, spans)
         )
+        if not hits and call.dialogue.measures.get(f"{self.by}_turns", 0.0) is None:
+            note = f"the {self.by} was not recorded"
+            return Finding(None, (), 0.0, spans, self.by, note=note, rule=self.describe())
         return Finding(len(hits) >= self.at_least, hits, 0.95, spans, self.by, rule=self.describe())
 
     def describe(self) -> str:

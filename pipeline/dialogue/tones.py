@@ -8,7 +8,7 @@ Conventions: audio float32 of any rate from 8 kHz, shape (n,); masks have frames
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -22,11 +22,13 @@ TONE_SHARE = 0.8
 RING_ON_S = (0.75, 1.35)
 WINDOW_S = 0.064
 STEADY_FRAMES = 12
+HEARD_HZ = (150.0, 3400.0)
 MUSIC_WINDOW_S = 2.0
 MIN_MUSIC_S = 3.0
 MIN_STEADY = 0.5
 MIN_FILLED = 0.85
 GRID_S = 0.25
+FRAMES_AT_ONCE = 2048
 
 
 def find_ringing(audio: Audio, sample_rate: int, *, until: Seconds | None = None) -> list[Span]:
@@ -47,9 +49,10 @@ def find_ringing(audio: Audio, sample_rate: int, *, until: Seconds | None = None
     """
     if until is not None:
         audio = audio[: round(until * sample_rate)]
-    power, frequencies = _spectrogram(audio, sample_rate)
-    if power.size == 0:
+    blocks = list(_spectra(audio, sample_rate))
+    if not blocks:
         return []
+    power, frequencies = np.concatenate(blocks), _frequencies(sample_rate)
     band = (frequencies >= TONE_HZ[0] - 8) & (frequencies <= TONE_HZ[1] + 8)
     total = power.sum(axis=1)
     tone = power[:, band].sum(axis=1) > TONE_SHARE * total
@@ -66,15 +69,13 @@ def find_music(audio: Audio, sample_rate: int) -> list[Span]:
     list of (start, end)
         Stretches of at least ``MIN_MUSIC_S`` seconds.
     """
-    power, frequencies = _spectrogram(audio, sample_rate)
+    total, tonal = _heard(audio, sample_rate)
     frames_per_window = round(MUSIC_WINDOW_S / FRAME_S)
-    if len(power) < frames_per_window:
+    if len(total) < frames_per_window:
         return []
-    heard = (frequencies > 150) & (frequencies < 3400)
-    level = 10 * np.log10(power[:, heard].sum(axis=1) + 1e-12)
+    level = 10 * np.log10(total + 1e-12)
     floor = float(np.percentile(level[level > -110], 10)) if (level > -110).any() else -110.0
     present = level > floor + 6.0
-    tonal = _steadiness(power[:, heard])
     step = round(GRID_S / FRAME_S)
 
     def share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -85,7 +86,7 @@ def find_music(audio: Audio, sample_rate: int) -> list[Span]:
         # Nearly all of it is music, so that the noise floor was taken from the music itself.
         music, present = share(tonal) >= MIN_STEADY, tonal
     starts = np.flatnonzero(music) * step
-    mask = np.zeros(len(power), bool)
+    mask = np.zeros(len(total), bool)
     for start in starts:
         mask[start : start + frames_per_window] = True
     mask = _trim(mask, present)
@@ -100,28 +101,50 @@ def mask_of(spans: Sequence[Span], frames: int, margin: Seconds = 0.05) -> NDArr
     return mask
 
 
-def _spectrogram(
-    audio: Audio, sample_rate: int
-) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
+def _heard(audio: Audio, sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Power of each frame in the telephone band, and whether its partials stand still."""
+    frequencies = _frequencies(sample_rate)
+    heard = (frequencies > HEARD_HZ[0]) & (frequencies < HEARD_HZ[1])
+    totals, steady = [np.zeros(0, np.float32)], [np.zeros(0, bool)]
+    before = np.zeros((0, np.count_nonzero(heard)), np.float32)
+    for block in _spectra(audio, sample_rate):
+        power = np.concatenate((before, block[:, heard]))
+        totals.append(power[len(before) :].sum(axis=1))
+        steady.append(_steadiness(power)[len(before) :])
+        before = power[-STEADY_FRAMES:]
+    return np.concatenate(totals), np.concatenate(steady)
+
+
+def _frequencies(sample_rate: int) -> NDArray[np.floating]:
+    return np.fft.rfftfreq(round(WINDOW_S * sample_rate), 1 / sample_rate)
+
+
+def _spectra(audio: Audio, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """Power spectra of frames around every 10 ms, shape (frames, bins), some seconds at a time.
+
+    A call of hours has more spectra than there is room for.
+    """
     size = round(WINDOW_S * sample_rate)
     hop = round(FRAME_S * sample_rate)
+    half = size // 2
     if audio.size < size:
-        return np.zeros((0, size // 2 + 1), np.float32), np.fft.rfftfreq(size, 1 / sample_rate)
-    padded = np.pad(audio, (size // 2, size // 2))
-    frames = sliding_window_view(padded, size)[::hop]
+        return
     window = np.hanning(size).astype(np.float32)
-    blocks = [
-        np.square(np.abs(np.fft.rfft(frames[i : i + 4096] * window, axis=1))).astype(np.float32)
-        for i in range(0, len(frames), 4096)
-    ]
-    return np.concatenate(blocks), np.fft.rfftfreq(size, 1 / sample_rate)
+    frames = (audio.size + 2 * half - size) // hop + 1
+    for first in range(0, frames, FRAMES_AT_ONCE):
+        start = first * hop - half
+        stop = start + (min(FRAMES_AT_ONCE, frames - first) - 1) * hop + size
+        inside = audio[max(start, 0) : stop]
+        sound = np.pad(inside, (max(-start, 0), max(stop - audio.size, 0)))
+        cut = sliding_window_view(sound, size)[::hop]
+        yield np.square(np.abs(np.fft.rfft(cut * window, axis=1))).astype(np.float32)
 
 
 def _steadiness(power: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Frames whose strongest partials were there, unmoved, 120 ms before."""
-    level = 10 * np.log10(power + 1e-12)
-    peak = (level[:, 1:-1] > level[:, :-2]) & (level[:, 1:-1] >= level[:, 2:])
-    strong = peak & (level[:, 1:-1] > level.max(axis=1, keepdims=True) - 15)
+    power = power + np.float32(1e-12)
+    peak = (power[:, 1:-1] > power[:, :-2]) & (power[:, 1:-1] >= power[:, 2:])
+    strong = peak & (power[:, 1:-1] > power.max(axis=1, keepdims=True) * 10**-1.5)
     lag = STEADY_FRAMES
     stays = np.zeros(len(power), bool)
     same = strong[lag:] & strong[:-lag] & strong[lag // 2 : -(lag - lag // 2)]

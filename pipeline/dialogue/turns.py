@@ -17,20 +17,27 @@ from pipeline.text import count_units, is_backchannel
 
 BACKCHANNEL_GAP_S = 0.5
 CONTINUES_WITHIN_S = 1.0
-SILENT_BACKCHANNEL_S = 0.7
-MAX_UNHEARD_UNITS = 4
-SURE = 0.7  # confidence from which other words under the other's voice are believed
+UNSURE_BACKCHANNEL_S = 0.7  # listening without words to go by; who tries to break in says more
+SURE_UNITS = 2
+SURE = 0.9  # confidence from which words under the other's voice are believed
+SLOW_BACKCHANNEL_S = 1.0  # 嗯，是的 with a pause in it: so long, and hardly any syllables
+SLOW_UNITS = 4
 WORD_REACH_S = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class TurnOptions:
-    """When units are one turn, and what a backchannel is."""
+    """When units are one turn, and what a backchannel is.
+
+    With ``shared_audio`` both voices are in one channel, and what is heard of a short sound under
+    the other's voice may be the other's words.
+    """
 
     join_gap_s: Seconds = 2.0
     backchannel_max_s: Seconds = 1.3
     opening_s: Seconds = 20.0
     closing_s: Seconds = 20.0
+    shared_audio: bool = False
 
 
 @dataclass(slots=True)
@@ -113,9 +120,10 @@ def _give_words(units: list[_Unit], words: list[Word]) -> None:
 def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -> bool:
     """Listening words while the other has the floor, or a short sound in the midst of it.
 
-    The words of so short a sound are often misheard under the other's voice: what overlaps the
-    other's speech, with the other talking before and after it, counts by its length alone, unless
-    other words of some length were heard with confidence.
+    What overlaps the other's speech, with the other talking before and after it, is a backchannel
+    when it is made of listening words. So short a sound is often misheard under the other's voice:
+    other words count against it only when they were heard with confidence; without such words it
+    is its length that tells a sign of listening from an attempt to break in.
     """
     if unit.end - unit.start > options.backchannel_max_s:
         return False
@@ -125,13 +133,16 @@ def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -
     overlapping = any(u.start < unit.end and u.end > unit.start for u in others)
     if not (before and after and overlapping):
         return False
-    if not unit.words:
-        return unit.end - unit.start <= SILENT_BACKCHANNEL_S
     if is_backchannel(unit.text):
         return True
-    count = count_units(unit.text)
-    confidence = sum(w.confidence for w in unit.words) / len(unit.words)
-    return count < 3 or (count <= MAX_UNHEARD_UNITS and confidence < SURE)
+    seconds, count = unit.end - unit.start, count_units(unit.text)
+    if options.shared_audio:
+        return seconds <= UNSURE_BACKCHANNEL_S
+    confidence = sum(w.confidence for w in unit.words) / max(len(unit.words), 1)
+    if confidence >= SURE and count >= SURE_UNITS:
+        return False
+    slow = seconds >= SLOW_BACKCHANNEL_S and 0 < count <= SLOW_UNITS
+    return seconds <= UNSURE_BACKCHANNEL_S or slow
 
 
 def _join(units: Sequence[_Unit], gap_s: Seconds) -> list[_Unit]:

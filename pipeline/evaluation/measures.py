@@ -12,9 +12,12 @@ program's own formulas.
   sides.
 - ``talk_ratio``: time of the agent's speech / time of all speech, against the column. The column
   leaves out pauses inside turns; a truth without ``spans`` does not, which costs a point or two.
-- ``response_latency``: median gap from the other's end to the speaker's start, backchannels and
-  gaps outside of -1 to 10 s left out.
-- ``level``, ``pitch_sd``: where the truth carries them.
+- ``response_latency``: median gap from the other's end to the speaker's start; backchannels, turns
+  wholly within one of the other (attempts to break in) and gaps outside of -1 to 10 s left out.
+- ``talk_time``, ``units``, ``longest_turn`` of a speaker, ``overlap`` and ``first_speech`` of a call:
+  what the turns add up to. Units of a speaker with a cut turn are not known.
+- ``level``, ``active_level``, ``loudness``, ``f0_median``, ``pitch_sd``, ``pitch_range``: where the
+  truth carries them; ``level_gap`` where it has both levels.
 """
 
 from __future__ import annotations
@@ -25,14 +28,17 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
+from pipeline.evaluation.pairing import overlap_s
 from pipeline.evaluation.timing import TurnPair
 from pipeline.evaluation.truth import TrueTurn, Truth
 from pipeline.metrics import MAX_LATENCY_S, MIN_LATENCY_S, RateOptions
-from pipeline.schema import AGENT, SPEAKERS, CallResult, Seconds, Speaker
+from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, CallResult, Seconds, Speaker
 
 MeasureName = Literal[
     "turn_speaking_rate", "turn_articulation_rate", "speaking_rate", "articulation_rate",
-    "turn_time_ratio", "talk_ratio", "response_latency", "level", "pitch_sd",
+    "turn_time_ratio", "talk_ratio", "talk_time", "units", "longest_turn", "overlap",
+    "first_speech", "response_latency", "level", "active_level", "loudness", "level_gap",
+    "f0_median", "pitch_sd", "pitch_range",
 ]  # fmt: skip
 UNITS: dict[MeasureName, str] = {
     "turn_speaking_rate": "%",
@@ -41,11 +47,32 @@ UNITS: dict[MeasureName, str] = {
     "articulation_rate": "%",
     "turn_time_ratio": "points",
     "talk_ratio": "points",
+    "talk_time": "%",
+    "units": "%",
+    "longest_turn": "%",
+    "overlap": "s",
+    "first_speech": "ms",
     "response_latency": "ms",
     "level": "dB",
+    "active_level": "dB",
+    "loudness": "dB",
+    "level_gap": "dB",
+    "f0_median": "%",
     "pitch_sd": "st",
+    "pitch_range": "st",
 }
 """Every measure and the unit of its error."""
+OF_A_VOICE: dict[str, MeasureName] = {
+    "level_dbfs": "level",
+    "active_level_dbfs": "active_level",
+    "loudness_lufs": "loudness",
+    "f0_median_hz": "f0_median",
+    "pitch_sd_st": "pitch_sd",
+    "pitch_range_st": "pitch_range",
+}
+OF_A_CALL: tuple[MeasureName, ...] = (
+    "turn_time_ratio", "talk_ratio", "overlap", "first_speech", "level_gap",
+)  # fmt: skip
 RATES = RateOptions()
 
 
@@ -82,6 +109,8 @@ def compare_measures(
         *_turn_rates(pairs),
         *_call_rates(result, truth),
         *_talk_ratio(result, truth),
+        *_sums(result, truth),
+        *_whole_call(result, truth),
         *_latency(result, truth),
         *_voice(result, truth),
     )
@@ -125,8 +154,38 @@ def _talk_ratio(result: CallResult, truth: Truth) -> Iterator[Comparison]:
         yield Comparison("talk_ratio", AGENT, talk, measured)
 
 
+def _sums(result: CallResult, truth: Truth) -> Iterator[Comparison]:
+    for speaker in SPEAKERS:
+        own = [t for t in truth.turns if t.speaker == speaker]
+        if not own:
+            continue
+        seconds = sum(t.end - t.start for t in own)
+        yield Comparison("talk_time", speaker, seconds, result.measures.get(f"{speaker}_talk_s"))
+        units = sum(t.units or 0 for t in own)
+        if units and not any(t.cut for t in own):
+            measured = result.measures.get(f"{speaker}_units")
+            yield Comparison("units", speaker, units, measured)
+        longest = max((t.end - t.start for t in own if not t.backchannel), default=None)
+        if longest:
+            measured = result.measures.get(f"{speaker}_longest_turn_s")
+            yield Comparison("longest_turn", speaker, longest, measured)
+
+
+def _whole_call(result: CallResult, truth: Truth) -> Iterator[Comparison]:
+    if not truth.turns:
+        return
+    first = min(t.start for t in truth.turns)
+    yield Comparison("first_speech", AGENT, first, result.measures.get("first_speech_s"))
+    agent, customer = (
+        sorted(s for t in truth.turns if t.speaker == speaker for s in (t.spans or [t.span]))
+        for speaker in SPEAKERS
+    )
+    shared = sum(overlap_s(a, c) for a in agent for c in customer)
+    yield Comparison("overlap", AGENT, shared, result.measures.get("overlap_s"))
+
+
 def _latency(result: CallResult, truth: Truth) -> Iterator[Comparison]:
-    floor = [t for t in truth.turns if not t.backchannel]
+    floor = [t for t in truth.turns if not t.backchannel and not _within(t, truth.turns)]
     for speaker in SPEAKERS:
         gaps = [
             after.start - before.end
@@ -139,13 +198,21 @@ def _latency(result: CallResult, truth: Truth) -> Iterator[Comparison]:
             yield Comparison("response_latency", speaker, median(gaps), measured)
 
 
+def _within(turn: TrueTurn, turns: Sequence[TrueTurn]) -> bool:
+    """Whether a turn lies wholly within one of the other party: an attempt takes no floor."""
+    return any(
+        t.speaker != turn.speaker and t.start <= turn.start and turn.end <= t.end for t in turns
+    )
+
+
 def _voice(result: CallResult, truth: Truth) -> Iterator[Comparison]:
-    for speaker, level in truth.level_dbfs.items():
-        measured = result.measures.get(f"{speaker}_level_dbfs")
-        yield Comparison("level", speaker, level, measured)
-    for speaker, spread in truth.pitch_sd_st.items():
-        measured = result.measures.get(f"{speaker}_pitch_sd_st")
-        yield Comparison("pitch_sd", speaker, spread, measured)
+    for column, name in OF_A_VOICE.items():
+        for speaker, value in truth.voices[column].items():
+            yield Comparison(name, speaker, value, result.measures.get(f"{speaker}_{column}"))
+    levels = truth.voices["level_dbfs"]
+    if set(levels) == set(SPEAKERS):
+        gap = levels[AGENT] - levels[CUSTOMER]
+        yield Comparison("level_gap", AGENT, gap, result.measures.get("level_gap_db"))
 
 
 def _rated(turns: Sequence[TrueTurn]) -> list[tuple[int, TrueTurn]]:

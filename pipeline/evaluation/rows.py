@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.evaluation.calls import CallEvaluation
 from pipeline.evaluation.events import EventMatches
-from pipeline.evaluation.measures import UNITS
+from pipeline.evaluation.measures import OF_A_CALL, UNITS
 from pipeline.evaluation.texts import TextErrors
 from pipeline.evaluation.timing import SpeakerTimes
 from pipeline.evaluation.verdicts import count_verdicts
@@ -31,8 +31,17 @@ NAMES = {
     "articulation_rate": "articulation rate of a call",
     "turn_time_ratio": "agent's share of turn time",
     "talk_ratio": "agent's talk ratio",
+    "talk_time": "talk time",
+    "units": "spoken units",
+    "longest_turn": "longest turn",
+    "overlap": "overlap time",
+    "first_speech": "first speech",
     "response_latency": "median response latency",
+    "active_level": "active speech level",
+    "level_gap": "level gap",
+    "f0_median": "median pitch",
     "pitch_sd": "pitch variation",
+    "pitch_range": "pitch range",
 }
 
 
@@ -87,6 +96,7 @@ def _text_rows(calls: Sequence[CallEvaluation]) -> Iterator[Row]:
             "substitutions": e.substitutions,
             "deletions": e.deletions,
             "insertions": e.insertions,
+            "rate bias": _percent(e.rate_bias),
         }
         yield Row(
             f"cer.{who}", "text", f"character error rate, {who}", _percent(e.cer), "%",
@@ -196,7 +206,7 @@ def _measure_rows(calls: Sequence[CallEvaluation]) -> Iterator[Row]:
                 if m.measure == measure and m.speaker == speaker
             ]  # fmt: skip
             name = NAMES.get(measure, measure)
-            label = name if measure.endswith("ratio") else f"{name}, {speaker}"
+            label = name if measure in OF_A_CALL else f"{name}, {speaker}"
             counted = "turns" if measure in OF_A_TURN else "calls"
             if compared:
                 errors = [m.error for m in compared]

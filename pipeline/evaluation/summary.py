@@ -32,6 +32,8 @@ NOTES = (
     "Errors: median of the absolute errors; p95 of the same; bias = mean of result - truth. True "
     f"turn edges may lie up to {1000 * EDGE_PADDING_S:g} ms outside of the speech.",
     "Cut turns are left out of text and rates. Text given to the wrong role is an error.",
+    "Rate bias: (insertions - deletions) / characters, which is what recognition errors do to the "
+    "speaking rate.",
     "Verdicts: a positive is a fail; undecided ones are wrong, and missed where the label is fail.",
 )
 

@@ -5,7 +5,8 @@ summed over a corpus. Both sides are brought into one form first,
 :func:`pipeline.text.normalise_for_cer` (NFKC, lower case, simplified, numbers as spoken, no
 punctuation). The syllable error rate is counted on the same alignment and forgives substitutions
 of the same toneless syllable (homophones); of several shortest alignments the first one counts, so
-it may be a little above the least possible.
+it may be a little above the least possible. The bias that recognition errors put on the speaking
+rate is (insertions - deletions) / characters of the truth.
 
 Text is compared speaker by speaker, so what was given to the wrong role is an error on both sides.
 Cut turns are left out: of the truth, and of what was heard in their time from the same speaker.
@@ -55,6 +56,11 @@ class TextErrors:
     def cer(self) -> float | None:
         """Character error rate; above 1 when more was invented than said."""
         return self.errors / self.characters if self.characters else None
+
+    @property
+    def rate_bias(self) -> float | None:
+        """What the errors do to the speaking rate: a substituted character still counts as one."""
+        return (self.insertions - self.deletions) / self.characters if self.characters else None
 
     @property
     def syllable_error_rate(self) -> float | None:

@@ -10,7 +10,8 @@ would have been said in full, so it says nothing of the words or of the rate.
 All else is labelled only when its key is there; an empty list says that nothing happened:
 ``interruptions`` (by, at, successful), ``backchannels`` (speaker, start, end), ``holds`` (start,
 end, kind, announced), ``dead_air`` (start, end), ``rings``, ``compliance`` (item -> pass|fail) and,
-by speaker (``{"A": -22.5}``), ``level_dbfs`` and ``pitch_sd_st``.
+by speaker (``{"A": -22.5}``), what is known of a voice: ``level_dbfs``, ``active_level_dbfs``,
+``loudness_lufs``, ``f0_median_hz``, ``pitch_sd_st``, ``pitch_range_st``.
 
 Conventions
 -----------
@@ -35,6 +36,10 @@ SUFFIX = ".truth.json"
 EDGE_PADDING_S = 0.030
 ROLES = {"A": AGENT, "C": CUSTOMER}
 LABELS = ("pass", "fail")
+OF_A_VOICE = (
+    "level_dbfs", "active_level_dbfs", "loudness_lufs", "f0_median_hz", "pitch_sd_st",
+    "pitch_range_st",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,8 @@ class Truth:
     dead_air: tuple[TrueEvent, ...] | None
     rings: int | None
     compliance: Mapping[str, str]
-    level_dbfs: Mapping[Speaker, float]
-    pitch_sd_st: Mapping[Speaker, float]
+    voices: Mapping[str, Mapping[Speaker, float]]
+    """What is known of the voices: by name of the measure, by speaker."""
 
 
 def find_truths(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
@@ -154,8 +159,7 @@ def parse_truth(data: Mapping[str, Any]) -> Truth:
         dead_air=_events(data, "dead_air", ()),
         rings=None if rings is None else len(rings),
         compliance=compliance,
-        level_dbfs=_by_speaker(data, "level_dbfs"),
-        pitch_sd_st=_by_speaker(data, "pitch_sd_st"),
+        voices={name: _by_speaker(data, name) for name in OF_A_VOICE},
     )
 
 

@@ -5,7 +5,8 @@ prompt said three times comes out three times, and a short closing after a long 
 of which are lost when pauses are cut out and utterances are packed into shared windows. A batch of
 utterances is decoded together. What comes back is checked against the speech it was heard on: text
 on silence, loops and known hallucinations are rejected, with the reason kept and counted. Each window
-is encoded once and searched once per prompt; the hypothesis most others agree with is taken.
+is encoded once and searched with the first prompt; where the hypotheses of that search differ in sound
+it is searched with the next one too. The hypothesis most others agree with is taken.
 
 Conventions: audio float32 at 16 kHz, shape (n,); times in seconds from the start of ``audio``.
 Text is in simplified characters; words are single Han characters or Latin words, punctuation is
@@ -24,13 +25,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz.distance.Levenshtein import distance
 
 from pipeline.errors import WeightsError
-from pipeline.schema import Audio, Seconds, Span, Speaker, Utterance, Word
+from pipeline.schema import Audio, Seconds, Sound, Span, Speaker, Utterance, Word
 from pipeline.text import Lexicon, count_units, is_hanzi, normalise_for_cer, simplify, syllables
 
 SAMPLE_RATE = 16_000
@@ -121,46 +123,81 @@ class WhisperDecoder:
         longest = max(f.shape[-1] for f in features) + FRAMES_PER_S
         length = min(MODEL_FRAMES, max(longest, round(self._options.min_window_s * FRAMES_PER_S)))
         length += length % 2
-        encoded = self._model.encode(np.stack([pad_or_trim(f, length) for f in features]))
-        chosen = [agree(guesses) for guesses in self._guesses(encoded, len(windows), careful)]
+        encoded = self._encode(np.stack([pad_or_trim(f, length) for f in features]))
+        chosen = [agree(guesses) for guesses in self._guesses(encoded, careful)]
         frames = [min(f.shape[-1], length) for f in features]
         alignments = self._model.find_alignment(
-            self._tokenizer, [list(g.tokens) for g in chosen], encoded, frames
+            self._tokenizer, [list(g.tokens) for g in chosen], _storage(encoded), frames
         )
         return [
             Heard(tuple(_pieces(alignment)), guess.logprob, guess.no_speech)
             for guess, alignment in zip(chosen, alignments, strict=True)
         ]
 
-    def _guesses(self, encoded: Any, windows: int, careful: bool) -> list[list[Guess]]:
-        """Beam search once per prompt on the same encoding; all hypotheses of each window."""
+    def _encode(self, features: NDArray[np.float32]) -> NDArray[Any]:
+        """Encode windows of one length, shape (windows, positions, size).
+
+        On a CPU one by one: the attention of a single window fits the cache, that of a batch does
+        not, and costs half as much again.
+        """
+        step = 1 if self._model.model.device == "cpu" else len(features)
+        parts = [
+            np.asarray(self._model.model.encode(_storage(features[i : i + step]), to_cpu=True))
+            for i in range(0, len(features), step)
+        ]
+        return np.concatenate(parts)
+
+    def _guesses(self, encoded: NDArray[Any], careful: bool) -> list[list[Guess]]:
+        """All hypotheses of each window: prompt after prompt, until they sound the same."""
+        guesses: list[list[Guess]] = [[] for _ in encoded]
+        open_windows = list(range(len(encoded)))
+        for prompt in self._options.prompts:
+            found = self._search(encoded[open_windows], prompt, careful)
+            for window, own in zip(open_windows, found, strict=True):
+                guesses[window] += own
+            open_windows = [i for i in open_windows if not sound_alike(self._own_words(guesses[i]))]
+            if not open_windows:
+                break
+        return [self._own_words(own) or own for own in guesses]
+
+    def _search(self, encoded: NDArray[Any], prompt: str, careful: bool) -> list[list[Guess]]:
+        """Beam search after one prompt: some hypotheses of each window, the likeliest first."""
         tokenizer, options = self._tokenizer, self._options
-        guesses: list[list[Guess]] = [[] for _ in range(windows)]
-        for prompt in options.prompts:
-            start = self._model.get_prompt(
-                tokenizer, tokenizer.encode(prompt) if prompt else [], without_timestamps=True
-            )
-            results = self._model.model.generate(
-                encoded,
-                [start] * windows,
-                beam_size=options.beam_size,
-                num_hypotheses=min(options.hypotheses, options.beam_size),
-                return_scores=True,
-                return_no_speech_prob=True,
-                no_repeat_ngram_size=4 if careful else 0,
-            )
-            for own, result in zip(guesses, results, strict=True):
-                for ids, logprob in zip(result.sequences_ids, result.scores, strict=True):
-                    tokens = tuple(t for t in ids if t < tokenizer.eot)
-                    text = simplify(tokenizer.decode(list(tokens)))
-                    own.append(Guess(text, tokens, float(logprob), float(result.no_speech_prob)))
-        return [self._own_words(own) for own in guesses]
+        start = self._model.get_prompt(
+            tokenizer, tokenizer.encode(prompt) if prompt else [], without_timestamps=True
+        )
+        results = self._model.model.generate(
+            _storage(encoded),
+            [start] * len(encoded),
+            beam_size=options.beam_size,
+            num_hypotheses=min(options.hypotheses, options.beam_size),
+            return_scores=True,
+            return_no_speech_prob=True,
+            no_repeat_ngram_size=4 if careful else 0,
+        )
+        return [
+            [
+                self._guess(ids, logprob, result.no_speech_prob)
+                for ids, logprob in zip(result.sequences_ids, result.scores, strict=True)
+            ]
+            for result in results
+        ]
+
+    def _guess(self, ids: Iterable[int], logprob: float, no_speech: float) -> Guess:
+        tokens = tuple(t for t in ids if t < self._tokenizer.eot)
+        text = simplify(self._tokenizer.decode(list(tokens)))
+        return Guess(text, tokens, float(logprob), float(no_speech))
 
     def _own_words(self, guesses: list[Guess]) -> list[Guess]:
-        """Drop hypotheses that only repeat a prompt, as long as there are others."""
-        prompts = [normalise_for_cer(p) for p in self._options.prompts]
-        kept = [g for g in guesses if not any(normalise_for_cer(g.text) in p for p in prompts)]
-        return kept or guesses
+        """Leave out hypotheses that are empty or only repeat a prompt."""
+        prompts = [normalise_for_cer(p) for p in (*self._options.prompts, "")]
+        return [g for g in guesses if not any(normalise_for_cer(g.text) in p for p in prompts)]
+
+
+def sound_alike(guesses: Sequence[Guess]) -> bool:
+    """Say whether several hypotheses are the same syllables; one alone agrees with nothing."""
+    sounds = {tuple(syllables(normalise_for_cer(g.text))) for g in guesses}
+    return len(guesses) > 1 and len(sounds) == 1
 
 
 def agree(guesses: Sequence[Guess]) -> Guess:
@@ -229,7 +266,7 @@ def load_whisper(
 
 
 def recognise(
-    audio: Audio,
+    audio: Sound,
     speech: Iterable[tuple[Speaker, Sequence[Span]]],
     decoder: Decoder,
     options: RecognitionOptions,
@@ -241,7 +278,7 @@ def recognise(
 
     Parameters
     ----------
-    audio : ndarray, shape (n,), float32, 16 kHz
+    audio : Sound, shape (n,), float32, 16 kHz
         The channel in which these speakers are heard.
     speech : iterable of (speaker, spans)
         Where each of them speaks; see :mod:`pipeline.speech.vad`.
@@ -272,31 +309,67 @@ def recognise(
 class _Window:
     """One utterance as the decoder gets it.
 
-    A short utterance is heard after the speaker's words before it: ``lead_s`` is where it begins
-    in ``audio``, and what is said before that is not its own.
+    A short utterance is heard after the speaker's words before it, ``lead``, and a pause: what is
+    said there is not its own. The audio is cut when it is asked for, not kept.
     """
 
     speaker: Speaker
     span: Span
-    audio: Audio
-    lead_s: Seconds = 0.0
+    sound: Sound
+    own: slice
+    lead: slice | None = None
+
+    @property
+    def audio(self) -> Audio:
+        """What is decoded."""
+        if self.lead is None:
+            return self.sound[self.own]
+        pause = np.zeros(round(LEAD_PAUSE_S * SAMPLE_RATE), np.float32)
+        return np.concatenate((self.sound[self.lead], pause, self.sound[self.own]))
+
+    @property
+    def lead_s(self) -> Seconds:
+        """Where the utterance begins in the audio."""
+        if self.lead is None:
+            return 0.0
+        pause = round(LEAD_PAUSE_S * SAMPLE_RATE)
+        return float((self.lead.stop - self.lead.start + pause) / SAMPLE_RATE)
 
     def alone(self) -> _Window:
         """The utterance without what leads up to it."""
-        return replace(self, audio=self.audio[round(self.lead_s * SAMPLE_RATE) :], lead_s=0.0)
+        return replace(self, lead=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Audios(Sequence[Audio]):
+    """The audio of windows: of a call of hours, no more than is being decoded is kept."""
+
+    windows: Sequence[_Window]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    @overload
+    def __getitem__(self, i: int, /) -> Audio: ...
+
+    @overload
+    def __getitem__(self, i: slice, /) -> _Audios: ...
+
+    def __getitem__(self, i: int | slice, /) -> Audio | _Audios:
+        """The audio of one window, or the windows of a slice."""
+        return self.windows[i].audio if isinstance(i, int) else _Audios(self.windows[i])
 
 
 def _windows(
-    audio: Audio, speaker: Speaker, spans: Sequence[Span], options: RecognitionOptions
+    audio: Sound, speaker: Speaker, spans: Sequence[Span], options: RecognitionOptions
 ) -> Iterator[_Window]:
-    before: Audio | None = None
+    before: slice | None = None
     for span in utterances(spans, options.join_gap_s, options.max_utterance_s):
-        own = _cut(audio, span)
-        lead = np.zeros(0, np.float32)
+        own, lead = _part(audio, span), None
         if before is not None and span[1] - span[0] < options.short_s and options.context_s > 0:
-            pause = np.zeros(round(LEAD_PAUSE_S * SAMPLE_RATE), np.float32)
-            lead = np.concatenate((before[-round(options.context_s * SAMPLE_RATE) :], pause))
-        yield _Window(speaker, span, np.concatenate((lead, own)), lead.size / SAMPLE_RATE)
+            reach = round(options.context_s * SAMPLE_RATE)
+            lead = slice(max(before.start, before.stop - reach), before.stop)
+        yield _Window(speaker, span, audio, own, lead)
         before = own
 
 
@@ -306,12 +379,10 @@ def _listen(
     """Decode all windows; have a second look where the text does not fit the speech."""
     if not windows:
         return []
-    heard = [
-        _own(h, w.lead_s) for h, w in zip(decoder([w.audio for w in windows]), windows, strict=True)
-    ]
+    heard = [_own(h, w.lead_s) for h, w in zip(decoder(_Audios(windows)), windows, strict=True)]
     doubted = [i for i, h in enumerate(heard) if _doubtful(h, windows[i], options)]
     if doubted:
-        again = decoder([windows[i].alone().audio for i in doubted], careful=True)
+        again = decoder(_Audios([windows[i].alone() for i in doubted]), careful=True)
         for i, second in zip(doubted, again, strict=True):
             heard[i] = second
     return heard
@@ -357,9 +428,16 @@ def _split(group: list[Span], max_s: Seconds) -> list[Span]:
     return _split(group[:cut], max_s) + _split(group[cut:], max_s)
 
 
-def _cut(audio: Audio, span: Span) -> Audio:
+def _part(audio: Sound, span: Span) -> slice:
+    """The samples of a span and a little on either side."""
     start = max(0, round((span[0] - PAD_S) * SAMPLE_RATE))
-    return audio[start : round((span[1] + PAD_S) * SAMPLE_RATE)]
+    return slice(start, min(audio.size, round((span[1] + PAD_S) * SAMPLE_RATE)))
+
+
+def _storage(array: NDArray[Any]) -> Any:
+    from faster_whisper.transcribe import get_ctranslate2_storage
+
+    return get_ctranslate2_storage(array)
 
 
 def _pieces(alignment: Iterable[dict[str, Any]]) -> Iterable[Word]:

@@ -26,7 +26,7 @@ from pyannote.audio import Model
 from torch import Tensor, nn
 from torchaudio.compliance.kaldi import fbank
 
-from pipeline.schema import Audio, Span
+from pipeline.schema import Sound, Span
 
 SAMPLE_RATE = 16_000
 MEL_BINS = 80
@@ -105,7 +105,7 @@ class PieceEmbedder:
     def __init__(self, model: CAMPlusPlus) -> None:
         self._model = model
 
-    def __call__(self, audio: Audio, pieces: Sequence[Span]) -> NDArray[np.float64]:
+    def __call__(self, audio: Sound, pieces: Sequence[Span]) -> NDArray[np.float64]:
         """Embeddings of shape (len(pieces), 192); NaN rows for pieces shorter than 0.3 s."""
         rows = np.full((len(pieces), DIMENSION), np.nan)
         with torch.inference_mode():

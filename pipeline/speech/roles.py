@@ -70,15 +70,15 @@ def assign_roles(
     if first in odds:
         odds[first] += FIRST_SPEAKER.get(direction, 0.7)
     if agent_voice is not None and agent_voice in voices:
-        return Roles(_map(voices, agent_voice), 1.0, "metadata", _swapped(odds, agent_voice))
+        warning = _swapped(odds, agent_voice)
+        confidence = _probability(odds, agent_voice) if warning else 1.0
+        return Roles(_map(voices, agent_voice), confidence, "metadata", warning)
     if not voices:
         return Roles({}, 0.0, "no speech")
     best = max(voices, key=lambda v: odds[v])
     if len(voices) == 1 and odds[best] < 0:
         return Roles({best: CUSTOMER}, round(1 / (1 + math.exp(odds[best])), 3), "words")
-    others = [odds[v] for v in voices if v != best]
-    margin = odds[best] - max(others, default=0.0)
-    confidence = round(1 / (1 + math.exp(-margin)), 3)
+    confidence = _probability(odds, best)
     warning = None
     if confidence < LOW_CONFIDENCE:
         warning = (
@@ -86,6 +86,12 @@ def assign_roles(
             "give agent_channel in the metadata."
         )
     return Roles(_map(voices, best), confidence, "words and opening", warning)
+
+
+def _probability(odds: Mapping[Speaker, float], agent: Speaker) -> float:
+    """That a voice is the agent rather than the likeliest other one, by what was said."""
+    margin = odds[agent] - max((o for v, o in odds.items() if v != agent), default=0.0)
+    return round(1 / (1 + math.exp(-margin)), 3)
 
 
 def _swapped(odds: Mapping[Speaker, float], agent: Speaker) -> str | None:

@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.schema import Audio, Seconds, Span, Speaker, SpeakerSegment
+from pipeline.schema import Audio, Seconds, Sound, Span, Speaker, SpeakerSegment
 from pipeline.speech.diarization import Diarizer
 from pipeline.speech.vad import (
+    BLOCK,
     FRAME_S,
     SAMPLE_RATE,
     SpeechDetector,
@@ -30,6 +31,7 @@ from pipeline.speech.voices import Embedder, cut_pieces, tell_apart
 
 MIN_ISLAND_S = 0.25
 MIN_OVERLAP_S = 0.2
+OVERLAP_EDGE_S = 0.05  # the segmentation hears two voices that much too early and too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,11 @@ class Voices:
 
     source: Literal["channel", "diarization"]
     speech: Mapping[Speaker, tuple[Span, ...]]
-    audio: Mapping[Speaker, Audio]
+    audio: Mapping[Speaker, Sound]
 
 
 def by_channel(
-    channels: Mapping[int, Audio],
+    channels: Mapping[int, Sound],
     detector: SpeechDetector,
     options: VadOptions,
     ignore: Mapping[int, NDArray[np.bool_]],
@@ -51,7 +53,7 @@ def by_channel(
 
     Parameters
     ----------
-    channels : mapping of channel to ndarray, shape (n,)
+    channels : mapping of channel to Sound, shape (n,)
     detector, options
         See :func:`pipeline.speech.vad.detect_speech`.
     ignore : mapping of channel to ndarray of bool, shape (frames,)
@@ -65,7 +67,7 @@ def by_channel(
 
 
 def by_diarization(
-    audio: Audio,
+    audio: Sound,
     detector: SpeechDetector,
     diarizer: Diarizer,
     options: VadOptions,
@@ -80,7 +82,7 @@ def by_diarization(
 
     Parameters
     ----------
-    audio : ndarray, shape (n,)
+    audio : Sound, shape (n,)
     detector, options, ignore
         See :func:`pipeline.speech.vad.detect_speech`.
     diarizer : Diarizer
@@ -94,46 +96,48 @@ def by_diarization(
         diarizer(_without(audio, ignore), speakers) if spans else ()
     )
     if embedder is not None and speakers == 2 and segments:
-        pieces = cut_pieces(spans, segments)
-        labels = tell_apart(embedder(audio, pieces), pieces)
-        segments = _relabelled(segments, pieces, labels)
+        pieces, overlaps = cut_pieces(spans, segments), _overlaps(segments)
+        labels = tell_apart(embedder(audio, pieces), pieces, overlaps)
+        segments = _relabelled(pieces, labels, overlaps)
     speech = label_spans(spans, segments)
     return Voices("diarization", speech, dict.fromkeys(speech, audio))
 
 
+def _overlaps(segments: Sequence[SpeakerSegment]) -> list[Span]:
+    """Where the diarization heard two voices at once."""
+    labels = sorted({s.speaker for s in segments})
+    first, second = ([s for s in segments if s.speaker == v] for v in (labels[0], labels[-1]))
+    if labels[0] == labels[-1]:
+        return []
+    shared = ((max(a.start, b.start), min(a.end, b.end)) for a in first for b in second)
+    trimmed = ((start + OVERLAP_EDGE_S, end - OVERLAP_EDGE_S) for start, end in shared)
+    return sorted(s for s in trimmed if s[1] > s[0])
+
+
 def _relabelled(
-    segments: Sequence[SpeakerSegment], pieces: Sequence[Span], labels: NDArray[np.int64] | None
+    pieces: Sequence[Span], labels: NDArray[np.int64] | None, overlaps: Sequence[Span]
 ) -> list[SpeakerSegment]:
     """Pieces by voice, and both voices where the diarization heard two at once."""
     if labels is None:
         return [SpeakerSegment(a, b, "0") for a, b in pieces]
     named = [SpeakerSegment(a, b, str(label)) for (a, b), label in zip(pieces, labels, strict=True)]
-    first, second = ([(s.start, s.end) for s in segments if s.speaker == v] for v in _two(segments))
-    for start, end in _shared(first, second):
-        named += [SpeakerSegment(start, end, voice) for voice in ("0", "1")]
+    named += [SpeakerSegment(a, b, voice) for a, b in overlaps for voice in ("0", "1")]
     return sorted(named, key=lambda s: (s.start, s.end, s.speaker))
 
 
-def _two(segments: Sequence[SpeakerSegment]) -> tuple[Speaker, Speaker]:
-    labels = sorted({s.speaker for s in segments})
-    return labels[0], labels[-1]
-
-
-def _shared(first: Sequence[Span], second: Sequence[Span]) -> list[Span]:
-    if first == second:  # one voice only
-        return []
-    return [
-        (max(a, c), min(b, d)) for a, b in first for c, d in second if min(b, d) - max(a, c) > 0
-    ]
-
-
-def _without(audio: Audio, ignore: NDArray[np.bool_] | None) -> Audio:
-    """Silence what is no speech, so that music does not become a speaker."""
-    if ignore is None or not ignore.any():
-        return audio
-    samples = np.repeat(ignore, round(SAMPLE_RATE * FRAME_S))[: audio.size]
-    quiet = audio.copy()
-    quiet[: samples.size][samples] = 0.0
+def _without(audio: Sound, ignore: NDArray[np.bool_] | None) -> Audio:
+    """The whole of it, silent where there is no speech, so that music is no speaker."""
+    quiet = np.empty(audio.size, np.float32)
+    hop = round(SAMPLE_RATE * FRAME_S)
+    frames = -(-audio.size // hop)
+    silent = np.zeros(frames, bool)
+    if ignore is not None:
+        silent[: ignore.size] = ignore[:frames]
+    for first in range(0, frames, BLOCK // hop):
+        part = slice(first * hop, first * hop + BLOCK)
+        samples = audio[part]
+        mask = np.repeat(silent[first : first + BLOCK // hop], hop)[: samples.size]
+        quiet[part] = np.where(mask, np.float32(0), samples)
     return quiet
 
 

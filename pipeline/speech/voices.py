@@ -4,7 +4,8 @@ The segmentation model sees ten seconds at a time and merges voices that are ali
 every piece of speech, compared over the whole call, does not. Pieces are nodes of a graph whose
 edges are their likeness after the mean voice of the call is taken out, so that likeness is positive
 within a voice and negative between the two; pieces that follow each other closely are tied together.
-The signs of the leading eigenvector are the two voices.
+The signs of the leading eigenvector are the two voices to begin with; then each piece goes to the mean
+voice it is more like, its ties considered, until nothing changes.
 
 Conventions: times in seconds; audio float32 at 16 kHz; embeddings (n, d), NaN where too short.
 
@@ -19,12 +20,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.schema import Audio, Seconds, Span, SpeakerSegment
+from pipeline.schema import Seconds, Sound, Span, SpeakerSegment
 
 MAX_PIECE_S = 3.0
 MIN_PIECE_S = 0.3
@@ -32,6 +34,10 @@ WEIGHT_UP_TO_S = 3.0
 TIE = 2.0  # of pieces without a pause between them, against a likeness of 10 / n per second
 TIE_FADES_S = 0.3
 ONE_VOICE = 0.905  # the two halves of one voice are more alike than this (cosine)
+TWO_AT_ONCE_S = 1.0  # so much speech of two voices at once is not heard in one voice
+MIXED_WEIGHT = 0.5  # of a piece in which both voices speak
+LIKENESS = 4.0  # to a mean voice, of a second that is as near to it as the voices are apart
+MAX_ROUNDS = 5
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +45,7 @@ Floats = NDArray[np.float64]
 class Embedder(Protocol):
     """Anything that gives each piece of speech a vector that stands for its voice."""
 
-    def __call__(self, audio: Audio, pieces: Sequence[Span]) -> Floats:
+    def __call__(self, audio: Sound, pieces: Sequence[Span]) -> Floats:
         """Embeddings of shape (len(pieces), d); NaN rows where a piece is too short."""
         ...
 
@@ -58,7 +64,9 @@ def cut_pieces(spans: Sequence[Span], segments: Sequence[SpeakerSegment]) -> lis
     return pieces
 
 
-def tell_apart(embeddings: Floats, pieces: Sequence[Span]) -> NDArray[np.int64] | None:
+def tell_apart(
+    embeddings: Floats, pieces: Sequence[Span], overlaps: Sequence[Span] = ()
+) -> NDArray[np.int64] | None:
     """Give every piece one of two voices.
 
     Parameters
@@ -66,6 +74,9 @@ def tell_apart(embeddings: Floats, pieces: Sequence[Span]) -> NDArray[np.int64] 
     embeddings : ndarray, shape (n, d)
     pieces : sequence of (start, end)
         In the order of time.
+    overlaps : sequence of (start, end)
+        Where two voices were heard at once: such pieces are less telling, and there are two voices
+        however alike they are.
 
     Returns
     -------
@@ -76,18 +87,49 @@ def tell_apart(embeddings: Floats, pieces: Sequence[Span]) -> NDArray[np.int64] 
     if heard.sum() < 2:
         return None
     seconds = np.array([end - start for start, end in pieces])
+    mixed = np.array([_shared_s(piece, overlaps) for piece in pieces]) > seconds / 2
     weight = np.sqrt(np.minimum(seconds, WEIGHT_UP_TO_S)) * heard
+    weight *= np.where(mixed, MIXED_WEIGHT, 1.0)
     voices = _unit(np.where(heard[:, None], embeddings, 0.0))
     centred = voices - (voices * weight[:, None]).sum(axis=0) / weight.sum()
     centred = _unit(centred * heard[:, None])
     affinity = (centred @ centred.T) * np.outer(weight, weight) * 10 / heard.sum()
     np.fill_diagonal(affinity, 0.0)
-    for i, (before, after) in enumerate(zip(pieces[:-1], pieces[1:], strict=True)):
-        tie = TIE * math.exp(-max(after[0] - before[1], 0.0) / TIE_FADES_S)
-        affinity[i, i + 1] += tie
-        affinity[i + 1, i] += tie
-    labels = (np.linalg.eigh(affinity)[1][:, -1] > 0).astype(np.int64)
-    return None if _alike(voices, labels, seconds * heard) > ONE_VOICE else labels
+    ties = _ties(pieces)
+    labels = (np.linalg.eigh(affinity + ties)[1][:, -1] > 0).astype(np.int64)
+    together = sum(end - start for start, end in overlaps)
+    if together < TWO_AT_ONCE_S and _alike(voices, labels, seconds * heard) > ONE_VOICE:
+        return None
+    return _settled(labels, voices, weight, ties)
+
+
+def _ties(pieces: Sequence[Span]) -> Floats:
+    """How strongly pieces that follow each other belong together, shape (n, n)."""
+    pauses = [max(after[0] - before[1], 0.0) for before, after in pairwise(pieces)]
+    ties = np.diag(TIE * np.exp(-np.array(pauses) / TIE_FADES_S), 1)
+    return np.asarray(ties + ties.T)
+
+
+def _settled(
+    labels: NDArray[np.int64], voices: Floats, weight: Floats, ties: Floats
+) -> NDArray[np.int64]:
+    """Move pieces to the voice they are more like until the two means stay."""
+    for _ in range(MAX_ROUNDS):
+        if labels.min() == labels.max():
+            break
+        first, second = (_unit((voices * (weight * (labels == k))[:, None]).sum(0)) for k in (0, 1))
+        apart = second - first
+        middle, half = (second + first) @ apart / 2, max(float(apart @ apart) / 2, 1e-9)
+        likeness = LIKENESS * weight * (voices @ apart - middle) / half
+        moved = (likeness + ties @ (2 * labels - 1) > 0).astype(np.int64)
+        if (moved == labels).all():
+            break
+        labels = moved
+    return labels
+
+
+def _shared_s(piece: Span, overlaps: Sequence[Span]) -> Seconds:
+    return sum(max(0.0, min(piece[1], b) - max(piece[0], a)) for a, b in overlaps)
 
 
 def _alike(voices: Floats, labels: NDArray[np.int64], weight: Floats) -> float:
@@ -104,4 +146,4 @@ def _even(start: Seconds, end: Seconds) -> list[Span]:
 
 
 def _unit(rows: Floats) -> Floats:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9))
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9))

@@ -1,6 +1,7 @@
 """How far off every measure is, condition by condition, on calls whose truth is known exactly.
 
-    python -m tests.benchmarks.accuracy                     all conditions; writes docs/accuracy.md
+    python -m tests.benchmarks.accuracy                     all; writes docs/accuracy.md and .json,
+                                                            configs/accuracy.json, docs/measures.md
     python -m tests.benchmarks.accuracy --only base mono    these again, the others as they were
     python -m tests.benchmarks.accuracy --small             the few calls that the tests run; prints
 
@@ -19,10 +20,11 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline import documents
 from pipeline.audio import decode, resample
 from pipeline.compliance import Rubric, load_rubric
 from pipeline.evaluation import CallEvaluation, evaluate_call, find_truths
@@ -34,9 +36,11 @@ from pipeline.speech.models import Models, load_models
 from tests.benchmarks.accuracy_page import (
     CONTROL,
     EVENTS,
+    PITCH_TRACKERS,
     PRESET,
     crosstalk_lines,
     document,
+    summary,
     target_table,
 )
 from tests.benchmarks.corpus import (
@@ -50,9 +54,18 @@ from tests.benchmarks.corpus import (
     make_calls,
     write_recording,
 )
+from tests.benchmarks.pitch_trackers import (
+    SPEAKERS,
+    TRACKERS,
+    synthetic_speaker,
+    table,
+    through_telephone,
+)
 
 DOCUMENT = ROOT / "docs" / "accuracy.md"
+ACCURACY_FILE = ROOT / "configs" / documents.ACCURACY
 SAMPLES = "data/samples"
+PITCH_SECONDS, PITCH_SNR_DB = 10.0, 20.0
 MATCH_SAMPLES = 1600
 
 
@@ -184,7 +197,9 @@ def _counts(evaluated: Sequence[tuple[CallEvaluation, CallResult]]) -> dict[str,
     rings = [c.rings for c in calls if c.rings is not None]
     counts["rings"] = [sum(r.true == r.found for r in rings), len(rings)]
     texts = [t for c in calls for t in c.text.values()]
-    counts["cer"] = [sum(t.errors for t in texts), sum(t.characters for t in texts)]
+    characters = sum(t.characters for t in texts)
+    counts["cer"] = [sum(t.errors for t in texts), characters]
+    counts["rate_bias"] = [sum(t.insertions - t.deletions for t in texts), characters]
     times = [c.speech for c in calls]
     wrong = sum(t.missed_s + t.false_alarm_s + t.confused_s for t in times)
     counts["der"] = [round(wrong, 3), round(sum(t.speech_s for t in times), 3)]
@@ -213,14 +228,27 @@ def small(bench: Bench) -> dict[str, dict[str, Any]]:
     }
 
 
+def pitch_tables() -> dict[str, dict[str, Any]]:
+    """Run all pitch trackers on speakers of known pitch, as they are and over the telephone."""
+    speakers = [synthetic_speaker(i, seconds=PITCH_SECONDS) for i in range(len(SPEAKERS))]
+    heard = [through_telephone(speaker, snr_db=PITCH_SNR_DB) for speaker in speakers]
+    tables = {
+        "Speakers at 16 kHz": table(speakers, list(TRACKERS)),
+        f"Over the telephone, 300-3400 Hz, {PITCH_SNR_DB:.0f} dB": table(heard, list(TRACKERS)),
+    }
+    return {t: {name: asdict(s) for name, s in rows.items()} for t, rows in tables.items()}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what is asked for and write it down."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--small", action="store_true", help="the calls of the tests; print only")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="conditions, or samples")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help=f"conditions, samples, {PITCH_TRACKERS}"
+    )
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     options = parser.parse_args(argv)
-    names = [*(c.name for c in conditions()), "samples"]
+    names = [*(c.name for c in conditions()), "samples", PITCH_TRACKERS]
     unknown = [n for n in options.only or () if n not in names]
     if unknown:
         parser.error(f"no condition {', '.join(unknown)}; there are: {', '.join(names)}")
@@ -243,6 +271,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             _write(options.out, data)
     if "samples" in (options.only or names):
         data["samples"] = {k: bench.run_samples(k == "mono") for k in ("stereo", "mono")}
+    if PITCH_TRACKERS in (options.only or names):
+        data["pitch_trackers"] = pitch_tables()
     _write(options.out, data)
 
 
@@ -256,6 +286,10 @@ def _write(path: Path, data: Mapping[str, Any]) -> None:
     text = json.dumps(data, ensure_ascii=False)
     path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     path.write_text(document(data), encoding="utf-8")
+    if path == DOCUMENT:  # what `callcoach explain` and docs/measures.md say
+        shown = json.dumps(summary(data), indent=1)
+        ACCURACY_FILE.write_text(shown + "\n", encoding="utf-8")
+        documents.write_pages()
 
 
 if __name__ == "__main__":

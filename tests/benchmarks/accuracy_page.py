@@ -1,4 +1,6 @@
-"""The figures of the accuracy benchmark against their targets, and ``docs/accuracy.md``.
+"""The figures of the accuracy benchmark: their targets, ``docs/accuracy.md``, and their summary.
+
+The summary (``configs/accuracy.json``) is what ``callcoach explain`` and ``docs/measures.md`` show.
 
 A part is what one condition came to, in plain JSON types: ``errors`` (lists of result - truth by
 measure), ``missing`` (cases without a value) and ``counts``. Parts of several conditions add up.
@@ -12,11 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.evaluation.measures import UNITS
 from tests.benchmarks.corpus import PLANS, Condition, conditions
+from tests.benchmarks.pitch_trackers import Score, markdown
 
 PRESET = "embedded"
 EVENTS = ("interruption", "backchannel", "hold", "dead_air")
 CONTROL = "base, text given"
+PITCH_TRACKERS = "pitch trackers"
+OF_TEXT = ("cer", "rate_bias")
+RATES_OF_COUNTS = ("rings", "outcome")
+LENGTHS = {"hold_length": "s", "dead_air_length": "s"}
+ALL_STEREO = "all stereo conditions"
 TAIL = 3
 """From so many times the target on, a p95 is named beside a median that may be met."""
 
@@ -64,7 +73,7 @@ def pooled(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         for measure, values in part["errors"].items():
             errors.setdefault(measure, []).extend(values)
         for name, values in part["counts"].items():
-            if name == "cer" and part["given_text"]:
+            if name in OF_TEXT and part["given_text"]:
                 continue
             counts[name] = [a + b for a, b in zip(counts.get(name, [0] * 3), values, strict=False)]
     return {"errors": errors, "counts": counts, "given_text": False}
@@ -81,7 +90,7 @@ def figure(part: Mapping[str, Any], measure: str) -> tuple[float | None, float]:
         found, missed, extra = counts[name]
         cases = 2 * found + missed + extra
         return (2 * found / cases if cases else None), found + missed
-    if name == "cer" and part["given_text"]:
+    if name in OF_TEXT and part["given_text"]:
         return None, 0
     if name in counts:
         share, whole = counts[name]
@@ -114,14 +123,65 @@ def document(data: Mapping[str, Any]) -> str:
         "## Rate, level, pitch, talk ratio, by condition", "",
         "Median / p95 / bias (n). \"-\": not measured; the program does not score level and pitch "
         "under 15 dB of signal to noise.", "", *_measure_table(known, parts), "",
-        "## Text and speakers, by condition", "", *_text_table(known, parts), "",
+        "## Text and speakers, by condition", "",
+        "Rate bias: (insertions - deletions) / characters of the truth. This is what recognition errors do to "
+        "the speaking rate; a substituted character still counts as one.", "",
+        *_text_table(known, parts), "",
     ]  # fmt: skip
+    if data.get("pitch_trackers"):
+        lines += _pitch_lines(data["pitch_trackers"])
+    else:
+        left.append(PITCH_TRACKERS)
     if data.get("samples"):
         lines += ["## The labelled calls of data/samples", "", *_sample_table(data["samples"]), ""]
     else:
         left.append("samples")
     lines += _limits(left)
     return "\n".join(lines) + "\n"
+
+
+def summary(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured of each figure, stereo and mono, for people who ask about one measure.
+
+    Returns
+    -------
+    dict
+        ``figures``: by name its ``unit`` and by set of calls (``stereo``, ``mono``, all stereo
+        conditions) either ``median``, ``p95``, ``bias`` or ``F1`` or ``share``, each with ``n``.
+    """
+    parts: Mapping[str, dict[str, Any]] = data["conditions"]
+    stereo = [parts[c.name] for c in conditions() if c.name in parts and not c.line.mono]
+    sets = {"stereo": parts.get("base"), "mono": parts.get("mono"), ALL_STEREO: pooled(stereo)}
+    units = {**UNITS, **LENGTHS}
+    figures: dict[str, Any] = {
+        name: {"unit": units.get(name, "")}  # type: ignore[call-overload]
+        for name in (*units, *EVENTS, *RATES_OF_COUNTS)
+    }
+    for name, row in figures.items():
+        for which, part in sets.items():
+            found = _summed_up(part, name) if part else None
+            if found:
+                row[which] = found
+    return {
+        "date": max((p["date"] for p in parts.values()), default=""),
+        "calls": len(PLANS),
+        "figures": {name: row for name, row in figures.items() if len(row) > 1},
+    }
+
+
+def _summed_up(part: Mapping[str, Any], name: str) -> dict[str, float] | None:
+    if name in EVENTS or name in RATES_OF_COUNTS:
+        if name not in part["counts"]:
+            return None
+        value, n = figure(part, name)
+        kind = "F1" if name in EVENTS else "share"
+        return None if value is None else {kind: round(value, 3), "n": n}
+    errors = np.array(part["errors"].get(name, []))
+    if not errors.size:
+        return None
+    size = np.abs(errors)
+    found = {"median": np.median(size), "p95": np.percentile(size, 95), "bias": errors.mean()}
+    return {k: round(float(v), 3) for k, v in found.items()} | {"n": errors.size}
 
 
 def _preface(data: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
@@ -244,14 +304,20 @@ def _text_table(known: Sequence[Condition], parts: Mapping[str, Any]) -> list[st
         p = parts[c.name]
         cer, n = figure(p, "cer")
         role, _ = figure(p, "role")
+        bias, _ = figure(p, "rate_bias") if "rate_bias" in p["counts"] else (None, 0)
         text = "text given" if c.given_text else f"{_shown(cer, '', n)} characters"
         rows.append([
-            c.name, text, _shown(figure(p, "der")[0], "%", None),
+            c.name, text, "-" if bias is None else f"{100 * bias:+.1f} %",
+            _shown(figure(p, "der")[0], "%", None),
             "-" if role is None else f"{100 * role:.1f} %", "{:g} of {:g}".format(*p["counts"]["turns"]),
         ])  # fmt: skip
     return _table(
-        ("condition", "character error rate", "DER", "role accuracy", "turns found of true"), rows
-    )
+        (
+            "condition", "character error rate", "rate bias", "DER", "role accuracy",
+            "turns found of true",
+        ),
+        rows,
+    )  # fmt: skip
 
 
 def _sample_table(samples: Mapping[str, Any]) -> list[str]:
@@ -270,6 +336,21 @@ def _sample_table(samples: Mapping[str, Any]) -> list[str]:
         "",
         *_table(("measure", f"{stereo} stereo calls (n)", f"{mono} mono calls (n)"), rows),
     ]
+
+
+def _pitch_lines(tables: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    lines = [
+        "## Pitch trackers",
+        "",
+        "Synthetic speakers of known pitch, by `tests/benchmarks/pitch_trackers.py`: the program's own tracker "
+        "beside others. Gross error: voiced frames more than 20 % off; recall: truly voiced frames that are "
+        "called voiced.",
+        "",
+    ]
+    for title, rows in tables.items():
+        scores = {name: Score(**values) for name, values in rows.items()}
+        lines += [*markdown(title, scores).rstrip().splitlines(), ""]
+    return lines
 
 
 def _limits(left: Sequence[str]) -> list[str]:

@@ -11,12 +11,12 @@ On top of what the assembly writes down, the truth of a call has
 
 - ``spans`` of each turn: 10 ms frames within 40 dB of the peak of the clean clip, pauses of 0.18 s
   and more left out;
-- ``dead_air``: 5 s and more in which nobody speaks, holds left out;
-- ``level_dbfs`` by speaker: the clean tracks at their final gain, before crosstalk, noise and codec,
-  gated level of the stretches in which only this speaker speaks;
-- ``pitch_sd_st`` by speaker: the clean clips at 16 kHz, with the fundamental that the telephone takes
-  away, in the same stretches, by the program's own tracker. It says what the line costs; how good
-  the tracker is on speech of known pitch is measured by ``pitch_trackers.py``.
+- ``level_dbfs``, ``active_level_dbfs``, ``loudness_lufs`` by speaker: the clean tracks at their final
+  gain, before crosstalk, noise and codec, in the stretches in which only this speaker speaks;
+- ``f0_median_hz``, ``pitch_sd_st``, ``pitch_range_st`` by speaker: the clean clips at 16 kHz, with the
+  fundamental that the telephone takes away, in the same stretches, by the program's own tracker. They
+  say what the line costs; how good the tracker is on speech of known pitch is measured by
+  ``pitch_trackers.py``.
 
 Tempo and spread of pitch are changed by analysis and resynthesis (WORLD, by pyworld).
 """
@@ -32,7 +32,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,7 +41,8 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from pipeline.level import gated_rms_dbfs
+from pipeline.evaluation.truth import OF_A_VOICE
+from pipeline.level import active_speech_level, gated_rms_dbfs, loudness_lufs
 from pipeline.pitch import pitch_spread, track_speaker_f0
 from pipeline.schema import Span
 
@@ -57,7 +57,6 @@ Codec = Literal["alaw", "ulaw", "gsm", "amr", "opus", "mp3"]
 
 WIDE_RATE = 16_000
 PAUSE_S = 0.18
-DEAD_AIR_S = 5.0
 WORLD_FRAME_MS = 5.0
 OPUS_BITS, MP3_BITS, AMR_BITS = 8_000, 16_000, 12_200
 SUFFIXES: Mapping[Codec, str] = {"mp3": ".mp3"}
@@ -347,15 +346,24 @@ def _complete(
         ratio = WIDE_RATE // RATE
         voice = bank.wide(clips[turn["speaker"], turn["text"]])[: (last - first) * ratio]
         wide[first * ratio : first * ratio + len(voice), column] += voice
-    truth["dead_air"] = _dead_air(turns, truth["holds"])
-    truth["level_dbfs"], truth["pitch_sd_st"] = {}, {}
+    for name in OF_A_VOICE:
+        truth[name] = {}
     for column, party in enumerate(("A", "C")):
         own = [(a, b) for t in turns if t["speaker"] == party for a, b in t["spans"]]
         others = [(a, b) for t in turns if t["speaker"] != party for a, b in t["spans"]]
         alone = exclusive(own, others)
         track = track_speaker_f0(wide[:, column], WIDE_RATE, alone)
-        truth["level_dbfs"][party] = gated_rms_dbfs(clean[:, column], RATE, alone)
-        truth["pitch_sd_st"][party] = pitch_spread(track.f0_hz, min_voiced_s=0.0).sd_st
+        spread = pitch_spread(track.f0_hz, min_voiced_s=0.0)
+        heard = {
+            "level_dbfs": gated_rms_dbfs(clean[:, column], RATE, alone),
+            "active_level_dbfs": active_speech_level(clean[:, column], RATE, alone)[0],
+            "loudness_lufs": loudness_lufs(clean[:, column], RATE, alone),
+            "f0_median_hz": spread.median_hz,
+            "pitch_sd_st": spread.sd_st,
+            "pitch_range_st": spread.range_st,
+        }
+        for name in OF_A_VOICE:
+            truth[name][party] = heard[name]
 
 
 def _spans(samples: Array, start: float) -> list[list[float]]:
@@ -370,19 +378,6 @@ def _spans(samples: Array, start: float) -> list[list[float]]:
     return [
         [round(start + a * step, 4), round(start + (b + 1) * step, 4)]
         for a, b in zip(firsts, lasts, strict=True)
-    ]
-
-
-def _dead_air(
-    turns: Sequence[Mapping[str, Any]], holds: Sequence[Mapping[str, Any]]
-) -> list[dict[str, float]]:
-    spans = sorted((t["start"], t["end"]) for t in turns)
-    ends = np.maximum.accumulate([end for _, end in spans]).tolist()
-    gaps = [(ends[i], after[0]) for i, (_, after) in enumerate(pairwise(spans))]
-    return [
-        {"start": a, "end": b}
-        for a, b in gaps
-        if b - a >= DEAD_AIR_S and not any(h["start"] < b and h["end"] > a for h in holds)
     ]
 
 

@@ -1,0 +1,22 @@
+"""Recordings as samples: decoding, resampling and clips.
+
+``readers`` opens a file and hands on blocks, ``decoding`` gathers them, ``resampling`` changes the
+rate, ``clips`` writes a stretch back to a file.
+"""
+
+from pipeline.audio.clips import write_clip
+from pipeline.audio.decoding import MAX_SAMPLES, RATE_RANGE_HZ, TARGET_RATE_HZ, decode
+from pipeline.audio.readers import AUDIO_SUFFIXES, HEADERLESS
+from pipeline.audio.resampling import Resampled, resample
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "HEADERLESS",
+    "MAX_SAMPLES",
+    "RATE_RANGE_HZ",
+    "TARGET_RATE_HZ",
+    "Resampled",
+    "decode",
+    "resample",
+    "write_clip",
+]

@@ -1,0 +1,184 @@
+"""Every table of the store, and those of the agents, as Parquet and CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+
+from pipeline import agents
+from pipeline.errors import ParameterError, nearest
+from pipeline.export.folder import aside
+from pipeline.export.workbook import WORKBOOK, write_workbook
+from pipeline.store import ARROW, KINDS, TABLES, Column, Store, frame_of
+
+FORMATS = ("parquet", "csv")
+AGENT_TABLES = ("agents", "agent_weeks")
+TABLE_NAMES = (*TABLES, *AGENT_TABLES)
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+# fmt: off
+_AGENT_COLUMNS = (
+    Column("week", "text", "周：ISO 周", "ISO week of the calls"),
+    Column("calls", "count", "通话数：不含失败的录音", "calls, without those that failed"),
+    Column("talk_s", "seconds", "说话时间：坐席合计", "time the agent spoke, in all calls"),
+    Column("enough_calls", "flag", "通话够多：达到设定的最少通话数",
+           "whether there are as many calls as the settings ask for"),
+)
+_STATISTICS: Mapping[str, tuple[str, str]] = {
+    "calls": ("通话数", "calls with a value"),
+    "mean": ("均值", "mean over the calls, or sum over sum for rates and shares"),
+    "low": ("下限", "lower limit of the 95 % interval"),
+    "high": ("上限", "upper limit of the 95 % interval"),
+    "shrunk": ("稳健值", "mean drawn towards the team, the more so the fewer the calls"),
+    "team_median": ("班组中位数", "median of the agents of the team"),
+    "percentile": ("班组百分位", "place in the team, 0-100; high means much, not good"),
+}
+# fmt: on
+_PER_10_MIN = ("（每10分钟）", " per 10 minutes of the other's speech (dead air: of the call)")
+
+
+def export(
+    store: Store,
+    out_dir: str | Path,
+    *,
+    min_calls: int = agents.MIN_CALLS,
+    tables: Sequence[str] | None = None,
+    formats: Sequence[str] = FORMATS,
+    workbook: bool = True,
+) -> list[Path]:
+    """Write tables as Parquet and CSV, and the workbook for people.
+
+    Parameters
+    ----------
+    store : Store
+        Read only, in batches, however many calls it holds.
+    out_dir : str or Path
+        Made when it is not there; files of the same names are replaced.
+    min_calls : int
+        Calls from which on an agent is compared, see :func:`pipeline.agents.agent_table`.
+    tables : sequence of str, optional
+        Some of ``TABLE_NAMES``; all when not given.
+    formats : sequence of str
+        Some of ``FORMATS``.
+    workbook : bool
+        Whether to write ``callcoach.xlsx`` too; tables too long for it are left out of it, and it
+        says so (see :mod:`pipeline.export.workbook`).
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ParameterError
+        If a table or a format is unknown.
+    OutputError
+        If the folder cannot be written, or a file is open in another program; the other files
+        are in place then.
+    """
+    chosen = _known("table", tables, TABLE_NAMES)
+    formats = _known("format", formats, FORMATS)
+    with aside(Path(out_dir)) as folder, store.snapshot() as view:
+        pooled = {}
+        if workbook or not set(AGENT_TABLES).isdisjoint(chosen):
+            pooled = _agent_tables(view, min_calls)
+        for name in chosen:
+            if name in pooled:
+                columns, table = pooled[name]
+                _write_table(folder, name, columns, table.to_batches(), formats)
+            else:
+                _write_table(folder, name, TABLES[name], view.batches(name), formats)
+        if workbook:
+            write_workbook(folder / WORKBOOK, view, *pooled["agents"])
+    names = [f"{name}.{kind}" for name in chosen for kind in formats]
+    return [Path(out_dir) / name for name in (*names, *([WORKBOOK] if workbook else []))]
+
+
+def agent_columns(names: Iterable[str]) -> tuple[Column, ...]:
+    """Describe the columns of the agents tables, as ``TABLES`` does for the others."""
+    known = {c.name: c for c in (*TABLES["calls"], *_AGENT_COLUMNS)}
+    for measure in agents.MEASURES:
+        of_calls = known.get(measure.name)
+        source = of_calls or known[measure.source]
+        zh, en = ("", "") if of_calls else _PER_10_MIN
+        kind = "number" if source.kind == "count" else source.kind
+        for statistic, (name_zh, name_en) in _STATISTICS.items():
+            name = f"{measure.name}_{statistic}"
+            known[name] = Column(
+                name,
+                {"calls": "count", "percentile": "score"}.get(statistic, kind),
+                f"{source.header_zh}{zh}·{name_zh}：{source.meaning_zh}",
+                f"{source.en}{en}: {name_en}",
+            )
+    return tuple(known[name] for name in names)
+
+
+def _known(what: str, names: Sequence[str] | None, allowed: Sequence[str]) -> list[str]:
+    """The names, each once and in the usual order; all of them when none are given."""
+    for name in names or ():
+        if name not in allowed:
+            raise ParameterError(f"There is no {what} {name!r}.", nearest(name, allowed))
+    return [name for name in allowed if names is None or name in names]
+
+
+def _agent_tables(view: Store, min_calls: int) -> dict[str, tuple[tuple[Column, ...], pa.Table]]:
+    pool = agents.Pool()
+    for batch in view.batches("calls", agents.COLUMNS, ordered=False):
+        pool.add(frame_of([batch]))
+    frames = {"agents": pool.agents(min_calls=min_calls)}
+    frames["agent_weeks"] = pool.weeks(min_calls=min_calls)
+    found = {}
+    for name, frame in frames.items():
+        columns = agent_columns(frame.columns)
+        schema = _schema(columns)
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        found[name] = (columns, table)
+    return found
+
+
+def _schema(columns: Sequence[Column]) -> pa.Schema:
+    return pa.schema([(c.name, ARROW[KINDS[c.kind].dtype]) for c in columns])
+
+
+def _write_table(
+    folder: Path,
+    name: str,
+    columns: Sequence[Column],
+    batches: Iterable[pa.RecordBatch],
+    formats: Sequence[str],
+) -> None:
+    schema = _schema(columns)
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(_WRITERS[kind](folder / f"{name}.{kind}", schema))
+            for kind in formats
+        ]
+        for batch in batches:
+            for writer in writers:
+                writer.write_batch(batch)
+
+
+@contextmanager
+def _csv_writer(path: Path, schema: pa.Schema) -> Iterator[pc.CSVWriter]:
+    options = pc.WriteOptions(quoting_style="needed", quoting_header="none", eol="\r\n")
+    with path.open("wb") as file:
+        file.write(BYTE_ORDER_MARK)
+        with pc.CSVWriter(file, schema, write_options=options) as writer:
+            yield writer
+
+
+def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(path, schema, compression="zstd")
+
+
+_WRITERS: Mapping[str, Callable[[Path, pa.Schema], Any]] = {
+    "parquet": _parquet_writer,
+    "csv": _csv_writer,
+}

@@ -1,0 +1,248 @@
+"""Find the recordings to analyse and join what is known of them.
+
+What
+----
+Inputs are files, folders (searched to any depth) and glob patterns, on this machine or by URL, and
+manifests: tables (CSV, XLSX, Parquet) that list recordings. What is known of a recording comes
+from a metadata table or the manifest, from its file name through a pattern with named groups, or
+from both; the table wins.
+
+Conventions
+-----------
+A call id that nobody gave is the file name without suffix; where that is not unique it is led by
+as many folder names as it takes. Rows and recordings that do not find each other are reported,
+never dropped. A value that cannot be used is left out and reported; a table that cannot be used
+stops the run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline import files
+from pipeline.errors import UsageError, nearest
+from pipeline.recordings.listing import list_paths
+from pipeline.recordings.notes import Notes
+from pipeline.recordings.table import Row, is_manifest, read_rows
+from pipeline.recordings.values import FIELDS, put
+from pipeline.schema import Failure, Recording
+
+__all__ = ["FIELDS", "Found", "find_recordings"]
+
+
+class Found(NamedTuple):
+    """What :func:`find_recordings` returns.
+
+    ``failures`` are recordings that cannot enter the run, one row each; ``warnings`` are sentences
+    for the log.
+    """
+
+    recordings: list[Recording]
+    failures: list[Failure]
+    warnings: list[str]
+
+
+def find_recordings(
+    inputs: Sequence[str],
+    *,
+    suffixes: Collection[str],
+    metadata: str | Path | None = None,
+    name_pattern: str | None = None,
+) -> Found:
+    """List the recordings that the inputs name, each with its metadata.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Files (taken whatever their suffix), folders and glob patterns (``**`` for any depth), as
+        paths or URLs, and manifests: tables as ``metadata``, each row a recording to take. What
+        is named twice counts once.
+    suffixes : collection of str
+        Lower-case suffixes by which recordings are recognised in folders and glob patterns.
+    metadata : str or Path, optional
+        Table with a column ``recording`` (file name, path or URL) and any of :data:`FIELDS`; its
+        cells go before those of a manifest.
+    name_pattern : str, optional
+        Regular expression with named groups out of :data:`FIELDS`, searched in the file name, or
+        in the whole path with ``/`` when the pattern contains a ``/``.
+
+    Returns
+    -------
+    Found
+        Recordings in the order of their paths, failures and warnings.
+
+    Raises
+    ------
+    NoRecordings
+        If no recording is found.
+    UsageError
+        If the name pattern or a URL is not valid.
+    MetadataError
+        If the table cannot be read, or its columns are missing or misspelt.
+    """
+    notes = Notes()
+    pattern = None if name_pattern is None else _compile(name_pattern)
+    manifests = [given for given in inputs if is_manifest(given)]
+    listed = [row for path in manifests for row in read_rows(path, notes, f"{files.name(path)} ")]
+    rows = [] if metadata is None else read_rows(str(metadata), notes)
+    others = [given for given in inputs if given not in manifests]
+    paths, failures = list_paths(others, [r.address for r in listed], frozenset(suffixes), notes)
+    known: dict[str, dict[str, Any]] = {path: {} for path in paths}
+    if pattern is not None:
+        _apply_pattern(pattern, known, notes)
+    said = _apply_rows(listed, lambda row: [row.address] * (row.address in known), known, notes)
+    if metadata is not None:
+        said = _apply_rows(rows, _Index(known).find, known, notes) | said
+    if metadata is not None or manifests:
+        for path in (path for path in known if path not in said):
+            notes.count("Recordings without a metadata row:", files.name(path))
+    ordered = {path: known[path] for path in (*said, *known)}
+    recordings, clashes = _with_call_ids(ordered, notes)
+    recordings.sort(key=lambda recording: recording.path)
+    return Found(recordings, failures + clashes, notes.sentences())
+
+
+# -- file names ----------------------------------------------------------------------------------
+
+
+def _compile(name_pattern: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(name_pattern)
+    except re.error as error:
+        raise UsageError(
+            f'The name pattern "{name_pattern}" is not a regular expression: {error}.',
+            r"Example: (?P<agent_id>A\d+)_(?P<started_at>\d{14})",
+        ) from error
+    unknown = [name for name in pattern.groupindex if name not in FIELDS]
+    if unknown:
+        raise UsageError(
+            f'The name pattern has an unknown group "{unknown[0]}".', nearest(unknown[0], FIELDS)
+        )
+    if not pattern.groupindex:
+        raise UsageError(
+            f'The name pattern "{name_pattern}" has no named group.',
+            r"Example: (?P<agent_id>A\d+)_(?P<started_at>\d{14})",
+        )
+    return pattern
+
+
+def _apply_pattern(
+    pattern: re.Pattern[str], known: dict[str, dict[str, Any]], notes: Notes
+) -> None:
+    for path, values in known.items():
+        whole, name = path.replace(os.sep, "/"), files.name(path)
+        match = pattern.search(whole if "/" in pattern.pattern else name)
+        if match is None:
+            notes.count("The name pattern does not fit:", name)
+            continue
+        for group, text in match.groupdict().items():
+            put(values, group, text, f"file name {name}", notes)
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+
+def _apply_rows(
+    rows: Sequence[Row],
+    find: Callable[[Row], Sequence[str]],
+    known: Mapping[str, dict[str, Any]],
+    notes: Notes,
+) -> dict[str, str]:
+    """Give each row to the recording it names; return which row each got, in their order."""
+    taken: dict[str, str] = {}
+    for row in rows:
+        hits = find(row)
+        name = f"{row.where} ({row.recording}"
+        if not hits:
+            notes.count("Metadata rows without a recording:", f"{name})")
+        elif len(hits) > 1:
+            notes.count("Metadata rows not used, as several recordings bear the name:", f"{name})")
+        elif hits[0] in taken:
+            notes.count(
+                "Metadata rows not used, as an earlier row names the same recording:",
+                f"{name}, as {taken[hits[0]]})",
+            )
+        else:
+            taken[hits[0]] = row.where
+            known[hits[0]].update(row.values)
+    return taken
+
+
+class _Index:
+    """Paths by everything a table may call them: exact first, then by letters of any case."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.exact: dict[str, list[str]] = defaultdict(list)
+        self.folded: dict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            parts = files.parts(path)
+            tails = ["/".join(parts[start:]) for start in range(len(parts))]
+            for name in (path.replace(os.sep, "/"), *tails, os.path.splitext(tails[-1])[0]):
+                for table, key in ((self.exact, name), (self.folded, name.casefold())):
+                    if path not in table[key][-1:]:
+                        table[key].append(path)
+
+    def find(self, row: Row) -> list[str]:
+        """All paths that the name in this row fits best."""
+        given = row.recording
+        plain = given if files.is_url(given) else os.path.normpath(given)
+        for table, fold in ((self.exact, str), (self.folded, str.casefold)):
+            for name in (row.address, plain):
+                if hits := table.get(fold(name.replace(os.sep, "/"))):
+                    return hits
+        return []
+
+
+# -- call ids ------------------------------------------------------------------------------------
+
+
+def _with_call_ids(
+    known: Mapping[str, Mapping[str, Any]], notes: Notes
+) -> tuple[list[Recording], list[Failure]]:
+    """Build the recordings; an id given to two of them costs the later ones a failure row."""
+    given = {path: values["call_id"] for path, values in known.items() if "call_id" in values}
+    made = _names_from_paths([path for path in known if path not in given], set(given.values()))
+    for path, call_id in made.items():
+        if call_id != files.stem(path):
+            notes.count("File names that are not unique; the call id got a prefix:", call_id)
+    owner: dict[str, str] = {}
+    recordings, failures = [], []
+    for path, values in known.items():
+        call_id = given.get(path) or made[path]
+        first = owner.setdefault(call_id, path)
+        if first == path:
+            recordings.append(Recording(path=path, **{**values, "call_id": call_id}))
+            continue
+        failures.append(
+            Failure(
+                path=path,
+                call_id=call_id,
+                stage="recordings",
+                error_type="MetadataError",
+                message=f'The call id "{call_id}" is already that of {files.name(first)}.',
+                hint="Give every recording its own call_id in the metadata.",
+            )
+        )
+    return recordings, failures
+
+
+def _names_from_paths(paths: Sequence[str], taken: Collection[str]) -> dict[str, str]:
+    """Name each path by its stem, led by as many folders as it takes to be unique."""
+    names = {path: files.stem(path) for path in paths}
+    for depth in range(1, max((len(files.parts(path)) for path in paths), default=0) + 1):
+        count = Counter(names.values())
+        clashing = [path for path in paths if count[names[path]] > 1 or names[path] in taken]
+        if not clashing:
+            break
+        same_place = Counter((*files.parts(path)[:-1], files.stem(path)) for path in clashing)
+        for path in clashing:
+            *folders, last = files.parts(path)
+            whole = same_place[(*folders, files.stem(path))] > 1
+            last = last.replace(".", "_") if whole else files.stem(path)
+            names[path] = "_".join((*folders[-depth:], last))
+    return names

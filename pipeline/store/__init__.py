@@ -1,0 +1,45 @@
+"""The store: every result in one database, and the only SQL of the program.
+
+Conventions
+-----------
+SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address works the same.
+
+* One call is one transaction: all of its rows are written, or none. Saving a call again replaces
+  its rows, so that a transaction that a server lost can be repeated as a whole.
+* ``results`` keeps the whole :class:`CallResult` as compressed JSON with its :class:`Identity`, so
+  that later stages can run again without recognising the speech again.
+* A failure replaces an earlier failure and is replaced by a later success. It never deletes an
+  earlier good result: that stays, and its ``error`` in ``calls`` says that a newer attempt failed.
+* Outside scores live in ``outside_scores``, one group of rows per imported file, and survive a new
+  analysis; where a call has some, they take the place of outside verdicts within the result.
+* A run that writes holds :meth:`Store.exclusive`; reading needs it never.
+
+Parts: ``tables`` the contract; ``rows`` values as rows and back; ``scores`` outside scores; ``runs``
+progress; ``database`` address, connections, errors; ``migrations``; ``lock``; ``store`` the class.
+"""
+
+from pipeline.store.database import STORE_NAME, shown_address
+from pipeline.store.lock import Holder
+from pipeline.store.rows import ARROW, Identity, frame_of, to_frame
+from pipeline.store.runs import Run, State
+from pipeline.store.store import Store
+from pipeline.store.tables import KINDS, TABLES, Column, Dtype, Kind, columns_of
+
+__all__ = [
+    "ARROW",
+    "KINDS",
+    "STORE_NAME",
+    "TABLES",
+    "Column",
+    "Dtype",
+    "Holder",
+    "Identity",
+    "Kind",
+    "Run",
+    "State",
+    "Store",
+    "columns_of",
+    "frame_of",
+    "shown_address",
+    "to_frame",
+]

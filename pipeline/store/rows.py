@@ -1,0 +1,199 @@
+"""Results as rows of the tables, and rows as results, batches and frames.
+
+Conventions
+-----------
+A row holds the columns of the contract as plain Python values that every database takes; a measure
+that is no column of ``calls`` is kept in the stored result only. Batches and frames have the
+columns and types of the contract, also when they are empty.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.schema import (
+    CallResult,
+    Event,
+    Failure,
+    Provenance,
+    Recording,
+    Turn,
+    Verdict,
+    from_json,
+    to_json,
+)
+from pipeline.store.tables import KINDS, TABLES, Column, Dtype, columns_of
+
+ARROW: Mapping[Dtype, pa.DataType] = {
+    "str": pa.string(),
+    "Int64": pa.int64(),
+    "float64": pa.float64(),
+    "boolean": pa.bool_(),
+}
+_PANDAS = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a stored result was made from; equal identities need not be analysed twice."""
+
+    call_id: str
+    sha256: str
+    settings_hash: str
+    weights_hash: str
+    rubric_hash: str
+
+    @classmethod
+    def of(cls, call_id: str, sha256: str, provenance: Provenance) -> Identity:
+        """Identity of the recording ``call_id`` with this content under this provenance."""
+        weights = json.dumps(dict(provenance.weights), sort_keys=True)
+        return cls(
+            call_id=clean(call_id),
+            sha256=sha256,
+            settings_hash=provenance.settings_hash,
+            weights_hash=hashlib.sha256(weights.encode()).hexdigest(),
+            rubric_hash=provenance.rubric or "",
+        )
+
+    def alike(self, other: Identity) -> bool:
+        """Whether only the rubric differs, if anything: all but the verdicts still holds then."""
+        return dataclasses.replace(self, rubric_hash=other.rubric_hash) == other
+
+
+def rows_of(
+    result: CallResult, failures: Sequence[Failure], saved_at: str
+) -> dict[str, list[dict[str, Any]]]:
+    """All rows of one call, by table."""
+    identity = Identity.of(result.recording.call_id, result.sha256, result.provenance)
+    call_id = identity.call_id
+    stored = dataclasses.asdict(identity) | {"saved_at": saved_at, "payload": _pack(result)}
+    return {
+        "calls": [_call_row(result, failures)],
+        "turns": [_turn_row(call_id, t) for t in result.turns],
+        "events": [_event_row(call_id, i, e) for i, e in enumerate(result.events)],
+        "verdicts": [_verdict_row(call_id, i, v) for i, v in enumerate(result.verdicts)],
+        "failures": [failure_row(call_id, i, f) for i, f in enumerate(failures)],
+        "results": [stored],
+    }
+
+
+def failed_call_row(recording: Recording, failure: Failure) -> dict[str, Any]:
+    """Row of ``calls`` for a recording that could not be analysed."""
+    row = _metadata_row(recording) | {"status": "failed", "error": failure.message}
+    return typed("calls", row | {"call_id": failure.call_id})
+
+
+def failure_row(call_id: str, position: int, failure: Failure) -> dict[str, Any]:
+    """Row of ``failures``."""
+    row = dataclasses.asdict(failure) | {"call_id": call_id}
+    return typed("failures", row) | {"position": position}
+
+
+def typed(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the columns of the contract, as plain Python values that every database takes."""
+    return {c.name: _plain(row.get(c.name), KINDS[c.kind].dtype) for c in TABLES[table]}
+
+
+def _plain(value: Any, dtype: Dtype) -> Any:
+    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if dtype == "str":
+        return clean(str(value))
+    if dtype == "float64":
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return bool(value) if dtype == "boolean" else round(value)
+
+
+def clean(text: str) -> str:
+    """Escape what no database takes as text: lone surrogates (of undecodable paths) and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def unpack(payload: bytes) -> CallResult:
+    """Rebuild a result from what is stored in ``results``."""
+    text = zlib.decompress(payload).decode("utf-8", "surrogatepass")
+    return from_json(CallResult, json.loads(text))
+
+
+def to_batch(columns: Sequence[Column], rows: Sequence[Any]) -> pa.RecordBatch:
+    """Build a batch with these columns of the contract from rows in their order."""
+    fields = [pa.field(c.name, ARROW[KINDS[c.kind].dtype]) for c in columns]
+    values = zip(*rows, strict=True) if rows else ((),) * len(fields)
+    arrays = [pa.array(v, type=f.type) for v, f in zip(values, fields, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def to_frame(table: str, rows: Iterable[Any]) -> pd.DataFrame:
+    """Build a frame with the columns and types of the contract from rows in its order."""
+    return frame_of([to_batch(columns_of(table), list(rows))])
+
+
+def frame_of(batches: Sequence[pa.RecordBatch]) -> pd.DataFrame:
+    """Build one frame from batches."""
+    frame: pd.DataFrame = pa.Table.from_batches(batches).to_pandas(types_mapper=_PANDAS.get)
+    return frame
+
+
+def _metadata_row(recording: Recording) -> dict[str, Any]:
+    names = {c.name for c in TABLES["calls"]}
+    return {k: v for k, v in to_json(recording).items() if k in names}
+
+
+def _call_row(result: CallResult, failures: Sequence[Failure]) -> dict[str, Any]:
+    known = {k: v for k, v in result.measures.items() if v is not None}
+    row = _metadata_row(result.recording) | known
+    for name in ("sha256", "duration", "channels", "sample_rate", "codec", "language",
+                 "speaker_source", "role_confidence", "status"):  # fmt: skip
+        row[name] = getattr(result, name)
+    row["error"] = "; ".join(f.message for f in failures) or None
+    row["warnings"] = "; ".join(result.warnings) or None
+    row["preset"] = result.provenance.preset
+    row["program_version"] = result.provenance.program_version
+    row["processing_seconds"] = sum(result.stage_seconds.values())
+    return typed("calls", row)
+
+
+def _turn_row(call_id: str, turn: Turn) -> dict[str, Any]:
+    values = {f.name: getattr(turn, f.name) for f in dataclasses.fields(turn)}
+    return typed("turns", values | {"call_id": call_id})
+
+
+def _event_row(call_id: str, event: int, value: Event) -> dict[str, Any]:
+    values = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    detail = json.dumps(_finite(to_json(value.detail)), ensure_ascii=False)
+    more = {"call_id": call_id, "event": event, "seconds": value.seconds, "detail": detail}
+    return typed("events", values | more)
+
+
+def _verdict_row(call_id: str, position: int, verdict: Verdict) -> dict[str, Any]:
+    row = typed("verdicts", dataclasses.asdict(verdict) | {"call_id": call_id})
+    return row | {"position": position}
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not know, by null."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _pack(result: CallResult) -> bytes:
+    data = to_json(result)
+    try:
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(data), ensure_ascii=False, separators=(",", ":"))
+    return zlib.compress(text.encode("utf-8", "surrogatepass"))

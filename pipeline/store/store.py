@@ -1,0 +1,375 @@
+"""The store of results: write a call, read calls and tables, one run at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from pipeline.compliance import outside
+from pipeline.errors import ParameterError, nearest
+from pipeline.schema import CallResult, Failure, Recording, Seconds
+from pipeline.store import database, migrations, runs, scores
+from pipeline.store.lock import Holder, Lock, acquire, lock_of
+from pipeline.store.migrations import KEYS, SQL
+from pipeline.store.rows import (
+    Identity,
+    clean,
+    failed_call_row,
+    failure_row,
+    frame_of,
+    rows_of,
+    to_batch,
+)
+from pipeline.store.runs import Run, State
+from pipeline.store.tables import Column, columns_of
+
+BATCH_ROWS = 20_000
+FETCH_ROWS = 1000  # at a time: more of them no longer fit the processor's cache
+RESULT_ROWS = 100
+
+T = TypeVar("T")
+
+
+class Store:
+    """One database of results, from :meth:`open`; a context manager that closes it."""
+
+    def __init__(self, engine: Engine, pinned: Connection | None = None) -> None:
+        self._engine = engine
+        self._pinned = pinned
+        self._lock: Lock | None = None
+
+    @classmethod
+    def open(cls, target: str | Path, *, create: bool = True) -> Store:
+        """Open the store and bring its tables up to date.
+
+        Parameters
+        ----------
+        target : str or Path
+            A file, a folder (its ``callcoach.db``), or a ``postgresql://`` or ``sqlite:///`` URL.
+        create : bool
+            Whether a file that is not there is made; if not, the store need not be writable.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be created, opened or written, is no store, or is of a newer program.
+        """
+        url = database.address(target, create)
+        with database.explained(url):
+            engine = database.connect(url)
+        try:
+            with database.explained(url):
+                migrations.migrate(engine)
+                if create:
+                    migrations.check_writable(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def exclusive(self, *, wait: bool = False) -> Iterator[None]:
+        """Hold the right to write for a whole run; readers go on meanwhile.
+
+        It ends with the process however that ends, and is taken again when a server has been
+        restarted.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to wait until another run has ended.
+
+        Raises
+        ------
+        OutputError
+            If another run writes; says who it is. Within it, writing raises this if a server was
+            restarted and another run was faster.
+        """
+        with database.explained(self._engine.url):
+            lock = lock_of(self._engine)
+            acquire(lock, self._engine, wait=wait)
+        self._lock = lock
+        try:
+            yield
+        finally:
+            self._lock = None
+            lock.release()
+
+    def writer(self) -> Holder | None:
+        """The process that holds :meth:`exclusive` now, or None."""
+        with database.explained(self._engine.url):
+            return lock_of(self._engine).holder()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Store]:
+        """Give a view of the store in which nothing changes while it is read, whoever writes."""
+        with self._streaming() as connection:
+            yield Store(self._engine, connection)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def save(self, result: CallResult, failures: Sequence[Failure] = ()) -> None:
+        """Write one call and what partly failed in it; earlier rows of the call are replaced.
+
+        Raises
+        ------
+        OutputError
+            If the database cannot be written. Nothing of the call has changed then.
+        """
+        rows = rows_of(result, failures, database.now())
+        call_id = clean(result.recording.call_id)
+
+        def write(connection: Connection) -> None:
+            for name, group in rows.items():
+                table = SQL[name]
+                connection.execute(table.delete().where(table.c.call_id == call_id))
+                if group:
+                    connection.execute(table.insert(), group)
+            if scores.scored(connection, [call_id]):
+                scores.merge(connection, [call_id])
+
+        self._write(call_id, write)
+
+    def save_failure(self, failure: Failure, recording: Recording | None = None) -> None:
+        """Write that a recording could not be analysed; ``recording`` fills in its metadata.
+
+        An earlier good result of the same call is kept, and ``calls.error`` then says so.
+        """
+        call_id = clean(failure.call_id)
+        known = recording or Recording(path=failure.path, call_id=call_id)
+        calls, failures, results = SQL["calls"], SQL["failures"], SQL["results"]
+        earlier = sa.select(results.c.call_id).where(results.c.call_id == call_id)
+
+        def write(connection: Connection) -> None:
+            connection.execute(failures.delete().where(failures.c.call_id == call_id))
+            connection.execute(failures.insert(), [failure_row(call_id, 0, failure)])
+            if connection.scalar(earlier):
+                error = f"The newest attempt failed, the earlier result is kept: {failure.message}"
+                update = calls.update().where(calls.c.call_id == call_id)
+                connection.execute(update.values(error=clean(error)))
+                return
+            connection.execute(calls.delete().where(calls.c.call_id == call_id))
+            connection.execute(calls.insert(), [failed_call_row(known, failure)])
+            if scores.scored(connection, [call_id]):
+                scores.merge(connection, [call_id])
+
+        self._write(call_id, write)
+
+    def save_outside(self, file: str, joined: outside.Joined) -> None:
+        """Write imported outside scores; rows imported earlier under the same ``file`` go.
+
+        The verdicts with source ``outside``, ``outside_score`` and ``outside_agreement`` of every
+        call concerned are brought up to date. Rows that match no call are kept as well.
+        """
+
+        def write(connection: Connection) -> None:
+            concerned = scores.replace_file(connection, file, joined)
+            for first in range(0, len(concerned), RESULT_ROWS):
+                scores.merge(connection, concerned[first : first + RESULT_ROWS])
+
+        self._write(f"outside {file}", write)
+
+    def begin_run(self, recordings: int) -> int:
+        """Record that a run over so many recordings begins; returns its number.
+
+        Within :meth:`exclusive`, runs that were left ``running`` are marked as stopped.
+        """
+        started_at, alone = datetime.now(UTC).isoformat(), self._lock is not None
+        return self._write("runs", lambda c: runs.begin(c, recordings, started_at, alone=alone))
+
+    def update_run(
+        self, run: int, *, done: int, unchanged: int, failed: int, audio_s: Seconds
+    ) -> None:
+        """Record how far a run has come, in all so far."""
+        self._write("runs", lambda c: runs.update(c, run, done, unchanged, failed, audio_s))
+
+    def end_run(self, run: int, state: State) -> None:
+        """Record that a run has ended: ``finished`` or ``stopped``."""
+        self._write("runs", lambda c: runs.end(c, run, state))
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def runs(self, limit: int = 100) -> list[Run]:
+        """The newest runs, the newest first."""
+        return self._read(lambda c: runs.newest(c, limit))
+
+    def known(self, call_id: str) -> Identity | None:
+        """Identity of the stored result of a call, or None where there is none."""
+        table = SQL["results"]
+        columns = [table.c[f.name] for f in dataclasses.fields(Identity)]
+        query = sa.select(*columns).where(table.c.call_id == clean(call_id))
+        row = self._read(lambda c: c.execute(query).first())
+        return None if row is None else Identity(*row)
+
+    def load(self, call_id: str) -> CallResult:
+        """Read one whole result.
+
+        Raises
+        ------
+        ParameterError
+            If the store holds no result of this call.
+        """
+        table = SQL["results"]
+        query = sa.select(table.c.call_id, table.c.payload).where(table.c.call_id == clean(call_id))
+        found = self._read(lambda c: scores.results_of(c, c.execute(query).all()))
+        if found:
+            return found[0]
+        ids = self._read(lambda c: c.scalars(sa.select(table.c.call_id).limit(1000)).all())
+        raise ParameterError(f"The store has no result of call {call_id!r}.", nearest(call_id, ids))
+
+    def results(self) -> Iterator[CallResult]:
+        """Read all whole results in the order of their call ids, a few at a time."""
+        table = SQL["results"]
+        query = sa.select(table.c.call_id, table.c.payload).order_by(table.c.call_id)
+        with self._streaming() as connection:
+            last = ""
+            while rows := connection.execute(
+                query.where(table.c.call_id > last).limit(RESULT_ROWS)
+            ).all():
+                yield from scores.results_of(connection, rows)
+                last = rows[-1].call_id
+
+    def count(self, table: str) -> int:
+        """Number of rows of one table of the contract."""
+        columns_of(table)
+        query = sa.select(sa.func.count()).select_from(SQL[table])
+        return int(self._read(lambda c: c.scalar(query)) or 0)
+
+    def batches(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        rows: int = BATCH_ROWS,
+        ordered: bool = True,
+    ) -> Iterator[pa.RecordBatch]:
+        """Read one table of the contract in batches, however many rows it has.
+
+        Parameters
+        ----------
+        table : str
+        columns : sequence of str, optional
+            Only these columns, in the order of the contract.
+        rows : int
+            Most rows of a batch.
+        ordered : bool
+            In the order of the keys; without, in the order that is quickest.
+
+        Yields
+        ------
+        RecordBatch
+            With the types of the contract; the first is given even when the table is empty.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such table or column.
+        """
+        kept = _chosen(table, columns)
+        query = sa.select(*(SQL[table].c[c.name] for c in kept))
+        if ordered:
+            query = query.order_by(*(SQL[table].c[key] for key in KEYS[table]))
+        with self._streaming() as connection:
+            fetched = min(rows, FETCH_ROWS)
+            found = connection.execute(query, execution_options={"yield_per": fetched})
+            parts = (to_batch(kept, part) for part in found.partitions())
+            first = next(parts, to_batch(kept, []))
+            while first is not None:
+                rest = itertools.islice(parts, rows // fetched - 1)
+                yield pa.concat_batches([first, *rest])
+                first = next(parts, None)
+
+    def frame(
+        self, table: str, call_id: str | None = None, *, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Read one table of the contract as a whole, or its rows of one call, into memory.
+
+        Errors as in :meth:`batches`; a store of many calls is better read by that, or by few
+        columns.
+        """
+        if call_id is None:
+            return frame_of(list(self.batches(table, columns)))
+        kept = _chosen(table, columns)
+        query = sa.select(*(SQL[table].c[c.name] for c in kept))
+        query = query.where(SQL[table].c.call_id == clean(call_id))
+        query = query.order_by(*(SQL[table].c[k] for k in KEYS[table]))
+        rows = self._read(lambda c: c.execute(query).all())
+        return frame_of([to_batch(kept, rows)])
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Do something that reads and can be repeated; again when a server was restarted."""
+        return database.patiently(self._engine.url, work)
+
+    # --- transactions ---------------------------------------------------------------------------
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        """Do something that reads, at once and in one transaction."""
+
+        def attempt() -> T:
+            with self._reading() as connection:
+                return work(connection)
+
+        return attempt() if self._pinned else database.patiently(self._engine.url, attempt)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        if self._pinned is not None:
+            yield self._pinned
+            return
+        with self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _streaming(self) -> Iterator[Connection]:
+        """Read for as long as the caller takes; a server that goes away ends it."""
+        with database.explained(self._engine.url), self._reading() as connection:
+            yield connection
+
+    def _write(self, subject: str, work: Callable[[Connection], T]) -> T:
+        """Do something that writes in one transaction; two with one subject follow each other."""
+        if self._pinned is not None:
+            raise ParameterError("A snapshot cannot be written.", "Write to the store itself.")
+
+        def attempt() -> T:
+            if self._lock is not None:
+                self._lock.confirm()
+            with database.writing(self._engine) as connection:
+                if connection.dialect.name == "postgresql":
+                    key = sa.func.hashtextextended(subject, 0)
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+                return work(connection)
+
+        return database.patiently(self._engine.url, attempt)
+
+
+def _chosen(table: str, names: Sequence[str] | None) -> list[Column]:
+    """The columns of these names, in the order of the contract; all when none are given."""
+    columns = columns_of(table)
+    allowed = [c.name for c in columns]
+    for name in names or ():
+        if name not in allowed:
+            raise ParameterError(f"{table} has no column {name!r}.", nearest(name, allowed))
+    return [c for c in columns if names is None or c.name in names]
