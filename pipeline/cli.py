@@ -94,7 +94,9 @@ def _root(
 
 @app.command()
 def analyze(
-    recordings: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns, URLs, lists.")],
+    recordings: Annotated[
+        list[str], typer.Argument(help="Files, folders, glob patterns, URLs, lists.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the store and the tables.")],
     metadata: Annotated[
         str | None, typer.Option(help="CSV, XLSX or Parquet: recording, agent_id, ...")

@@ -101,7 +101,11 @@ def test_workers_give_what_this_process_gives(local: LocalEngine, tmp_path: Path
     there = by_name(list(local.run(tasks)))
     assert {n: plain(r) for n, r in there.items()} == {n: plain(r) for n, r in here.items()}
     assert isinstance(there["bad"], Failure)
-    again = [Task(t.recording, r) for t in tasks if isinstance(r := here[t.recording.call_id], CallResult)]
+    again = [
+        Task(t.recording, r)
+        for t in tasks
+        if isinstance(r := here[t.recording.call_id], CallResult)
+    ]
     judged = by_name(list(local.run(again)))
     assert {n: plain(r) for n, r in judged.items()} == {
         n: plain(r) for n, r in here.items() if n != "bad"

@@ -14,7 +14,9 @@ from pipeline.schema import Failure, Recording
 
 CALL_ID = "20261103_13812345678_王芳"
 RECORDING = Recording(path=f"/recordings/{CALL_ID}.wav", call_id=CALL_ID, customer_name="王芳")
-FAILURE = Failure(RECORDING.path, CALL_ID, "audio", "UnreadableAudio", f"{CALL_ID} is no audio.", "")
+FAILURE = Failure(
+    RECORDING.path, CALL_ID, "audio", "UnreadableAudio", f"{CALL_ID} is no audio.", ""
+)
 STEPS = (
     Step(RECORDING, "analysed", 61.25, warnings=("13812345678 was said",),
          stage_seconds={"audio": 0.0312, "recognition": 4.0}),

@@ -16,6 +16,7 @@ from pipeline.errors import ParameterError
 MIN_CALLS = 10
 _log = logging.getLogger(__name__)
 _NUMBERS = tuple(dict.fromkeys(name for m in MEASURES for name in (m.source or m.name, *m.weight)))
+DECIMALS = 9
 _NAMES = ("agent_name", "team")
 COLUMNS = ("agent_id", *_NAMES, "started_at", "status", *_NUMBERS)
 """The columns of the calls table that the agents tables are made from."""
@@ -130,14 +131,18 @@ class Pool:
         rivals = rows.groupby(["team", *keys[1:]], dropna=False).ngroup()
         compared = np.asarray(rows["agent_id"].notna(), dtype=bool)
         groups = Groups(np.asarray(rivals, dtype=np.intp), compared)
-        calls, rows["talk_s"] = (_sum(code, t, size) for t in self._totals[:, kept])
+        calls, talk_s = (_sum(code, t, size) for t in self._totals[:, kept])
+        rows["talk_s"] = np.round(talk_s, DECIMALS)
         rows["calls"] = calls.astype(np.int64)
         rows["enough_calls"] = (rows["calls"] >= min_calls) & rows["agent_id"].notna()
         pooled: dict[str, Values] = {}
         for row, measure in enumerate(MEASURES):
             sums = [_sum(code, s, size) for s in self._sums[row][:, kept]]
             found = pool(measure, Sums(*sums), self._centres[row], groups, min_calls)
-            pooled |= {f"{measure.name}_{s}": v for s, v in zip(STATISTICS, found, strict=True)}
+            pooled |= {
+                f"{measure.name}_{s}": np.round(v, DECIMALS) + 0.0  # the order of sums shows below
+                for s, v in zip(STATISTICS, found, strict=True)
+            }
         table = pd.concat([rows, pd.DataFrame(pooled, index=rows.index)], axis=1)[columns(keys)]
         types = {c: "Int64" for c in table if c == "calls" or str(c).endswith("_calls")}
         types |= dict.fromkeys((*keys, *_NAMES), "str")

@@ -4,7 +4,8 @@ A hold is a wait of some length in which the agent does not speak, in silence or
 ends by coming back. Whose silence it is decides: when the agent has asked something, or the customer
 was to speak, the same quiet is the customer's and no hold, unless the wait was announced or there
 is music. Mutual silence that is no hold is ``silence`` (3 s and more) or ``dead_air`` (5 s and more).
-Time before the first and after the last speech of the call does not count.
+Time before the first and after the last speech of the call does not count. A wait lasts from edge to
+edge: from the last sound of speech before it to the first after it; one with music, while it plays.
 
 Conventions: times in seconds; turns ordered by start.
 """

@@ -8,7 +8,8 @@ can be heard.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -67,16 +68,27 @@ class Lexicon:
             return text
         result = list(text)
         taken = [False] * len(text)
+        where: dict[str, list[int]] = {}
+        for at, character in enumerate(text):
+            where.setdefault(character, []).append(at)
         for phrase in self.phrases:
             wanted = self._sounds[phrase]
-            for start in range(len(text) - len(phrase) + 1):
+            for start in _starts(phrase, where, len(text)):
                 place = slice(start, start + len(phrase))
-                here = text[place]
-                different = [i for i, (a, b) in enumerate(zip(here, phrase, strict=True)) if a != b]
-                if any(taken[place]) or len(different) > MAX_DIFFERENT * len(phrase):
+                if any(taken[place]):
                     continue
+                pairs = zip(text[place], phrase, strict=True)
+                different = [i for i, (a, b) in enumerate(pairs) if a != b]
                 distance = sum(sound_distance(sounds[start + i], wanted[i]) for i in different)
                 if distance <= MAX_DISTANCE * len(phrase):
                     result[place] = phrase
                     taken[place] = [True] * len(phrase)
         return "".join(result)
+
+
+def _starts(phrase: str, where: Mapping[str, Sequence[int]], length: int) -> list[int]:
+    """Places in a text of ``length`` at which enough characters of the phrase are written."""
+    same = Counter(at - i for i, c in enumerate(phrase) for at in where.get(c, ()))
+    enough = len(phrase) - MAX_DIFFERENT * len(phrase)
+    last = length - len(phrase)
+    return sorted(start for start, n in same.items() if n >= enough and 0 <= start <= last)

@@ -293,7 +293,8 @@ def _measure_table(known: Sequence[Condition], parts: Mapping[str, Any]) -> list
         "response_latency": ("median latency, ms", 0),
     }  # fmt: skip
     rows = [
-        [_named(c), *(_spread(parts[c.name], m, d) for m, (_, d) in columns.items())] for c in known
+        [_named(c, parts), *(_spread(parts[c.name], m, d) for m, (_, d) in columns.items())]
+        for c in known
     ]
     return _table(("condition", *(title for title, _ in columns.values())), rows)
 
@@ -305,7 +306,7 @@ def _text_table(known: Sequence[Condition], parts: Mapping[str, Any]) -> list[st
         cer, n = figure(p, "cer")
         role, _ = figure(p, "role")
         bias, _ = figure(p, "rate_bias") if "rate_bias" in p["counts"] else (None, 0)
-        text = "text given" if c.given_text else f"{_shown(cer, '', n)} characters"
+        text = "text given" if p["given_text"] else f"{_shown(cer, '', n)} characters"
         rows.append([
             c.name, text, "-" if bias is None else f"{100 * bias:+.1f} %",
             _shown(figure(p, "der")[0], "%", None),
@@ -376,10 +377,10 @@ def _limits(left: Sequence[str]) -> list[str]:
     return lines
 
 
-def _named(condition: Condition) -> str:
+def _named(condition: Condition, parts: Mapping[str, Any]) -> str:
     return (
         f"{condition.name} (text given)"
-        if condition.given_text and condition.name != CONTROL
+        if parts[condition.name]["given_text"] and condition.name != CONTROL
         else condition.name
     )
 

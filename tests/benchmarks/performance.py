@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import platform
 import resource
 import tempfile
@@ -24,6 +25,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import soundfile
 
 from pipeline import __version__, weights
 from pipeline.audio import decode
@@ -50,6 +53,7 @@ SAMPLES = ROOT / "data" / "samples"
 PRESET = "embedded"
 THREADS = 1
 FEW = 2
+WARM_UP_FRAMES = 8 * 8000
 
 Truths = list[tuple[Path, dict[str, Any]]]
 
@@ -179,6 +183,15 @@ class Bench:
             runs.append(_run(way, sizes, spent, *errors(said, parse_truth(truth), result)))
         return runs
 
+    def warm_up(self, folder: Path, paths: Sequence[Path]) -> None:
+        """Hear the beginning of some files, so that nothing is loaded while the clocks run."""
+        for path in paths:
+            samples, rate = soundfile.read(path, frames=WARM_UP_FRAMES)
+            short = folder / path.name
+            soundfile.write(short, samples, rate)
+            run_call(Recording(str(short), "warm-up"), self.settings, self.models, self.rubric)
+            self.plain.mixed(short)
+
 
 def _run(
     way: str,
@@ -220,30 +233,31 @@ def few(truths: Truths) -> Truths:
     return [row for rows in by_layout.values() for row in rows[:FEW]]
 
 
-def measure(truths: Truths) -> dict[str, Any]:
-    """Run every file in every way, after one that warms up."""
+def measure(truths: Truths) -> Iterator[dict[str, Any]]:
+    """Run every file in every way, after a warm-up; all that is known after each file."""
     with tempfile.TemporaryDirectory() as folder, Store.open(folder) as store:
         began = time.perf_counter()
         bench = Bench(store)
-        for path, truth in few(truths)[::FEW]:
-            bench.hear(path, truth)
+        bench.warm_up(Path(folder), [path for path, _ in few(truths)[::FEW]])
         loading_s = time.perf_counter() - began
         runs = []
         for path, truth in truths:
             heard = bench.hear(path, truth)
-            runs += heard
+            runs += [_rounded(asdict(r)) for r in heard]
             print(path.name, *(f"{r.way}: {r.spent.cpu_s:.1f} s" for r in heard), flush=True)
-    return {
-        "date": datetime.date.today().isoformat(),
-        "version": __version__,
-        "preset": PRESET,
-        "weights": dict(bench.models.weights),
-        "machine": {"processor": _processor(), "system": platform.platform(terse=True)},
-        "threads": THREADS,
-        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "loading_s": round(loading_s, 1),
-        "runs": [_rounded(asdict(r)) for r in runs],
-    }
+            yield {
+                "date": datetime.date.today().isoformat(),
+                "version": __version__,
+                "preset": PRESET,
+                "weights": dict(bench.models.weights),
+                "machine": {"processor": _processor(), "system": platform.platform(terse=True)},
+                "threads": THREADS,
+                "load": round(os.getloadavg()[0], 1),
+                "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "loading_s": round(loading_s, 1),
+                "files": len(truths),
+                "runs": runs,
+            }
 
 
 def _processor() -> str:
@@ -272,12 +286,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         corpus_calls(Path(folder))
         truths = [*find_truths(SAMPLES), *find_truths(Path(folder))]
         truths += find_truths(options.calls) if options.calls else []
-        data = measure(few(truths) if options.few else truths)
+        truths.sort(key=lambda row: float(row[1]["duration"]))
+        page = ""
+        for data in measure(few(truths) if options.few else truths):
+            page = document(data)
+            if not (options.few or options.calls):
+                store = options.out.with_suffix(".json")
+                store.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+                options.out.write_text(page, encoding="utf-8")
     if options.few or options.calls:
-        print(document(data))
-        return
-    options.out.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
-    options.out.write_text(document(data), encoding="utf-8")
+        print(page)
 
 
 if __name__ == "__main__":

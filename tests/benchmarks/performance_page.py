@@ -61,6 +61,8 @@ def _preface(data: Row) -> list[str]:
     used = ", ".join(f"{n} ({d[:12]})" for n, d in data["weights"].items())
     files = {r["file"]: r["audio_s"] for r in data["runs"]}
     machine = data["machine"]
+    left = data["files"] - len(files)
+    part = f" The run was stopped: {left} longer files are not in these figures." if left else ""
     return [
         "# Performance",
         "",
@@ -68,15 +70,17 @@ def _preface(data: Row) -> list[str]:
         "`docs/performance.json`.",
         "",
         f"- Date: {data['date']}. Machine: {machine['processor']}, {machine['system']}, no GPU, "
-        f"{data['threads']} thread.",
+        f"{data['threads']} thread; load average at the end {data['load']}, ours included.",
         f"- Program: version {data['version']}, preset `{data['preset']}`; weights {used}.",
         f"- Audio: {len(files)} files, {sum(files.values()) / 60:.0f} min: `data/samples` and two calls of "
-        "`tests/benchmarks/corpus.py`.",
+        f"`tests/benchmarks/corpus.py`.{part}",
         "- The plain recipe is faster-whisper's `BatchedInferencePipeline` (beam 5, batches of 8, voice "
         "activity, words with times) and then a pyannote.audio pipeline with its own step of 0.1, with the "
         "same weights in the same process; recordings of two channels are mixed down. *By channel* recognises "
         "each channel by itself and needs no diarization. It gives words and speakers: no turns, events, "
         "measures, levels, pitch or verdicts. Its roles are given as they fit the truth best.",
+        "- A word given to the wrong speaker is wrong for both, in every way alike: where voices are merged, "
+        "the character error rate is mostly theirs.",
         "- Every file is heard in every way in turn. Ratios are of CPU seconds, the median over the files.",
         f"- Loading and warming up took {data['loading_s']:.0f} s once; at its peak the process, with both "
         f"programs in it, held {data['peak_memory_mib']} MiB.",

@@ -137,7 +137,7 @@ What can befall a night's run was done to the real command line in processes of 
 moments of a run, and the tables it left were compared cell by cell with those of a run that nothing
 disturbed: all CSV and Parquet files but for `processing_seconds`, and every whole result in the
 store. (The means of agents are sums over calls in the order in which they were stored: they may
-differ by {tables.ROUNDING:g} of their value.) After each end no process may be left, and SQLite must
+differ by {tables.ROUNDING:g}.) After each end no process may be left, and SQLite must
 find its file whole.
 
 {table(rows)}

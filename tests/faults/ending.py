@@ -42,13 +42,16 @@ def kill_parent(lab: Lab, times: int) -> Report:
 
 
 def kill_worker(lab: Lab, times: int) -> Report:
-    """Kill some workers of a run; each costs one recording at most, and the next run gets it."""
+    """Kill some workers of a run; each costs one recording at most, and the next run gets it.
+
+    The first is killed as it is born, before it has read what it is to do.
+    """
     report, lost = Report(), 0
     while report.times < times:
         out = lab.out()
         run, killed = lab.analyze(out), 0
         wanted = min(KILLS_A_RUN, times - report.times)
-        for moment in sorted(lab.moment() for _ in range(wanted)):
+        for moment in [0.0, *sorted(lab.moment() for _ in range(wanted - 1))]:
             if run.sleep_until(moment) and _kill_one(lab, run):
                 killed += 1
         report.times += killed

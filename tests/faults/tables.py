@@ -104,7 +104,7 @@ def _read_file(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     if _is_of_agents(path.name):
-        return pd.read_csv(path, encoding="utf-8-sig", float_precision="round_trip")
+        return pd.read_csv(path, encoding="utf-8-sig")
     return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
 
 
@@ -127,7 +127,7 @@ def _frame(name: str, found: pd.DataFrame, wanted: pd.DataFrame) -> list[str]:
     if _is_of_agents(name):
         numbers = list(found.select_dtypes("number"))
         apart = (found[numbers] - wanted[numbers]).abs()
-        unlike[numbers] &= apart > ROUNDING * wanted[numbers].abs()
+        unlike[numbers] &= apart > ROUNDING * wanted[numbers].abs().clip(lower=1.0)
     places = [
         f"{name} row {row} {column}: {found.at[row, column]!r}, not {wanted.at[row, column]!r}"
         for column in found
