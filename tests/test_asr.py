@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +29,6 @@ from pipeline.speech.asr import (
     agree,
     load_whisper,
     recognise,
-    sound_alike,
     utterances,
 )
 from pipeline.speech.models import recognition_options
@@ -322,13 +319,6 @@ def test_what_is_taken_is_one_of_the_hypotheses(rows: list[tuple[str, float]]):
     assert agree(guesses) in guesses
 
 
-def test_hypotheses_that_differ_in_characters_only_sound_alike():
-    assert sound_alike([guess("感谢来电"), guess("感谢来店！")])
-    assert not sound_alike([guess("感谢来电"), guess("感激来电")])
-    assert not sound_alike([guess("感谢来电")]), "one alone agrees with nothing"
-    assert not sound_alike([])
-
-
 # The real decoder.
 
 
@@ -357,55 +347,6 @@ def test_the_decoder_answers_in_the_order_of_the_windows(whisper: WhisperDecoder
         assert errors.cer < 0.5, text
         assert found.words[0].start >= 0
         assert found.words[-1].end <= clip.size / RATE + 0.1
-
-
-@dataclass
-class Searches:
-    """The network, its searches answered from a list: by search, by window, the hypotheses."""
-
-    network: Any
-    answers: list[list[list[str]]]
-    encode_text: Callable[[str], list[int]]
-    asked: list[int] = field(default_factory=list)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.network, name)
-
-    def generate(self, encoded: Any, prompts: list[list[int]], **_: Any) -> list[Any]:
-        assert encoded.shape[0] == len(prompts)
-        self.asked.append(len(prompts))
-        return [
-            SimpleNamespace(
-                sequences_ids=[self.encode_text(text) for text in texts],
-                scores=[-0.2 - 0.1 * i for i in range(len(texts))],
-                no_speech_prob=0.0,
-            )
-            for texts in self.answers.pop(0)
-        ]
-
-
-@pytest.mark.parametrize(
-    ("answers", "asked", "taken"),
-    [
-        ([[["请稍等", "请烧等"], ["您的订单", "您的订餐"]], [["您的订单"]]], [2, 1], "您的订单"),
-        ([[["请稍等", "请烧等"], ["您的订单", "您的定单"]]], [2], "您的订单"),
-        ([[["请稍等"], ["您的定单", ""]], [["请稍等"], ["您的订单"] * 2]], [2, 2], "您的订单"),
-    ],
-)
-def test_only_what_the_first_search_leaves_open_is_searched_again(
-    answers: list[list[list[str]]], asked: list[int], taken: str
-):
-    chosen = load_settings().asr
-    model = load_whisper(weights.verified(chosen.source), compute_type=chosen.compute_type)
-    decoder = WhisperDecoder(model, recognition_options(chosen))
-    tokenizer = model.hf_tokenizer
-    model.model = Searches(
-        model.model, list(answers), lambda t: tokenizer.encode(t, add_special_tokens=False).ids
-    )
-    short, long = (np.zeros(round(s * RATE), np.float32) for s in (1.0, 2.0))
-    heard = decoder([long, short])
-    assert ["".join(w.text for w in h.words) for h in heard] == [taken, "请稍等"]
-    assert model.model.asked == asked
 
 
 def test_a_model_folder_with_nothing_in_it_is_told(tmp_path: Path):

@@ -148,16 +148,11 @@ class WhisperDecoder:
         return np.concatenate(parts)
 
     def _guesses(self, encoded: NDArray[Any], careful: bool) -> list[list[Guess]]:
-        """All hypotheses of each window: prompt after prompt, until they sound the same."""
+        """All hypotheses of each window: those of one prompt after those of the other."""
         guesses: list[list[Guess]] = [[] for _ in encoded]
-        open_windows = list(range(len(encoded)))
         for prompt in self._options.prompts:
-            found = self._search(encoded[open_windows], prompt, careful)
-            for window, own in zip(open_windows, found, strict=True):
-                guesses[window] += own
-            open_windows = [i for i in open_windows if not sound_alike(self._own_words(guesses[i]))]
-            if not open_windows:
-                break
+            for own, found in zip(guesses, self._search(encoded, prompt, careful), strict=True):
+                own += found
         return [self._own_words(own) or own for own in guesses]
 
     def _search(self, encoded: NDArray[Any], prompt: str, careful: bool) -> list[list[Guess]]:
@@ -192,12 +187,6 @@ class WhisperDecoder:
         """Leave out hypotheses that are empty or only repeat a prompt."""
         prompts = [normalise_for_cer(p) for p in (*self._options.prompts, "")]
         return [g for g in guesses if not any(normalise_for_cer(g.text) in p for p in prompts)]
-
-
-def sound_alike(guesses: Sequence[Guess]) -> bool:
-    """Say whether several hypotheses are the same syllables; one alone agrees with nothing."""
-    sounds = {tuple(syllables(normalise_for_cer(g.text))) for g in guesses}
-    return len(guesses) > 1 and len(sounds) == 1
 
 
 def agree(guesses: Sequence[Guess]) -> Guess:

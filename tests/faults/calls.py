@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.schema import AGENT, CUSTOMER
+from pipeline.schema import AGENT, CUSTOMER, Audio
 from pipeline.settings import Settings
+from pipeline.speech.asr import Heard
 from pipeline.speech.models import Models, weights_used
 from tests import fakes
-from tests.fakes import Script, length_s, save
+from tests.fakes import Script, ScriptDecoder, length_s, save
 
 LINES = (
     "好的",
@@ -33,7 +35,8 @@ GAPS_S = (-0.3, 1.5)  # between two lines; negative is an overlap
 
 def load(settings: Settings) -> Models:
     """The stand-ins for the models, called in each worker."""
-    return fakes.models(EVERYTHING, weights=weights_used(settings))
+    decoder = _Forgetful(EVERYTHING)
+    return fakes.models(EVERYTHING, decoder=decoder, weights=weights_used(settings))
 
 
 def make(folder: Path, count: int, seed: int, lines: int = 3) -> Path:
@@ -61,6 +64,15 @@ def private() -> tuple[str, ...]:
     """What was said, by whom, and from where: none of it belongs into a log."""
     names = (word for agent in AGENTS for word in agent)
     return (*(line for line in LINES if len(line) > 2), *names, PHONE)
+
+
+class _Forgetful(ScriptDecoder):
+    """Keeps no windows: memory is looked at."""
+
+    def __call__(self, windows: Sequence[Audio], *, careful: bool = False) -> list[Heard]:
+        heard = super().__call__(windows, careful=careful)
+        self.windows.clear()
+        return heard
 
 
 def _script(rng: np.random.Generator, lines: int) -> Script:
