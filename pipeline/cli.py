@@ -47,6 +47,16 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, e.g. asr.beam_size=1. Repeatable.")
 ]
 
+Metadata = Annotated[
+    str | None, typer.Option(help="CSV, XLSX or Parquet: recording, agent_id, ...")
+]
+Scores = Annotated[
+    Path | None, typer.Option(help="Outside compliance scores: CSV, XLSX or Parquet.")
+]
+RubricFile = Annotated[str | None, typer.Option(help="Rubric file for all calls.")]
+NamePattern = Annotated[
+    str | None, typer.Option(help="Regular expression with named groups for file names.")
+]
 StoreUrl = Annotated[
     str | None, typer.Option(help="Store elsewhere than in OUT: a file or postgresql://...")
 ]
@@ -98,17 +108,11 @@ def analyze(
         list[str], typer.Argument(help="Files, folders, glob patterns, URLs, lists.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the store and the tables.")],
-    metadata: Annotated[
-        str | None, typer.Option(help="CSV, XLSX or Parquet: recording, agent_id, ...")
-    ] = None,
-    scores: Annotated[
-        Path | None, typer.Option(help="Outside compliance scores: CSV, XLSX or Parquet.")
-    ] = None,
-    rubric: Annotated[str | None, typer.Option(help="Rubric file for all calls.")] = None,
+    metadata: Metadata = None,
+    scores: Scores = None,
+    rubric: RubricFile = None,
     preset: Preset = "embedded",
-    name_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression with named groups for file names.")
-    ] = None,
+    name_pattern: NamePattern = None,
     settings: Set = None,
     force: Annotated[bool, typer.Option(help="Analyse again what is unchanged.")] = False,
     store: StoreUrl = None,
@@ -133,11 +137,11 @@ def analyze(
 def watch(
     folders: Annotated[list[str], typer.Argument(help="Folders and glob patterns.")],
     out: Annotated[Path, typer.Option(help="Folder for the store and the tables.")],
-    metadata: Annotated[str | None, typer.Option(help="As for analyze.")] = None,
-    scores: Annotated[Path | None, typer.Option(help="As for analyze.")] = None,
-    rubric: Annotated[str | None, typer.Option(help="Rubric file for all calls.")] = None,
+    metadata: Metadata = None,
+    scores: Scores = None,
+    rubric: RubricFile = None,
     preset: Preset = "embedded",
-    name_pattern: Annotated[str | None, typer.Option(help="As for analyze.")] = None,
+    name_pattern: NamePattern = None,
     settings: Set = None,
     settle: Annotated[
         float, typer.Option(min=0, help="Seconds a file must not have changed.")
@@ -177,14 +181,14 @@ def export(
 @app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="Recordings beside their NAME.truth.json.")],
-    metadata: Annotated[str | None, typer.Option(help="As for analyze.")] = None,
+    metadata: Metadata = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the store, evaluation.json and evaluation.md.")
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="An earlier evaluation.json; prints what moved.")
     ] = None,
-    rubric: Annotated[str | None, typer.Option(help="Rubric file for all calls.")] = None,
+    rubric: RubricFile = None,
     preset: Preset = "embedded",
     settings: Set = None,
 ) -> None:

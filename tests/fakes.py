@@ -17,16 +17,28 @@ from numpy.typing import NDArray
 from scipy.io import wavfile
 
 from pipeline.batch import Step, analyse
-from pipeline.compliance import Rubrics
+from pipeline.compliance import Rubrics, load_rubric
 from pipeline.engines import Job
 from pipeline.engines.inline import InlineEngine
-from pipeline.schema import AGENT, CUSTOMER, Audio, Recording, Span, SpeakerSegment, Word
-from pipeline.settings import Settings
+from pipeline.run import run_call
+from pipeline.schema import (
+    AGENT,
+    CUSTOMER,
+    Audio,
+    CallResult,
+    Recording,
+    Span,
+    SpeakerSegment,
+    Word,
+)
+from pipeline.settings import Settings, config_path
 from pipeline.speech.asr import Decoder, Heard
 from pipeline.speech.diarization import Diarizer
 from pipeline.speech.models import Models
 from pipeline.store import Store
 from pipeline.text import Lexicon
+
+Analyse = Callable[..., CallResult]
 
 RATE = 8000
 HEARD_RATE = 16_000
@@ -251,3 +263,15 @@ def batch(
     rubrics = Rubrics(settings)
     engine = InlineEngine(Job(settings, rubrics, load))
     return analyse(recordings, settings, store, engine, rubrics, force=force)
+
+
+def analyser(folder: Path, script: Script, settings: Settings, **told: object) -> Analyse:
+    """Analyse samples as the recording ``call.wav`` in ``folder``, of which ``told`` is known."""
+    rubric = load_rubric(config_path("rubrics/hotline.yaml"))
+
+    def analyse(samples: Audio, script: Script = script, **metadata: object) -> CallResult:
+        path = save(folder / "call.wav", np.asarray(samples, np.float32))
+        known = recording(path, **({"direction": "inbound"} | told | metadata))
+        return run_call(known, settings, models(script), rubric)
+
+    return analyse

@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.compliance import load_rubric
-from pipeline.run import run_call
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Audio, CallResult
-from pipeline.settings import config_path, load_settings
+from pipeline.settings import load_settings
 from tests import fakes
-from tests.fakes import RATE, Script, chords, noise, recording, save
+from tests.fakes import RATE, Script, chords, noise
 
 SETTINGS = load_settings()
 LEVELS = ("level_dbfs", "active_level_dbfs", "loudness_lufs")
@@ -54,21 +51,13 @@ few = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-Run = Callable[..., CallResult]
+Run = fakes.Analyse
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Analyse samples as the recording ``call.wav``."""
-    folder = tmp_path_factory.mktemp("calls")
-    rubric = load_rubric(config_path("rubrics/hotline.yaml"))
-
-    def analyse(samples: Audio, script: Script = CALL, **metadata: object) -> CallResult:
-        path = save(Path(folder) / "call.wav", np.asarray(samples, np.float32))
-        told = recording(path, direction="inbound", **metadata)
-        return run_call(told, SETTINGS, fakes.models(script), rubric)
-
-    return analyse
+    return fakes.analyser(tmp_path_factory.mktemp("calls"), CALL, SETTINGS)
 
 
 @pytest.fixture(scope="module")

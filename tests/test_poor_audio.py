@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
-from pipeline.compliance import load_rubric
 from pipeline.quality import channel_findings
-from pipeline.run import run_call
-from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Audio, CallResult, Waveform
-from pipeline.settings import config_path, load_settings
+from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, CallResult, Waveform
+from pipeline.settings import load_settings
 from tests import fakes
-from tests.fakes import RATE, Script, buzz, noise, recording, save
+from tests.fakes import RATE, Script, buzz, noise
 
 SETTINGS = load_settings()
 LEVELS = ("level_dbfs", "active_level_dbfs", "loudness_lufs", "level_sd_db")
@@ -31,21 +26,13 @@ CALL = Script.of(
     (AGENT, 45.0, "感谢您的来电再见"),
     tail=2.0,
 )
-Run = Callable[..., CallResult]
+Run = fakes.Analyse
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Analyse samples as the recording ``call.wav``, the agent on channel 0."""
-    folder = tmp_path_factory.mktemp("calls")
-    rubric = load_rubric(config_path("rubrics/hotline.yaml"))
-
-    def analyse(samples: Audio, script: Script = CALL, **metadata: object) -> CallResult:
-        path = save(Path(folder) / "call.wav", np.asarray(samples, np.float32))
-        told = recording(path, **({"agent_channel": 0, "direction": "inbound"} | metadata))
-        return run_call(told, SETTINGS, fakes.models(script), rubric)
-
-    return analyse
+    return fakes.analyser(tmp_path_factory.mktemp("calls"), CALL, SETTINGS, agent_channel=0)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 
 from pipeline.engines import Done, Job, Task
-from pipeline.engines.worker import Limits, Stopped, Supervisor
+from pipeline.engines.worker import Limits, Supervisor
 from pipeline.settings import Settings
 
 TASKS_AHEAD = 1
@@ -83,6 +83,3 @@ def shared_out(settings: Settings, workers: int) -> Settings:
         return settings
     asr = settings.asr.model_copy(update={"threads": max(1, cores() // workers)})
     return settings.model_copy(update={"asr": asr})
-
-
-__all__ = ["LocalEngine", "Stopped", "cores", "shared_out"]
