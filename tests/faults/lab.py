@@ -101,8 +101,8 @@ class Lab:
         return float(self.rng.uniform(0.0, self.seconds))
 
     def moment_under_way(self, run: Run, out: Path) -> bool:
-        """Wait until some calls are done, and a moment more; False if the program ends before."""
-        calls_done = int(self.rng.integers(self.count))
+        """Wait until a call or more is done, and a moment; False if the program ends before."""
+        calls_done = int(self.rng.integers(1, self.count))
         pause = float(self.rng.uniform(0.0, self.seconds / self.count))
         missing = run.wait_for(lambda: done(out) >= calls_done)
         return not missing and run.sleep_until(run.seconds + pause)

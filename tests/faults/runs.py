@@ -94,11 +94,14 @@ class Run:
         return self._said.read_text("utf-8", "replace")
 
     def marked(self) -> list[psutil.Process]:
-        """All processes of the run that are there."""
+        """All processes of the run that are alive."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get(MARK) == self._mark:
+                if (
+                    process.environ().get(MARK) == self._mark
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
                     found.append(process)
         return found
 
@@ -157,10 +160,12 @@ class Run:
         return Ended(code, self.said, seconds, orphans)
 
     def sweep(self) -> None:
-        """Kill what is left of the run."""
-        for process in self.marked():
+        """Kill what is left of the run, and wait until it is gone."""
+        left = self.marked()
+        for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        psutil.wait_procs(left, timeout=ORPHANS_S)
         if self in self.started:
             self.started.remove(self)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -79,9 +80,11 @@ def damage(out: Path) -> list[str]:
     path = out / STORE_NAME
     if not path.exists():
         return []  # it was ended before it made one
-    with sqlite3.connect(path, timeout=30) as connection:
-        said = [row[0] for row in connection.execute("PRAGMA integrity_check")]
-    connection.close()
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
+            said = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    except sqlite3.DatabaseError as error:  # too damaged to be checked
+        said = [str(error)]
     return [] if said == ["ok"] else [f"integrity check: {line}" for line in said[:SHOWN]]
 
 
