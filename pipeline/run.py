@@ -358,7 +358,6 @@ def _separate(
             options,
             ignore[channel],
             settings.diarization.speakers,
-            models.embedder,
         )
     order = list(audio)
     levels = np.stack([frame_levels_db(audio[c]) for c in order])

@@ -197,7 +197,9 @@ class ScriptDecoder:
 class PitchDiarizer:
     """Tells voices apart by whether their pitch is high or low; labels without meaning."""
 
-    def __call__(self, audio: Audio, speakers: int) -> tuple[SpeakerSegment, ...]:
+    def __call__(
+        self, audio: Audio, speech: Sequence[Span], speakers: int
+    ) -> tuple[SpeakerSegment, ...]:
         """One segment for every stretch of syllables."""
         return tuple(
             SpeakerSegment(s[0][0], s[-1][1], f"SPEAKER_{int(_pitch(audio, s) < BETWEEN_HZ):02d}")

@@ -11,6 +11,7 @@ from pipeline.audio import resample
 from pipeline.schema import AGENT, CUSTOMER, Span, SpeakerSegment
 from pipeline.speech.separation import by_channel, by_diarization, label_spans
 from pipeline.speech.vad import VadOptions
+from pipeline.speech.voices import TwoVoices
 from tests.fakes import HEARD_RATE, RATE, EnergyDetector, PitchDiarizer, Script
 
 SCRIPT = Script.of(
@@ -70,7 +71,7 @@ def test_mono_is_split_by_the_diarization():
 
 
 def test_mono_without_speech_is_not_diarized():
-    def never(audio: np.ndarray, speakers: int) -> tuple[SpeakerSegment, ...]:
+    def never(audio: np.ndarray, speech: list[Span], speakers: int) -> tuple[SpeakerSegment, ...]:
         raise AssertionError("there is nothing to diarize")
 
     voices = by_diarization(np.zeros(32_000, np.float32), EnergyDetector(), never, OPTIONS, None, 2)
@@ -109,12 +110,12 @@ def test_voices_may_overlap_when_it_is_no_flicker():
 
 
 class Told:
-    """A diarizer that gives the same segments whatever it hears."""
+    """A segmentation that is the same whatever it hears."""
 
     def __init__(self, *rows: tuple[float, float, str]) -> None:
         self.segments = tuple(segments(*rows))
 
-    def __call__(self, audio: np.ndarray, speakers: int) -> tuple[SpeakerSegment, ...]:
+    def __call__(self, audio: np.ndarray) -> tuple[SpeakerSegment, ...]:
         return self.segments
 
 
@@ -142,12 +143,11 @@ LINES = {"A": [(1.0, 5.0), (9.0, 13.0)], "B": [(4.0, 9.0), (12.0, 15.95)]}
 
 
 def two_voices(apart: float) -> dict[str, tuple[Span, ...]]:
-    """Two that overlap from 4 to 5 and from 12 to 13 s; the diarization hears 50 ms too much."""
+    """Two that overlap from 4 to 5 and from 12 to 13 s; the segmentation hears 50 ms too much."""
     script = Script.of((AGENT, 1.0, "好" * 60), tail=2.0)
     told = Told((1.0, 5.05, "x"), (3.95, 9.0, "y"), (9.0, 13.05, "x"), (11.95, 16.0, "y"))
-    found = by_diarization(
-        heard(script.mono()[0]), EnergyDetector(), told, OPTIONS, None, 2, voices_of(LINES, apart)
-    )
+    diarizer = TwoVoices(told, voices_of(LINES, apart))
+    found = by_diarization(heard(script.mono()[0]), EnergyDetector(), diarizer, OPTIONS, None, 2)
     return dict(found.speech)
 
 

@@ -304,10 +304,10 @@ def test_a_pretrained_diarizer_is_asked_for_its_revision_and_runs():
 
     diarizer = load_pretrained("owner/diarization", revision="abc", load=load)
     assert asked == {"source": "owner/diarization", "revision": "abc"}
-    segments = diarizer(np.zeros(32_000, np.float32), 2)
+    segments = diarizer(np.zeros(32_000, np.float32), [(0.0, 2.0)], 2)
     assert pipeline.asked == {"device": "cpu", "shape": (1, 32_000), "speakers": 2}
     assert [(s.speaker, s.start, s.end) for s in segments] == [("A", 0.0, 1.0), ("B", 1.0, 2.0)]
-    assert diarizer(np.zeros(0, np.float32), 2) == ()
+    assert diarizer(np.zeros(0, np.float32), [], 2) == ()
 
 
 def test_a_local_diarizer_folder_has_no_revision(tmp_path: Path):

@@ -1,7 +1,8 @@
-"""Who speaks when in a mono recording: a pyannote.audio ``SpeakerDiarization`` pipeline.
+"""Who speaks when in a mono recording, by pyannote.audio.
 
-Two ways to build it: from local weights that need no hub (segmentation-3.0 and CAM++), or from a
-pretrained pipeline on the model hub or in a local folder (``speaker-diarization-community-1``).
+Three ways: from local weights that need no hub (segmentation-3.0 and CAM++) two voices are told apart
+over the whole call (:class:`pipeline.speech.voices.TwoVoices`), or any number by pyannote's own pipeline;
+or a pretrained pipeline on the model hub or in a local folder (``speaker-diarization-community-1``).
 
 Conventions: audio float32 at 16 kHz, shape (n,); the result is ordered by start and may overlap.
 
@@ -15,35 +16,40 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.errors import WeightsError
-from pipeline.schema import Audio, SpeakerSegment
-from pipeline.speech.voices import Embedder
+from pipeline.schema import Audio, Span, SpeakerSegment
+from pipeline.speech.segmentation import Segmenter
+from pipeline.speech.voices import TwoVoices
 
 SAMPLE_RATE = 16_000
 CLUSTERING = {"method": "centroid", "min_cluster_size": 4, "threshold": 0.70}
 WEIGHTS_FILE = "pytorch_model.bin"
+BATCH = 8
 
 
 class Diarizer(Protocol):
     """Anything that says who speaks when."""
 
-    def __call__(self, audio: Audio, speakers: int) -> tuple[SpeakerSegment, ...]:
-        """Segments of ``speakers`` voices in 16 kHz audio of shape (n,)."""
+    def __call__(
+        self, audio: Audio, speech: Sequence[Span], speakers: int
+    ) -> Sequence[SpeakerSegment]:
+        """Segments of ``speakers`` voices in 16 kHz audio of shape (n,), in which ``speech`` is."""
         ...
 
 
 class PyannoteDiarizer:
     """A pyannote.audio pipeline behind our own small interface."""
 
-    def __init__(self, pipeline: Any, embedder: Embedder | None = None) -> None:
+    def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
-        self.embedder = embedder
 
-    def __call__(self, audio: Audio, speakers: int) -> tuple[SpeakerSegment, ...]:
+    def __call__(
+        self, audio: Audio, speech: Sequence[Span], speakers: int
+    ) -> tuple[SpeakerSegment, ...]:
         """Segments of exactly ``speakers`` voices (fewer when fewer are heard)."""
         import torch
 
@@ -64,15 +70,15 @@ class PyannoteDiarizer:
         return tuple(sorted(segments, key=lambda s: (s.start, s.end, s.speaker)))
 
 
-def load_local(
+def load_two_voices(
     segmentation: Path,
     embedding: Path,
     *,
     step: float = 0.25,
     device: str = "cpu",
     threads: int = 1,
-) -> PyannoteDiarizer:
-    """Build the pipeline from local weights.
+) -> TwoVoices:
+    """Tell two voices apart with local weights.
 
     Parameters
     ----------
@@ -91,26 +97,56 @@ def load_local(
     """
     _silence_telemetry()
     import torch
-    from pyannote.audio import Model
-    from pyannote.audio.core.plda import PLDA
-    from pyannote.audio.pipelines import SpeakerDiarization
+    from pyannote.audio import Inference, Model
 
     from pipeline.speech.embedding import CAMPlusPlus, PieceEmbedder
 
     torch.set_num_threads(threads)
-    voice = CAMPlusPlus.load(embedding)
+    model = Model.from_pretrained(segmentation / WEIGHTS_FILE)
+    duration = model.specifications.duration
+    place = torch.device(device)
+    inference = Inference(
+        model,
+        duration=duration,
+        step=step * duration,
+        skip_aggregation=True,
+        batch_size=BATCH,
+        device=place,
+    )
+    voice = CAMPlusPlus.load(embedding).to(place)
+    return TwoVoices(Segmenter(inference), PieceEmbedder(voice))
+
+
+def load_local(
+    segmentation: Path,
+    embedding: Path,
+    *,
+    step: float = 0.25,
+    device: str = "cpu",
+    threads: int = 1,
+) -> PyannoteDiarizer:
+    """Build pyannote's own pipeline, for any number of voices; parameters as `load_two_voices`."""
+    _silence_telemetry()
+    import torch
+    from pyannote.audio import Model
+    from pyannote.audio.core.plda import PLDA
+    from pyannote.audio.pipelines import SpeakerDiarization
+
+    from pipeline.speech.embedding import CAMPlusPlus
+
+    torch.set_num_threads(threads)
     pipeline = SpeakerDiarization(
         segmentation=Model.from_pretrained(segmentation / WEIGHTS_FILE),
         segmentation_step=step,
-        embedding=voice,
+        embedding=CAMPlusPlus.load(embedding),
         embedding_exclude_overlap=True,
         plda=PLDA.__new__(PLDA),  # the pipeline insists on one; agglomerative clustering uses none
         clustering="AgglomerativeClustering",
-        segmentation_batch_size=8,
-        embedding_batch_size=8,
+        segmentation_batch_size=BATCH,
+        embedding_batch_size=BATCH,
     )
     pipeline.instantiate({"segmentation": {"min_duration_off": 0.0}, "clustering": CLUSTERING})
-    return PyannoteDiarizer(pipeline.to(torch.device(device)), PieceEmbedder(voice))
+    return PyannoteDiarizer(pipeline.to(torch.device(device)))
 
 
 def load_pretrained(

@@ -15,13 +15,13 @@ from pipeline.errors import WeightsError
 from pipeline.settings import Asr, Diarization, Settings, config_path
 from pipeline.speech import diarization
 from pipeline.speech.asr import Decoder, RecognitionOptions, WhisperDecoder, load_whisper
-from pipeline.speech.diarization import Diarizer, PyannoteDiarizer
+from pipeline.speech.diarization import Diarizer
 from pipeline.speech.vad import SileroDetector, SpeechDetector
-from pipeline.speech.voices import Embedder
 from pipeline.text import Lexicon
 
 LOCAL_SEGMENTATION = "segmentation-3.0"
 LOCAL_EMBEDDING = "campplus-zh-en"
+EMBEDDING_FILE = "campplus_cn_en_common.pt"
 
 
 @dataclass
@@ -39,12 +39,6 @@ class Models:
     def diarizer(self) -> Diarizer:
         """The diarization pipeline, loaded when first asked for."""
         return self.given_diarizer or load_diarizer(self.diarization)
-
-    @property
-    def embedder(self) -> Embedder | None:
-        """What tells two voices apart, when the diarization came with it."""
-        diarizer = self.diarizer
-        return diarizer.embedder if isinstance(diarizer, PyannoteDiarizer) else None
 
 
 def load_models(settings: Settings) -> Models:
@@ -91,8 +85,8 @@ def recognition_options(asr: Asr) -> RecognitionOptions:
     )
 
 
-def load_diarizer(settings: Diarization) -> PyannoteDiarizer:
-    """Build the diarization pipeline the settings name.
+def load_diarizer(settings: Diarization) -> Diarizer:
+    """Load what tells voices apart, as the settings name it.
 
     Raises
     ------
@@ -100,9 +94,10 @@ def load_diarizer(settings: Diarization) -> PyannoteDiarizer:
         If its weights are missing.
     """
     if settings.source == "local":
-        return diarization.load_local(
+        load = diarization.load_two_voices if settings.speakers == 2 else diarization.load_local
+        return load(
             weights.verified(LOCAL_SEGMENTATION),
-            weights.verified(LOCAL_EMBEDDING) / "campplus_cn_en_common.pt",
+            weights.verified(LOCAL_EMBEDDING) / EMBEDDING_FILE,
             step=settings.step,
             device=settings.device,
             threads=settings.threads,

@@ -27,11 +27,9 @@ from pipeline.speech.vad import (
     detect_speech,
     runs,
 )
-from pipeline.speech.voices import Embedder, cut_pieces, tell_apart
 
 MIN_ISLAND_S = 0.25
 MIN_OVERLAP_S = 0.2
-OVERLAP_EDGE_S = 0.05  # the segmentation hears two voices that much too early and too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +71,8 @@ def by_diarization(
     options: VadOptions,
     ignore: NDArray[np.bool_] | None,
     speakers: int,
-    embedder: Embedder | None = None,
 ) -> Voices:
     """Voices of a mono recording.
-
-    The diarization finds where voices change and overlap; with an embedder, two voices are then
-    told apart over the whole call.
 
     Parameters
     ----------
@@ -88,41 +82,11 @@ def by_diarization(
     diarizer : Diarizer
     speakers : int
         Voices expected.
-    embedder : Embedder, optional
-        Used when two voices are expected.
     """
     spans = detect_speech(audio, detector, options, ignore=ignore)
-    segments: Sequence[SpeakerSegment] = (
-        diarizer(_without(audio, ignore), speakers) if spans else ()
-    )
-    if embedder is not None and speakers == 2 and segments:
-        pieces, overlaps = cut_pieces(spans, segments), _overlaps(segments)
-        labels = tell_apart(embedder(audio, pieces), pieces, overlaps)
-        segments = _relabelled(pieces, labels, overlaps)
+    segments = diarizer(_without(audio, ignore), spans, speakers) if spans else ()
     speech = label_spans(spans, segments)
     return Voices("diarization", speech, dict.fromkeys(speech, audio))
-
-
-def _overlaps(segments: Sequence[SpeakerSegment]) -> list[Span]:
-    """Where the diarization heard two voices at once."""
-    labels = sorted({s.speaker for s in segments})
-    first, second = ([s for s in segments if s.speaker == v] for v in (labels[0], labels[-1]))
-    if labels[0] == labels[-1]:
-        return []
-    shared = ((max(a.start, b.start), min(a.end, b.end)) for a in first for b in second)
-    trimmed = ((start + OVERLAP_EDGE_S, end - OVERLAP_EDGE_S) for start, end in shared)
-    return sorted(s for s in trimmed if s[1] > s[0])
-
-
-def _relabelled(
-    pieces: Sequence[Span], labels: NDArray[np.int64] | None, overlaps: Sequence[Span]
-) -> list[SpeakerSegment]:
-    """Pieces by voice, and both voices where the diarization heard two at once."""
-    if labels is None:
-        return [SpeakerSegment(a, b, "0") for a, b in pieces]
-    named = [SpeakerSegment(a, b, str(label)) for (a, b), label in zip(pieces, labels, strict=True)]
-    named += [SpeakerSegment(a, b, voice) for a, b in overlaps for voice in ("0", "1")]
-    return sorted(named, key=lambda s: (s.start, s.end, s.speaker))
 
 
 def _without(audio: Sound, ignore: NDArray[np.bool_] | None) -> Audio:

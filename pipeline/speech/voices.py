@@ -19,14 +19,14 @@ Interspeech 2006.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.schema import Seconds, Sound, Span, SpeakerSegment
+from pipeline.schema import Audio, Seconds, Span, SpeakerSegment
 
 MAX_PIECE_S = 3.0
 MIN_PIECE_S = 0.3
@@ -39,15 +39,61 @@ MIXED_WEIGHT = 0.5  # of a piece in which both voices speak
 LIKENESS = 4.0  # to a mean voice, of a second that is as near to it as the voices are apart
 MAX_ROUNDS = 5
 
+OVERLAP_EDGE_S = 0.05  # the segmentation hears two voices that much too early and too long
+
 Floats = NDArray[np.float64]
+Segment = Callable[[Audio], Sequence[SpeakerSegment]]
 
 
 class Embedder(Protocol):
     """Anything that gives each piece of speech a vector that stands for its voice."""
 
-    def __call__(self, audio: Sound, pieces: Sequence[Span]) -> Floats:
+    def __call__(self, audio: Audio, pieces: Sequence[Span]) -> Floats:
         """Embeddings of shape (len(pieces), d); NaN rows where a piece is too short."""
         ...
+
+
+class TwoVoices:
+    """A diarizer of two voices: pieces between changes of voice, compared over the whole call.
+
+    Parameters
+    ----------
+    segment : callable
+        Where voices change and overlap in audio; its labels are not used but to tell them apart.
+    embed : Embedder
+    """
+
+    def __init__(self, segment: Segment, embed: Embedder) -> None:
+        self.segment, self.embed = segment, embed
+
+    def __call__(
+        self, audio: Audio, speech: Sequence[Span], speakers: int = 2
+    ) -> tuple[SpeakerSegment, ...]:
+        """All speech by voice: "0" or "1", both where two are heard at once; one if alike."""
+        segments = self.segment(audio)
+        pieces, overlaps = cut_pieces(speech, segments), _overlaps(segments)
+        labels = tell_apart(self.embed(audio, pieces), pieces, overlaps)
+        if labels is None:
+            return tuple(SpeakerSegment(a, b, "0") for a, b in pieces)
+        named = [
+            SpeakerSegment(a, b, str(label)) for (a, b), label in zip(pieces, labels, strict=True)
+        ]
+        named += [SpeakerSegment(a, b, voice) for a, b in overlaps for voice in ("0", "1")]
+        return tuple(sorted(named, key=lambda s: (s.start, s.end, s.speaker)))
+
+
+def _overlaps(segments: Sequence[SpeakerSegment]) -> list[Span]:
+    """Where two voices or more were heard at once, without the edges."""
+    edges = sorted([(s.start, 1) for s in segments] + [(s.end, -1) for s in segments])
+    shared: list[Span] = []
+    voices, began = 0, 0.0
+    for at, step in edges:
+        if voices == 1 and step > 0:
+            began = at
+        if voices == 2 and step < 0:
+            shared.append((began + OVERLAP_EDGE_S, at - OVERLAP_EDGE_S))
+        voices += step
+    return [s for s in shared if s[1] > s[0]]
 
 
 def cut_pieces(spans: Sequence[Span], segments: Sequence[SpeakerSegment]) -> list[Span]:

@@ -36,12 +36,21 @@ from pipeline.evaluation.texts import TextErrors
 from pipeline.evaluation.timing import SpeakerTimes
 from pipeline.evaluation.truth import find_truths, parse_truth
 from pipeline.run import run_call
-from pipeline.schema import Audio, Recording, SpeakerSegment
+from pipeline.schema import Recording
 from pipeline.settings import Settings, config_path, load_settings
 from pipeline.speech.asr import WhisperDecoder, load_whisper
-from pipeline.speech.diarization import PyannoteDiarizer
-from pipeline.speech.models import Models, load_diarizer, recognition_options, weights_used
+from pipeline.speech.diarization import load_local
+from pipeline.speech.models import (
+    EMBEDDING_FILE,
+    LOCAL_EMBEDDING,
+    LOCAL_SEGMENTATION,
+    Models,
+    load_diarizer,
+    recognition_options,
+    weights_used,
+)
 from pipeline.speech.vad import SileroDetector
+from pipeline.speech.voices import TwoVoices
 from pipeline.store import Store
 from pipeline.text import Lexicon
 from tests.benchmarks.corpus import PLANS, ROOT, conditions, make_calls, write_recording
@@ -117,17 +126,14 @@ class Timed:
         return call
 
 
-class TimedDiarizer(PyannoteDiarizer):
-    """The diarization and its embedder, timed."""
-
-    def __init__(self, inner: PyannoteDiarizer, clocks: Clocks) -> None:
-        self._timed = Timed(inner, clocks, {"__call__": "diarization"})
-        assert inner.embedder is not None
-        self.embedder = Timed(inner.embedder, clocks, {"__call__": "embedding of voices"})
-
-    def __call__(self, audio: Audio, speakers: int) -> tuple[SpeakerSegment, ...]:
-        segments: tuple[SpeakerSegment, ...] = self._timed(audio, speakers)
-        return segments
+def _timed_voices(clocks: Clocks, settings: Settings) -> TwoVoices:
+    """What tells voices apart, its two models timed."""
+    voices = load_diarizer(settings.diarization)
+    assert isinstance(voices, TwoVoices)
+    return TwoVoices(
+        Timed(voices.segment, clocks, {"__call__": "segmentation"}),
+        Timed(voices.embed, clocks, {"__call__": "embedding of voices"}),
+    )
 
 
 class Bench:
@@ -142,7 +148,12 @@ class Bench:
         whisper = load_whisper(
             weights.verified(asr.source), compute_type=asr.compute_type, threads=THREADS
         )
-        plain = load_diarizer(self.settings.diarization.model_copy(update={"step": STEP}))
+        plain = load_local(
+            weights.verified(LOCAL_SEGMENTATION),
+            weights.verified(LOCAL_EMBEDDING) / EMBEDDING_FILE,
+            step=STEP,
+            threads=THREADS,
+        )
         self.plain = PlainRecipe(whisper, plain)
         timed = load_whisper(
             weights.verified(asr.source), compute_type=asr.compute_type, threads=THREADS
@@ -155,7 +166,7 @@ class Bench:
             lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
             weights=weights_used(self.settings),
             diarization=self.settings.diarization,
-            given_diarizer=TimedDiarizer(load_diarizer(self.settings.diarization), self.clocks),
+            given_diarizer=_timed_voices(self.clocks, self.settings),
         )
 
     def hear(self, path: Path, truth: Mapping[str, Any]) -> list[Run]:

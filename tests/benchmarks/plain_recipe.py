@@ -34,6 +34,7 @@ from pipeline.schema import (
 )
 from pipeline.speech.diarization import Diarizer
 
+SAMPLE_RATE = 16_000
 LANGUAGE, BEAMS, BATCH, STEP = "zh", 5, 8, 0.1
 NEW_UTTERANCE_S = 1.0
 
@@ -57,7 +58,8 @@ class PlainRecipe:
         """All channels as one; the diarization says whose the words are."""
         audio: Audio = decode_audio(str(path))
         words = self._words(audio)
-        segments = self._diarizer(audio, len(SPEAKERS))
+        everything = [(0.0, audio.size / SAMPLE_RATE)]
+        segments = self._diarizer(audio, everything, len(SPEAKERS))
         own: dict[Speaker, list[Word]] = {s.speaker: [] for s in segments}
         for word in words if segments else ():
             own[whose(word, segments)].append(word)
