@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compliance import outside
-from pipeline.errors import ParameterError
+from pipeline.errors import OutputError, ParameterError
 from pipeline.schema import (
     CallResult,
     ChannelQuality,
@@ -28,8 +29,9 @@ from pipeline.schema import (
     Verdict,
     Word,
 )
-from pipeline.store import KINDS, TABLES, Identity, Store, frame_of
+from pipeline.store import KINDS, TABLES, Identity, Store, database, frame_of, schema_of
 from pipeline.store import store as store_module
+from pipeline.store.migrations import SQL
 from pipeline.store.rows import clean
 
 LAST_TURN_TEXT = "你好请问有什么可以帮您"
@@ -390,3 +392,56 @@ def test_several_processes_open_and_write_at_once(address: str):
     with Store.open(address) as store:
         assert counts(store)["calls"] == 46
         assert counts(store)["turns"] == 46 * 4
+
+
+def test_numbers_and_texts_keep_their_types_order_and_nulls(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """The whole table, read in batches, is what the rows of each call are when read alone."""
+    monkeypatch.setattr(store_module, "FETCH_ROWS", 2)
+    levels = [None, None, None, -0.0, 5, 1e308, 5e-324, 0.1 + 0.2, -1e-300]
+    counts_ = [None, None, None, 0, 2**53 + 1, -1, 2**62, 7, None]
+    texts = [None, None, None, "", "a,'\"\n\t", "\x00\ud800", "𠮷😀", "null", "NaN"]
+    flags = [None, None, None, True, False, True, None, False, True]
+    values = list(zip(levels, counts_, texts, flags, strict=True))
+    for i in reversed(range(len(values))):
+        level, count, text, flag = values[i]
+        recording = Recording("x.wav", call_id=f"c{i}", agent_name=text)
+        measures = {"agent_level_dbfs": level, "holds": count}
+        store.save(make_result(f"c{i}", turns=1, recording=recording, measures=measures))
+        with database.writing(store._engine) as connection:
+            turns = SQL["turns"]
+            connection.execute(
+                turns.update().where(turns.c.call_id == f"c{i}").values(is_backchannel=flag)
+            )
+    calls = pa.Table.from_batches(store.batches("calls", rows=4))
+    assert calls["call_id"].to_pylist() == [f"c{i}" for i in range(len(values))]
+    assert calls["agent_level_dbfs"].to_pylist() == levels
+    assert calls["holds"].to_pylist() == counts_
+    assert calls["agent_name"].to_pylist() == [t if t is None else clean(t) for t in texts]
+    assert frame_of(list(store.batches("turns", ["is_backchannel"])))["is_backchannel"].equals(
+        pd.Series(flags, dtype="boolean")
+    )
+    for name, columns in TABLES.items():
+        if "call_id" in {c.name for c in columns} and name != "outside_scores":
+            alone = [store.frame(name, f"c{i}") for i in range(len(values))]
+            pd.testing.assert_frame_equal(store.frame(name), pd.concat(alone, ignore_index=True))
+
+
+@pytest.mark.parametrize("columns", [["text"], ["units"], ["is_backchannel", "start"]])
+def test_some_columns_come_with_their_types_also_when_empty(store: Store, columns: list[str]):
+    kept = [c for c in TABLES["turns"] if c.name in columns]
+    for turns in (0, 3):
+        store.save(make_result(turns=turns))
+        (batch,) = store.batches("turns", columns)
+        assert batch.schema == schema_of(kept)
+        assert batch.num_rows == turns
+
+
+def test_a_number_that_is_none_is_said(tmp_path: Path):
+    with Store.open(tmp_path) as store:
+        store.save(make_result())
+        with database.writing(store._engine) as connection:
+            connection.execute(sa.text("UPDATE calls SET duration = 'long'"))
+        with pytest.raises(OutputError, match=r"cannot be used.*damaged"):
+            store.frame("calls")

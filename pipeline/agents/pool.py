@@ -104,7 +104,7 @@ class Pool:
             added = [np.ones(len(code)), weights, weighted, weighted**2, weights * weighted,
                      weights**2]  # fmt: skip
         for at, terms in enumerate(added):
-            self._sums[row, at, places] += _sum(code, terms, len(places))
+            self._sums[row, at][places] += _sum(code, terms, len(places))
 
     def _remember(self, calls: pd.DataFrame) -> None:
         """Keep of each agent the newest name and team that a call gives."""

@@ -15,7 +15,7 @@ from pipeline import agents
 from pipeline.errors import ParameterError, nearest
 from pipeline.export.folder import aside
 from pipeline.export.workbook import WORKBOOK, write_workbook
-from pipeline.store import ARROW, KINDS, TABLES, Column, Store, frame_of
+from pipeline.store import TABLES, Column, Store, frame_of, schema_of
 
 FORMATS = ("parquet", "csv")
 AGENT_TABLES = ("agents", "agent_weeks")
@@ -137,14 +137,9 @@ def _agent_tables(view: Store, min_calls: int) -> dict[str, tuple[tuple[Column, 
     found = {}
     for name, frame in frames.items():
         columns = agent_columns(frame.columns)
-        schema = _schema(columns)
-        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        table = pa.Table.from_pandas(frame, schema=schema_of(columns), preserve_index=False)
         found[name] = (columns, table)
     return found
-
-
-def _schema(columns: Sequence[Column]) -> pa.Schema:
-    return pa.schema([(c.name, ARROW[KINDS[c.kind].dtype]) for c in columns])
 
 
 def _write_table(
@@ -154,7 +149,7 @@ def _write_table(
     batches: Iterable[pa.RecordBatch],
     formats: Sequence[str],
 ) -> None:
-    schema = _schema(columns)
+    schema = schema_of(columns)
     with ExitStack() as stack:
         writers = [
             stack.enter_context(_WRITERS[kind](folder / f"{name}.{kind}", schema))

@@ -14,13 +14,14 @@ SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address wor
   analysis; where a call has some, they take the place of outside verdicts within the result.
 * A run that writes holds :meth:`Store.exclusive`; reading needs it never.
 
-Parts: ``tables`` the contract; ``rows`` values as rows and back; ``scores`` outside scores; ``runs``
-progress; ``database`` address, connections, errors; ``migrations``; ``lock``; ``store`` the class.
+Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` many rows of SQLite;
+``scores`` outside scores; ``runs`` progress; ``database`` address, connections, errors;
+``migrations``; ``lock``; ``store`` the class.
 """
 
 from pipeline.store.database import STORE_NAME, shown_address
 from pipeline.store.lock import Holder
-from pipeline.store.rows import ARROW, Identity, frame_of, to_frame
+from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, to_frame
 from pipeline.store.runs import Run, State
 from pipeline.store.store import Store
 from pipeline.store.tables import KINDS, TABLES, Column, Dtype, Kind, columns_of
@@ -40,6 +41,7 @@ __all__ = [
     "Store",
     "columns_of",
     "frame_of",
+    "schema_of",
     "shown_address",
     "to_frame",
 ]

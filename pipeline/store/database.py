@@ -25,6 +25,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from pipeline.errors import OutputError
+from pipeline.store import packed
 
 STORE_NAME = "callcoach.db"
 BUSY_TIMEOUT_S = 30
@@ -35,6 +36,7 @@ _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+pg8000"}
 _PASSING_STATES = ("08", "57P01", "57P02", "57P03", "40001", "40P01")  # SQLSTATE, or its class
 _PASSING_TEXTS = ("network error", "can't create a connection", "connection is closed")
 _FULL = "Free some space on the disk and run the command again; finished calls are kept."
+_DAMAGED = "The file is damaged: restore a copy, or move it away and analyse again."
 _ADVICE = (
     ("readonly", "Choose an output folder you may write to."),
     ("unable to open", "Choose an output folder that exists and that you may write to."),
@@ -42,7 +44,8 @@ _ADVICE = (
     ("no space left", _FULL),
     ("disk i/o", "Check that the disk works and that neither it nor your share of it is full."),
     ("not a database", "Choose another output folder, or move that file away."),
-    ("malformed", "The file is damaged: restore a copy, or move it away and analyse again."),
+    ("malformed", _DAMAGED),
+    ("user-defined function", _DAMAGED),  # what should be a number is none
     ("locked", "Another program holds the store: close it and run the command again."),
     ("authentication", "Check the user name and the password in the address."),
     ("permission", "Ask for the right to create and write tables in this database."),
@@ -203,6 +206,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    packed.teach(connection)
 
 
 def _begin_sqlite(connection: Connection) -> None:

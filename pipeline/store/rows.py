@@ -128,10 +128,15 @@ def unpack(payload: bytes) -> CallResult:
 
 def to_batch(columns: Sequence[Column], rows: Sequence[Any]) -> pa.RecordBatch:
     """Build a batch with these columns of the contract from rows in their order."""
-    fields = [pa.field(c.name, ARROW[KINDS[c.kind].dtype]) for c in columns]
-    values = zip(*rows, strict=True) if rows else ((),) * len(fields)
-    arrays = [pa.array(v, type=f.type) for v, f in zip(values, fields, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+    schema = schema_of(columns)
+    values = zip(*rows, strict=True) if rows else ((),) * len(schema)
+    arrays = [pa.array(v, type=f.type) for v, f in zip(values, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def schema_of(columns: Iterable[Column]) -> pa.Schema:
+    """Names and types of these columns of the contract."""
+    return pa.schema([(c.name, ARROW[KINDS[c.kind].dtype]) for c in columns])
 
 
 def to_frame(table: str, rows: Iterable[Any]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from pipeline.compliance import outside
 from pipeline.errors import ParameterError, nearest
 from pipeline.schema import CallResult, Failure, Recording, Seconds
-from pipeline.store import database, migrations, runs, scores
+from pipeline.store import database, migrations, packed, runs, scores
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
 from pipeline.store.migrations import KEYS, SQL
 from pipeline.store.rows import (
@@ -286,14 +286,17 @@ class Store:
             If there is no such table or column.
         """
         kept = _chosen(table, columns)
-        query = sa.select(*(SQL[table].c[c.name] for c in kept))
+        if self._engine.dialect.name == "sqlite":
+            query, batch_of = packed.select(SQL[table], kept), packed.to_batch
+        else:
+            query, batch_of = sa.select(*(SQL[table].c[c.name] for c in kept)), to_batch
         if ordered:
             query = query.order_by(*(SQL[table].c[key] for key in KEYS[table]))
         with self._streaming() as connection:
             fetched = min(rows, FETCH_ROWS)
             found = connection.execute(query, execution_options={"yield_per": fetched})
-            parts = (to_batch(kept, part) for part in found.partitions())
-            first = next(parts, to_batch(kept, []))
+            parts = (batch_of(kept, part) for part in found.partitions())
+            first = next(parts, batch_of(kept, []))
             while first is not None:
                 rest = itertools.islice(parts, rows // fetched - 1)
                 yield pa.concat_batches([first, *rest])
