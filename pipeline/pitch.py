@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from pipeline.errors import ParameterError
 from pipeline.level import Region, Samples, mono_samples, sample_spans, span_samples
@@ -345,11 +346,11 @@ def _autocorrelations(
     lag_size = 2 * _fast_size(math.ceil(size * LAG_RATE_HZ / sr / 2))
     rate = sr * lag_size / size
     lags = min(math.ceil(rate / floor_hz) + 3, lag_size // 2)
-    band = np.fft.rfftfreq(size, 1 / sr) <= BAND_HZ
+    band = fft.rfftfreq(size, 1 / sr) <= BAND_HZ
     period = round(length / WINDOW_PERIODS)
     middle = slice((length - period) // 2, (length + period) // 2)
     taper = np.hanning(length + 2)[1:-1].astype(np.float32)
-    own = np.fft.irfft(np.abs(np.fft.rfft(taper, size)) ** 2, lag_size)[:lags]
+    own = fft.irfft(np.abs(fft.rfft(taper, size)) ** 2, lag_size)[:lags]
     correction = np.asarray(own[0] / own, dtype=np.float32)
 
     def blocks() -> Iterator[tuple[slice, Float32Array, Float32Array]]:
@@ -357,11 +358,11 @@ def _autocorrelations(
             rows = slice(at, at + _FRAMES_AT_ONCE)
             frames = windows[starts[rows]]
             frames = frames - frames.mean(axis=1, keepdims=True)
-            size_of = np.abs(np.fft.rfft(frames * taper, size)) * band
+            size_of = np.abs(fft.rfft(frames * taper, size)) * band
             power = size_of**2
             mixed = (1 - AMPLITUDE_SHARE) * power / (power.sum(axis=1, keepdims=True) + _TINY)
             mixed += AMPLITUDE_SHARE * size_of / (size_of.sum(axis=1, keepdims=True) + _TINY)
-            raw = np.asarray(np.fft.irfft(mixed, lag_size)[:, :lags], dtype=np.float32)
+            raw = np.asarray(fft.irfft(mixed, lag_size)[:, :lags], dtype=np.float32)
             peak = np.abs(frames[:, middle]).max(axis=1)
             yield rows, raw / (raw[:, :1] + _TINY) * correction, peak
 

@@ -30,6 +30,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from pipeline.errors import ParameterError
 from pipeline.schema import Audio, ChannelQuality, Seconds, Span, Waveform
@@ -307,7 +308,7 @@ class _Frames:
         starts = np.clip(frames * self.hop + delay, 0, max(0, self.samples.shape[1] - size))
         index = starts[:, None] + np.arange(size)
         index = np.minimum(index, self.samples.shape[1] - 1)
-        return np.fft.rfft(self.samples[channel][index] * window, axis=1)
+        return fft.rfft(self.samples[channel][index] * window, axis=1)
 
 
 def _gaps(frames: Audio) -> Mask:
@@ -513,8 +514,8 @@ def _blocks(frames: _Frames, channel: int, chosen: NDArray[np.int_]) -> Audio:
 def _best_delay(first: Audio, second: Audio, limit: int) -> int:
     """Samples by which ``second`` comes later, from the summed cross-correlation of the blocks."""
     size = 1 << (first.shape[1] + limit - 1).bit_length()
-    cross = np.fft.rfft(second, size, axis=1) * np.fft.rfft(first, size, axis=1).conj()
-    correlation = np.abs(np.fft.irfft(cross.sum(axis=0), size))
+    cross = fft.rfft(second, size, axis=1) * fft.rfft(first, size, axis=1).conj()
+    correlation = np.abs(fft.irfft(cross.sum(axis=0), size))
     limit = min(limit, first.shape[1] // 2)
     around = np.concatenate((correlation[-limit:], correlation[: limit + 1]))
     return int(np.argmax(around)) - limit

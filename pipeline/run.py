@@ -368,24 +368,13 @@ def _separate(
 
 
 def _recognise(voices: Voices, settings: Settings, models: Models) -> tuple[Utterance, ...]:
-    """Recognise each channel on its own; the voices of a mono channel together."""
-    options = recognition_options(settings.asr)
-    groups: dict[int, list[Speaker]] = {}
-    for label, audio in voices.audio.items():
-        groups.setdefault(id(audio), []).append(label)
-    heard = [
-        utterance
-        for labels in groups.values()
-        for utterance in recognise(
-            voices.audio[labels[0]],
-            [(label, voices.speech[label]) for label in labels],
-            models.decoder,
-            options,
-            lexicon=models.lexicon,
-            hallucinations=models.lexicon.hallucinations,
-        )
-    ]
-    return tuple(sorted(heard, key=lambda u: (u.start, u.end)))
+    return recognise(
+        [(label, voices.audio[label], spans) for label, spans in voices.speech.items()],
+        models.decoder,
+        recognition_options(settings.asr),
+        lexicon=models.lexicon,
+        hallucinations=models.lexicon.hallucinations,
+    )
 
 
 def _roles(

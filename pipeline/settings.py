@@ -57,13 +57,14 @@ class Asr(_Section):
     )
     max_utterance_s: float = _setting(24.0, "s", "longer utterances are split", ge=5, le=29)
     min_window_s: float = _setting(
-        15.0, "s", "windows are padded to this length; 30 is the model's own", ge=2, le=30
+        10.0, "s", "windows are padded to this length; 30 is the model's own", ge=2, le=30
     )
     short_s: float = _setting(
-        3.0, "s", "utterances shorter than this are heard after the words before them", ge=0, le=10
-    )
-    context_s: float = _setting(
-        8.0, "s", "how much of the words before is heard with them; 0 = none", ge=0, le=14
+        3.0,
+        "s",
+        "utterances shorter than this are heard with the one before; 0 = none",
+        ge=0,
+        le=10,
     )
     max_units_per_s: float = _setting(
         11.0, "units/s", "more text than this on the speech heard is a loop", ge=5, le=30

@@ -32,9 +32,9 @@ from pipeline.schema import (
     Word,
 )
 from pipeline.settings import Settings, config_path
-from pipeline.speech.asr import Decoder, Heard
 from pipeline.speech.diarization import Diarizer
 from pipeline.speech.models import Models
+from pipeline.speech.windows import Decoder, Heard
 from pipeline.store import Store
 from pipeline.text import Lexicon
 

@@ -17,7 +17,7 @@ from pipeline.audio import decode, resample
 from pipeline.catalogue import CATALOGUE
 from pipeline.evaluation.measures import UNITS
 from pipeline.level import gated_rms_dbfs
-from pipeline.speech.asr import Decoder
+from pipeline.speech.windows import Decoder
 from tests.benchmarks.accuracy import Bench, GivenText, small
 from tests.benchmarks.accuracy_page import (
     CONTROL,

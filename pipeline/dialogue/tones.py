@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy import fft
 
 from pipeline.schema import Audio, Seconds, Span
 
@@ -116,7 +117,7 @@ def _heard(audio: Audio, sample_rate: int) -> tuple[NDArray[np.float32], NDArray
 
 
 def _frequencies(sample_rate: int) -> NDArray[np.floating]:
-    return np.fft.rfftfreq(round(WINDOW_S * sample_rate), 1 / sample_rate)
+    return np.asarray(fft.rfftfreq(round(WINDOW_S * sample_rate), 1 / sample_rate))
 
 
 def _spectra(audio: Audio, sample_rate: int) -> Iterator[NDArray[np.float32]]:
@@ -137,7 +138,7 @@ def _spectra(audio: Audio, sample_rate: int) -> Iterator[NDArray[np.float32]]:
         inside = audio[max(start, 0) : stop]
         sound = np.pad(inside, (max(-start, 0), max(stop - audio.size, 0)))
         cut = sliding_window_view(sound, size)[::hop]
-        yield np.square(np.abs(np.fft.rfft(cut * window, axis=1))).astype(np.float32)
+        yield np.square(np.abs(fft.rfft(cut * window, axis=1))).astype(np.float32)
 
 
 def _steadiness(power: NDArray[np.float32]) -> NDArray[np.bool_]:

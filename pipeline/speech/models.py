@@ -14,9 +14,11 @@ from pipeline import weights
 from pipeline.errors import WeightsError
 from pipeline.settings import Asr, Diarization, Settings, config_path
 from pipeline.speech import diarization
-from pipeline.speech.asr import Decoder, RecognitionOptions, WhisperDecoder, load_whisper
+from pipeline.speech.asr import RecognitionOptions
 from pipeline.speech.diarization import Diarizer
 from pipeline.speech.vad import SileroDetector, SpeechDetector
+from pipeline.speech.whisper import DecodingOptions, WhisperDecoder, load_whisper
+from pipeline.speech.windows import Decoder
 from pipeline.text import Lexicon
 
 LOCAL_SEGMENTATION = "segmentation-3.0"
@@ -59,26 +61,31 @@ def load_models(settings: Settings) -> Models:
     )
     return Models(
         detector=SileroDetector(),
-        decoder=WhisperDecoder(model, recognition_options(asr)),
+        decoder=WhisperDecoder(model, decoding_options(asr)),
         lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
         weights=weights_used(settings),
         diarization=settings.diarization,
     )
 
 
-def recognition_options(asr: Asr) -> RecognitionOptions:
-    """The part of the settings that decoding and checking need."""
-    return RecognitionOptions(
+def decoding_options(asr: Asr) -> DecodingOptions:
+    """The part of the settings that the decoder needs."""
+    return DecodingOptions(
         language=asr.language,
         beam_size=asr.beam_size,
         batch_size=asr.batch_size,
         prompts=asr.prompts,
         hypotheses=asr.hypotheses,
+        min_window_s=asr.min_window_s,
+    )
+
+
+def recognition_options(asr: Asr) -> RecognitionOptions:
+    """The part of the settings that cutting into windows and checking need."""
+    return RecognitionOptions(
         join_gap_s=asr.join_gap_s,
         max_utterance_s=asr.max_utterance_s,
-        min_window_s=asr.min_window_s,
         short_s=asr.short_s,
-        context_s=asr.context_s,
         max_units_per_s=asr.max_units_per_s,
         no_speech_threshold=asr.no_speech_threshold,
         min_logprob=asr.min_logprob,

@@ -27,6 +27,7 @@ from typing import Protocol
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy import fft
 
 from pipeline.pitch import FIRST_CEILING_HZ, FIRST_FLOOR_HZ, track_f0
 from pipeline.schema import Audio, Seconds, Sound, Span
@@ -216,7 +217,7 @@ def _band_levels_db(audio: Sound) -> NDArray[np.float64]:
     """Level of each of ``BANDS_HZ`` around every 10 ms frame, shape (frames, bands)."""
     hop, size = round(SAMPLE_RATE * FRAME_S), round(SAMPLE_RATE * BAND_WINDOW_S)
     window = np.hanning(size).astype(np.float32)
-    edges = np.searchsorted(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), BANDS_HZ)
+    edges = np.searchsorted(fft.rfftfreq(size, 1 / SAMPLE_RATE), BANDS_HZ)
     margin = (size - hop) // 2
     power = [np.zeros((0, len(BANDS_HZ) - 1))]
     for start in range(0, audio.size // hop * hop, BLOCK_FRAMES * hop):
@@ -224,7 +225,7 @@ def _band_levels_db(audio: Sound) -> NDArray[np.float64]:
         inside = audio[max(0, start - margin) : stop + margin]
         lacking = (max(0, margin - start), max(0, stop + margin - audio.size))
         frames = sliding_window_view(np.pad(inside, lacking), size)[::hop]
-        spectra = np.square(np.abs(np.fft.rfft(frames * window)))
+        spectra = np.square(np.abs(fft.rfft(frames * window)))
         power.append(np.add.reduceat(spectra, edges, axis=1)[:, :-1])
     return np.asarray(10 * np.log10(np.maximum(np.concatenate(power), 1e-12)))
 

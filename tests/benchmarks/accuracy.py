@@ -33,8 +33,8 @@ from pipeline.evaluation import CallEvaluation, evaluate_call, find_truths
 from pipeline.run import SPEECH_RATE, run_call
 from pipeline.schema import Audio, CallResult, Recording, Word
 from pipeline.settings import Settings, config_path, load_settings
-from pipeline.speech.asr import Heard
 from pipeline.speech.models import Models, load_models
+from pipeline.speech.windows import PAUSE_S, Heard
 from tests.benchmarks.accuracy_page import (
     CONTROL,
     EVENTS,
@@ -84,14 +84,16 @@ class GivenText:
         return [Heard(tuple(self._words(w)), -0.1, 0.0) for w in windows]
 
     def _words(self, window: Audio) -> Iterable[Word]:
-        party, end = self._where(window)
-        begin = end - window.size / SPEECH_RATE
-        for line in self.spoken:
-            step = (line.end - line.start) / len(line.text)
-            for i, character in enumerate(line.text):
-                start = line.start + i * step
-                if line.party == party and begin <= start + step / 2 <= end:
-                    yield Word(start - begin, start + step - begin, character, 1.0)
+        for first, last in _utterances(window):
+            party, end = self._where(window[first:last])
+            begin, offset = end - (last - first) / SPEECH_RATE, first / SPEECH_RATE
+            for line in self.spoken:
+                step = (line.end - line.start) / len(line.text)
+                for i, character in enumerate(line.text):
+                    start = line.start + i * step
+                    if line.party == party and begin <= start + step / 2 <= end:
+                        at = offset + start - begin
+                        yield Word(at, at + step, character, 1.0)
 
     def _where(self, window: Audio) -> tuple[str, float]:
         """Whose channel the window is from, and where it ends: told by its last tenth of a second."""
@@ -104,6 +106,16 @@ class GivenText:
                 if part.shape == tail.shape and np.allclose(part, tail, rtol=0, atol=MATCH_WITHIN):
                     return party, (at + tail.size) / SPEECH_RATE
         raise LookupError("the window is not a part of the call")
+
+
+def _utterances(window: Audio) -> list[tuple[int, int]]:
+    """First and last sample of the utterances of a window; pauses between them are zeros."""
+    pause = round(PAUSE_S * SPEECH_RATE)
+    sounds = np.flatnonzero(np.concatenate(([True], window != 0, [True]))) - 1
+    ends = [i for i in np.flatnonzero(np.diff(sounds) == pause + 1) if 0 < i < sounds.size - 2]
+    firsts = [0, *(int(sounds[i + 1]) for i in ends)]
+    lasts = [*(int(sounds[i]) + 1 for i in ends), window.size]
+    return list(zip(firsts, lasts, strict=True))
 
 
 @dataclass(frozen=True)

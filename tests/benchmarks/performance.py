@@ -38,19 +38,19 @@ from pipeline.evaluation.truth import find_truths, parse_truth
 from pipeline.run import run_call
 from pipeline.schema import Recording
 from pipeline.settings import Settings, config_path, load_settings
-from pipeline.speech.asr import WhisperDecoder, load_whisper
 from pipeline.speech.diarization import load_local
 from pipeline.speech.models import (
     EMBEDDING_FILE,
     LOCAL_EMBEDDING,
     LOCAL_SEGMENTATION,
     Models,
+    decoding_options,
     load_diarizer,
-    recognition_options,
     weights_used,
 )
 from pipeline.speech.vad import SileroDetector
 from pipeline.speech.voices import TwoVoices
+from pipeline.speech.whisper import WhisperDecoder, load_whisper
 from pipeline.store import Store
 from pipeline.text import Lexicon
 from tests.benchmarks.corpus import PLANS, ROOT, conditions, make_calls, write_recording
@@ -162,7 +162,7 @@ class Bench:
         timed.model = Timed(timed.model, self.clocks, network)
         self.models = Models(
             detector=Timed(SileroDetector(), self.clocks, {"__call__": "voice activity"}),
-            decoder=WhisperDecoder(timed, recognition_options(asr)),
+            decoder=WhisperDecoder(timed, decoding_options(asr)),
             lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
             weights=weights_used(self.settings),
             diarization=self.settings.diarization,

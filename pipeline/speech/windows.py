@@ -1,0 +1,173 @@
+"""What is decoded at a time: one utterance, and the short ones of the same speaker that follow it.
+
+Speech is cut into utterances at pauses. An utterance is a window of its own: a prompt said three times
+comes out three times, and a closing after a long pause is heard, both of which are lost when pauses are
+cut out and speech is packed into windows of equal length. An utterance that is too short to be
+understood by itself rides in the window of the one before it, after a pause; which words are whose is
+told by their times.
+
+Conventions: audio float32 at 16 kHz, shape (n,); times in seconds from the start of the audio, those
+of what was heard from the start of the window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, overload
+
+import numpy as np
+
+from pipeline.schema import Audio, Seconds, Sound, Span, Speaker, Word
+
+SAMPLE_RATE = 16_000
+PAD_S = 0.2
+PAUSE_S = 0.6  # of silence between the utterances of a window
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the decoder gave for one window: text pieces with times relative to the window."""
+
+    words: tuple[Word, ...]
+    logprob: float
+    no_speech: float
+
+
+class Decoder(Protocol):
+    """Anything that turns windows of audio into timed text."""
+
+    def __call__(self, windows: Sequence[Audio], *, careful: bool = False) -> list[Heard]:
+        """One result a window; ``careful`` asks for a decoding that cannot repeat itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Utterances of one speaker that are decoded together. The audio is cut when it is asked for."""
+
+    speaker: Speaker
+    spans: tuple[Span, ...]
+    sound: Sound
+
+    @property
+    def audio(self) -> Audio:
+        """The utterances, each with a little on either side, and pauses between them."""
+        pause = np.zeros(round(PAUSE_S * SAMPLE_RATE), np.float32)
+        parts: list[Audio] = []
+        for span in self.spans:
+            parts += [pause, self.sound[_samples(self.sound, span)]]
+        return np.concatenate(parts[1:])
+
+    def alone(self) -> tuple[Window, ...]:
+        """Each utterance as a window of its own."""
+        return tuple(replace(self, spans=(span,)) for span in self.spans)
+
+    def shared_out(self, heard: Heard) -> list[Heard]:
+        """What was heard of each utterance, in times of the window that it is alone."""
+        if len(self.spans) == 1:
+            return [heard]
+        shares, start = [], 0.0
+        for i, span in enumerate(self.spans):
+            part = _samples(self.sound, span)
+            seconds = (part.stop - part.start) / SAMPLE_RATE
+            since = start - PAUSE_S / 2 if i > 0 else -math.inf
+            until = start + seconds + PAUSE_S / 2 if i < len(self.spans) - 1 else math.inf
+            words = tuple(
+                replace(w, start=max(0.0, w.start - start), end=min(w.end - start, seconds))
+                for w in heard.words
+                if since < (w.start + w.end) / 2 <= until
+            )
+            shares.append(replace(heard, words=words))
+            start += seconds + PAUSE_S
+        return shares
+
+
+@dataclass(frozen=True, slots=True)
+class Audios(Sequence[Audio]):
+    """The audio of windows: of a call of hours, no more than is being decoded is kept."""
+
+    windows: Sequence[Window]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    @overload
+    def __getitem__(self, i: int, /) -> Audio: ...
+
+    @overload
+    def __getitem__(self, i: slice, /) -> Audios: ...
+
+    def __getitem__(self, i: int | slice, /) -> Audio | Audios:
+        """The audio of one window, or the windows of a slice."""
+        return self.windows[i].audio if isinstance(i, int) else Audios(self.windows[i])
+
+
+def windows_of(
+    sound: Sound,
+    speaker: Speaker,
+    speech: Sequence[Span],
+    *,
+    join_gap_s: Seconds,
+    max_s: Seconds,
+    short_s: Seconds,
+) -> Iterator[Window]:
+    """Cut one speaker's speech into windows.
+
+    Parameters
+    ----------
+    sound : Sound, shape (n,), float32, 16 kHz
+    speaker : Speaker
+    speech : sequence of (start, end)
+        In the order of time.
+    join_gap_s : Seconds
+        Pauses shorter than this stay inside an utterance.
+    max_s : Seconds
+        Longer utterances are split, and a window holds no more.
+    short_s : Seconds
+        Utterances shorter than this ride with the one before them.
+    """
+    spans: list[Span] = []
+    for span in utterances(speech, join_gap_s, max_s):
+        held = sum(end - start + 2 * PAD_S + PAUSE_S for start, end in [*spans, span])
+        if spans and (span[1] - span[0] >= short_s or held > max_s):
+            yield Window(speaker, tuple(spans), sound)
+            spans = []
+        spans.append(span)
+    if spans:
+        yield Window(speaker, tuple(spans), sound)
+
+
+def utterances(spans: Sequence[Span], join_gap_s: Seconds, max_s: Seconds) -> list[Span]:
+    """Join speech spans across short pauses; split what is too long at its longest pause."""
+    groups: list[list[Span]] = []
+    for span in spans:
+        if groups and span[0] - groups[-1][-1][1] < join_gap_s:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return [part for group in groups for part in _split(group, max_s)]
+
+
+def _split(group: list[Span], max_s: Seconds) -> list[Span]:
+    start, end = group[0][0], group[-1][1]
+    if end - start <= max_s:
+        return [(start, end)]
+    if len(group) == 1:
+        count = math.ceil((end - start) / max_s)
+        edges = np.linspace(start, end, count + 1).tolist()
+        return list(zip(edges[:-1], edges[1:], strict=True))
+    middle = (start + end) / 2
+    pauses = [
+        (group[i + 1][0] - group[i][1] - 0.02 * abs(group[i][1] - middle), i)
+        for i in range(len(group) - 1)
+    ]
+    cut = max(pauses)[1] + 1
+    return _split(group[:cut], max_s) + _split(group[cut:], max_s)
+
+
+def _samples(sound: Sound, span: Span) -> slice:
+    """The samples of a span and a little on either side."""
+    start = max(0, round((span[0] - PAD_S) * SAMPLE_RATE))
+    return slice(start, min(sound.size, round((span[1] + PAD_S) * SAMPLE_RATE)))

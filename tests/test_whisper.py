@@ -1,0 +1,76 @@
+"""The decoder: which of several hypotheses is taken, and the real model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import weights
+from pipeline.errors import WeightsError
+from pipeline.evaluation.texts import align
+from pipeline.schema import Audio
+from pipeline.settings import load_settings
+from pipeline.speech.models import decoding_options
+from pipeline.speech.whisper import Guess, WhisperDecoder, agree, load_whisper
+from pipeline.text import normalise_for_cer
+
+RATE = 16_000
+DATA = Path(__file__).parents[1] / "data"
+
+
+def guess(text: str, logprob: float = -0.3) -> Guess:
+    return Guess(text, (), logprob, 0.0)
+
+
+def test_the_hypothesis_that_most_agree_with_is_taken():
+    guesses = [guess("您好请问", -0.20), guess("您好轻吻", -0.21), guess("您好请问", -0.22)]
+    assert agree(guesses).text == "您好请问"
+    odd = [guess("完全不同的话", -0.2), guess("感谢您的来电", -0.21), guess("感谢您的来店", -0.22)]
+    assert agree(odd).text.startswith("感谢您的来")
+
+
+def test_a_much_likelier_hypothesis_wins_over_many_unlikely_ones():
+    guesses = [guess("再见", -0.1), guess("在建", -4.0), guess("在建", -4.0)]
+    assert agree(guesses).text == "再见"
+
+
+@given(st.lists(st.tuples(st.text("您好请", max_size=5), st.floats(-5, 0)), min_size=1, max_size=6))
+def test_what_is_taken_is_one_of_the_hypotheses(rows: list[tuple[str, float]]):
+    guesses = [guess(*row) for row in rows]
+    assert agree(guesses) in guesses
+
+
+@pytest.fixture(scope="module")
+def whisper() -> WhisperDecoder:
+    chosen = load_settings().asr
+    model = load_whisper(weights.verified(chosen.source), compute_type=chosen.compute_type)
+    return WhisperDecoder(model, decoding_options(chosen))
+
+
+def bank(*names: str) -> list[tuple[str, Audio]]:
+    rows = (DATA / "utterances.csv").read_text("utf-8").splitlines()
+    texts = {row.split(",")[0]: row.split(",", 4)[4] for row in rows}
+    clips = [soundfile.read(DATA / f"utterances/{n}.flac", dtype="float32")[0] for n in names]
+    return [(texts[n], clip) for n, clip in zip(names, clips, strict=True)]
+
+
+def test_the_decoder_answers_in_the_order_of_the_windows(whisper: WhisperDecoder):
+    said = bank("courier_a1", "refund_a4", "courier_a6")
+    assert sorted(len(c) for _, c in said) != [len(c) for _, c in said]
+    heard = whisper([clip for _, clip in said])
+    for (text, clip), found in zip(said, heard, strict=True):
+        errors = align(
+            normalise_for_cer(text), normalise_for_cer("".join(w.text for w in found.words))
+        )
+        assert errors.cer < 0.5, text
+        assert found.words[0].start >= 0
+        assert found.words[-1].end <= clip.size / RATE + 0.1
+
+
+def test_a_model_folder_with_nothing_in_it_is_told(tmp_path: Path):
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        load_whisper(tmp_path)
