@@ -84,6 +84,30 @@ def test_music_is_found_with_its_edges(seconds: int, level: float):
     assert found[0] == pytest.approx((5.0, 5.0 + seconds), abs=0.3)
 
 
+def plucked(seconds: float, every_s: float, fades_s: float) -> Audio:
+    """Notes of a pentatonic scale, each struck and fading, with silence before the next."""
+    samples, rng = np.zeros(round(seconds * RATE), np.float32), np.random.default_rng(4)
+    t = np.arange(round(every_s * RATE)) / RATE
+    for start in range(0, samples.size - t.size + 1, t.size):
+        hz = 220 * 2 ** (rng.choice([0, 2, 4, 7, 9, 12, 14]) / 12)
+        partials = sum(np.sin(2 * np.pi * k * hz * t) / k for k in range(1, 5))
+        samples[start : start + t.size] = 0.1 * partials * np.exp(-t / fades_s)
+    return samples
+
+
+@pytest.mark.parametrize(("every_s", "fades_s"), [(0.5, 0.08), (0.6, 0.06), (0.9, 0.09)])
+def test_plucked_strings_that_fade_between_notes_are_music(every_s: float, fades_s: float):
+    said = speech("courier_a1")[: 4 * RATE]
+    music = plucked(12, every_s, fades_s)
+    audio = line((0.5, said), (5.0, music), (17.5, said), seconds=22)
+    (found,) = find_music(audio, RATE)
+    assert found == pytest.approx((5.0, 17.0), abs=every_s)
+
+
+def test_a_busy_tone_is_no_music():
+    assert find_music(line((1.0, rings(12, on=0.35, off=0.35)), seconds=12), RATE) == []
+
+
 @pytest.mark.parametrize("audio", [np.zeros(0), np.zeros(100), np.zeros(8000 * 10), noise(10)])
 def test_silence_and_noise_are_neither_music_nor_rings(audio: Audio):
     audio = audio.astype(np.float32)

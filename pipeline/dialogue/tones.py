@@ -26,9 +26,12 @@ STEADY_FRAMES = 12
 HEARD_HZ = (150.0, 3400.0)
 MUSIC_WINDOW_S = 2.0
 MIN_MUSIC_S = 3.0
-MIN_STEADY = 0.5
-MIN_FILLED = 0.85
+MIN_STEADY = 0.4  # of the sounding frames; speech has 0.3 at most
+MIN_FILLED = 0.25  # plucked strings fade
 GRID_S = 0.25
+MIN_TONAL_CALL = 0.5
+EDGE_S = 0.3  # over which frames at the edges of music must be steady
+REACH_S = 0.4  # how far a first or last note may reach beyond
 FRAMES_AT_ONCE = 2048
 
 
@@ -53,12 +56,10 @@ def find_ringing(audio: Audio, sample_rate: int, *, until: Seconds | None = None
     blocks = list(_spectra(audio, sample_rate))
     if not blocks:
         return []
-    power, frequencies = np.concatenate(blocks), _frequencies(sample_rate)
-    band = (frequencies >= TONE_HZ[0] - 8) & (frequencies <= TONE_HZ[1] + 8)
+    power = np.concatenate(blocks)
     total = power.sum(axis=1)
-    tone = power[:, band].sum(axis=1) > TONE_SHARE * total
     loud = total > 1e-3 * np.percentile(total, 99)
-    spans = _runs(tone & loud, WINDOW_S)
+    spans = _runs(_is_tone(power, sample_rate) & loud, WINDOW_S)
     return [s for s in spans if RING_ON_S[0] <= s[1] - s[0] <= RING_ON_S[1]]
 
 
@@ -70,27 +71,28 @@ def find_music(audio: Audio, sample_rate: int) -> list[Span]:
     list of (start, end)
         Stretches of at least ``MIN_MUSIC_S`` seconds.
     """
-    total, tonal = _heard(audio, sample_rate)
+    total, tonal, ringback = _heard(audio, sample_rate)
     frames_per_window = round(MUSIC_WINDOW_S / FRAME_S)
     if len(total) < frames_per_window:
         return []
     level = 10 * np.log10(total + 1e-12)
     floor = float(np.percentile(level[level > -110], 10)) if (level > -110).any() else -110.0
     present = level > floor + 6.0
+    if tonal.mean() >= MIN_TONAL_CALL:
+        present |= tonal  # nearly all of it is music: the noise floor was taken from the music
+    present &= ~ringback
+    tonal &= present
     step = round(GRID_S / FRAME_S)
 
     def share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.asarray(sliding_window_view(mask, frames_per_window)[::step].mean(axis=1))
 
-    music = (share(present) >= MIN_FILLED) & (share(tonal & present) >= MIN_STEADY)
-    if not music.any() and tonal.mean() >= MIN_STEADY:
-        # Nearly all of it is music, so that the noise floor was taken from the music itself.
-        music, present = share(tonal) >= MIN_STEADY, tonal
-    starts = np.flatnonzero(music) * step
+    filled = share(present)
+    music = (filled >= MIN_FILLED) & (share(tonal) >= MIN_STEADY * filled)
     mask = np.zeros(len(total), bool)
-    for start in starts:
+    for start in np.flatnonzero(music) * step:
         mask[start : start + frames_per_window] = True
-    mask = _trim(mask, present)
+    mask = _trim(mask, tonal, present)
     return [s for s in _runs(mask, FRAME_S) if s[1] - s[0] >= MIN_MUSIC_S]
 
 
@@ -102,18 +104,28 @@ def mask_of(spans: Sequence[Span], frames: int, margin: Seconds = 0.05) -> NDArr
     return mask
 
 
-def _heard(audio: Audio, sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Power of each frame in the telephone band, and whether its partials stand still."""
+def _heard(
+    audio: Audio, sample_rate: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Each frame's power in the telephone band; whether its partials stand still; whether it rings."""
     frequencies = _frequencies(sample_rate)
     heard = (frequencies > HEARD_HZ[0]) & (frequencies < HEARD_HZ[1])
-    totals, steady = [np.zeros(0, np.float32)], [np.zeros(0, bool)]
+    totals, steady, tones = [np.zeros(0, np.float32)], [np.zeros(0, bool)], [np.zeros(0, bool)]
     before = np.zeros((0, np.count_nonzero(heard)), np.float32)
     for block in _spectra(audio, sample_rate):
         power = np.concatenate((before, block[:, heard]))
         totals.append(power[len(before) :].sum(axis=1))
         steady.append(_steadiness(power)[len(before) :])
+        tones.append(_is_tone(block, sample_rate))
         before = power[-STEADY_FRAMES:]
-    return np.concatenate(totals), np.concatenate(steady)
+    return np.concatenate(totals), np.concatenate(steady), np.concatenate(tones)
+
+
+def _is_tone(power: NDArray[np.float32], sample_rate: int) -> NDArray[np.bool_]:
+    """Frames that hold hardly anything but a tone of 450 Hz."""
+    frequencies = _frequencies(sample_rate)
+    band = (frequencies >= TONE_HZ[0] - 8) & (frequencies <= TONE_HZ[1] + 8)
+    return np.asarray(power[:, band].sum(axis=1) > TONE_SHARE * power.sum(axis=1))
 
 
 def _frequencies(sample_rate: int) -> NDArray[np.floating]:
@@ -154,14 +166,28 @@ def _steadiness(power: NDArray[np.float32]) -> NDArray[np.bool_]:
     return stays
 
 
-def _trim(mask: NDArray[np.bool_], present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _trim(
+    mask: NDArray[np.bool_], tonal: NDArray[np.bool_], present: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Cut what is not music off the ends of each stretch: to its first and its last steady note."""
     trimmed = np.zeros_like(mask)
+    size, reach = round(EDGE_S / FRAME_S), round(REACH_S / FRAME_S)
+    steady = np.convolve(tonal, np.full(size, 1 / size), "same") >= MIN_STEADY
     edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        inside = np.flatnonzero(present[start:end])
-        if inside.size:
-            trimmed[start + inside[0] : start + inside[-1] + 1] = True
+    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        notes = start + np.flatnonzero((steady & tonal)[start:end])
+        if notes.size:
+            before = present[max(start, notes[0] - reach) : notes[0]]
+            after = present[notes[-1] + 1 : min(end, notes[-1] + 1 + reach)]
+            first = notes[0] - _length(before[::-1])
+            trimmed[first : notes[-1] + 1 + _length(after)] = True
     return trimmed
+
+
+def _length(mask: NDArray[np.bool_]) -> int:
+    """How many values are true before the first that is not."""
+    gaps = np.flatnonzero(~mask)
+    return int(gaps[0]) if gaps.size else mask.size
 
 
 def _runs(mask: NDArray[np.bool_], bridge_s: Seconds) -> list[Span]:
