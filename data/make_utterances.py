@@ -123,6 +123,8 @@ def drop_false_start(audio: np.ndarray, padding: int) -> np.ndarray:
     rms = np.sqrt((audio[: audio.size // step * step].reshape(-1, step) ** 2).mean(axis=1))
     levels = 20 * np.log10(np.maximum(rms / rms.max(), 1e-6))
     end = padding // step
+    if end < 10:  # too little time to utter one
+        return audio
     near = levels[end - 10 : end + 2]
     dip = end - 10 + int(np.flatnonzero(near <= near.min() + 3)[0])
     burst = levels[max(0, end - 25) : dip].max(initial=-120)

@@ -1,9 +1,9 @@
 """Where voices change and overlap in a mono recording: pyannote's segmentation model, window by window.
 
 The model hears ten seconds at a time and names up to three voices in each window by numbers of its own.
-Windows overlap, so each is given the numbers of those before it that fit it best where both heard;
-a frame belongs to a voice when more than half of the windows over it say so. The numbers hold from
-window to window, not over a call: they say where voices change, not whose they are
+Windows overlap, so each is given the numbers of those before it that fit it best where both heard; a
+frame has as many voices as the windows over it hear on average, the most active ones. The numbers hold
+from window to window, not over a call: they say where voices change, not whose they are
 (:mod:`pipeline.speech.voices` says that).
 
 Conventions: audio float32 at 16 kHz, shape (n,); times in seconds; segments are ordered by start and
@@ -47,7 +47,7 @@ class Segmenter:
         )
         frames = self._inference.model.receptive_field
         starts = [round(window.start / frames.step) for window, _ in heard]
-        active = stitched(np.asarray(heard.data, np.float64), starts) > 0.5
+        active = _loudest(stitched(np.asarray(heard.data, np.float64), starts))
         seconds = audio.size / SAMPLE_RATE
         found = [
             SpeakerSegment(start, min(end, seconds), str(voice))
@@ -84,6 +84,13 @@ def stitched(windows: Activity, starts: list[int]) -> Activity:
         total[here, given] += window[:, own]
         seen[here] += 1
     return total / np.maximum(seen, 1)[:, None]
+
+
+def _loudest(activity: Activity) -> NDArray[np.bool_]:
+    """In each frame as many voices as are active on average, the most active ones."""
+    count = np.rint(activity.sum(axis=1))
+    rank = np.argsort(np.argsort(-activity, axis=1, kind="stable"), axis=1)
+    return np.asarray(rank < count[:, None])
 
 
 def _runs(active: NDArray[np.bool_], first: float, step: float) -> list[tuple[float, float]]:

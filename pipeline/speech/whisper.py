@@ -132,11 +132,7 @@ class WhisperDecoder:
         )
         return [
             [
-                self._guess(
-                    ids,
-                    logprob,
-                    result.no_speech_prob,
-                )
+                self._guess(ids, logprob, result.no_speech_prob)
                 for ids, logprob in zip(result.sequences_ids, result.scores, strict=True)
             ]
             for result in results

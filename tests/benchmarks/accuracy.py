@@ -38,6 +38,7 @@ from pipeline.speech.windows import PAUSE_S, Heard
 from tests.benchmarks.accuracy_page import (
     CONTROL,
     EVENTS,
+    LABELLED,
     PITCH_TRACKERS,
     PRESET,
     crosstalk_lines,
@@ -66,7 +67,6 @@ from tests.benchmarks.pitch_trackers import (
 
 DOCUMENT = ROOT / "docs" / "accuracy.md"
 ACCURACY_FILE = ROOT / "configs" / documents.ACCURACY
-SAMPLES = "data/samples"
 PITCH_SECONDS, PITCH_SNR_DB = 10.0, 20.0
 MATCH_SAMPLES = 1600
 MATCH_WITHIN = 2e-5  # resampled in pieces or as a whole, samples differ by 1e-7
@@ -154,10 +154,10 @@ class Bench:
         recording = Recording(str(path), path.stem, direction="inbound", agent_channel=channel)
         return run_call(recording, self.settings, models, self.rubric)
 
-    def run_samples(self, mono: bool) -> dict[str, Any]:
-        """Run the labelled calls of ``data/samples``, either the mono ones or the others."""
+    def run_labelled(self, folder: Path, mono: bool) -> dict[str, Any]:
+        """Run the labelled calls of a folder, either the mono ones or the others."""
         evaluated = []
-        for path, truth in find_truths(ROOT / SAMPLES):
+        for path, truth in find_truths(folder):
             if (decode(path).channels == 1) == mono:
                 recording = Recording(str(path), path.stem, direction=truth["meta"]["direction"])
                 result = run_call(recording, self.settings, self.models, self.rubric)
@@ -263,7 +263,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--small", action="store_true", help="the calls of the tests; print only")
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help=f"conditions, samples, {PITCH_TRACKERS}"
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help=", ".join(["conditions", *LABELLED, PITCH_TRACKERS]),
     )
     parser.add_argument(
         "--text-given",
@@ -272,7 +275,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     options = parser.parse_args(argv)
-    names = [*(c.name for c in conditions()), "samples", PITCH_TRACKERS]
+    names = [*(c.name for c in conditions()), *LABELLED, PITCH_TRACKERS]
     unknown = [n for n in options.only or () if n not in names]
     if unknown:
         parser.error(f"no condition {', '.join(unknown)}; there are: {', '.join(names)}")
@@ -294,8 +297,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             data["conditions"][condition.name] = bench.run(replace(condition, given_text=given))
             print(f"{condition.name}: {time.perf_counter() - began:.0f} s", flush=True)
             _write(options.out, data)
-    if "samples" in (options.only or names):
-        data["samples"] = {k: bench.run_samples(k == "mono") for k in ("stereo", "mono")}
+    for name in LABELLED:
+        if name in (options.only or names):
+            folder = ROOT / "data" / name
+            data[name] = {k: bench.run_labelled(folder, k == "mono") for k in ("stereo", "mono")}
     if PITCH_TRACKERS in (options.only or names):
         data["pitch_trackers"] = pitch_tables()
     _write(options.out, data)

@@ -22,6 +22,10 @@ PRESET = "embedded"
 EVENTS = ("interruption", "backchannel", "hold", "dead_air")
 CONTROL = "base, text given"
 PITCH_TRACKERS = "pitch trackers"
+LABELLED = {
+    "samples": "The labelled calls of data/samples",
+    "fresh": "Calls of other voices, trades and hold music: data/fresh",
+}
 OF_TEXT = ("cer", "rate_bias")
 RATES_OF_COUNTS = ("rings", "outcome")
 LENGTHS = {"hold_length": "s", "dead_air_length": "s"}
@@ -132,10 +136,11 @@ def document(data: Mapping[str, Any]) -> str:
         lines += _pitch_lines(data["pitch_trackers"])
     else:
         left.append(PITCH_TRACKERS)
-    if data.get("samples"):
-        lines += ["## The labelled calls of data/samples", "", *_sample_table(data["samples"]), ""]
-    else:
-        left.append("samples")
+    for name, what in LABELLED.items():
+        if data.get(name):
+            lines += [f"## {what}", "", *_sample_table(data[name]), ""]
+        else:
+            left.append(name)
     lines += _limits(left)
     return "\n".join(lines) + "\n"
 
