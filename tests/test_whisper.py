@@ -74,3 +74,13 @@ def test_the_decoder_answers_in_the_order_of_the_windows(whisper: WhisperDecoder
 def test_a_model_folder_with_nothing_in_it_is_told(tmp_path: Path):
     with pytest.raises(WeightsError, match="cannot be loaded"):
         load_whisper(tmp_path)
+
+
+def test_windows_are_decoded_with_others_of_like_length(whisper: WhisperDecoder):
+    seconds = [20.0, 3.0, 11.0, 12.0, 9.0, 25.0, 24.0]
+    batches = whisper._batches([round(s * RATE) for s in seconds])
+    assert [[seconds[i] for i in batch] for batch in batches] == [
+        [3.0, 9.0, 11.0, 12.0], [20.0, 24.0, 25.0],
+    ]  # fmt: skip
+    assert [len(b) for b in whisper._batches([RATE] * 20)] == [8, 8, 4]
+    assert whisper._batches([]) == []

@@ -25,10 +25,11 @@ from rapidfuzz.distance.Levenshtein import distance
 
 from pipeline.errors import WeightsError
 from pipeline.schema import Audio, Word
-from pipeline.speech.windows import Heard
+from pipeline.speech.windows import SAMPLE_RATE, Heard
 from pipeline.text import normalise_for_cer, readings, simplify
 
 FRAMES_PER_S = 100
+LIKE_LENGTHS = 1.25  # the longest window of a batch is at most that much longer than the shortest
 MODEL_FRAMES = 3000
 RISK_SHARPNESS = 2.0
 
@@ -68,13 +69,23 @@ class WhisperDecoder:
         )
 
     def __call__(self, windows: Sequence[Audio], *, careful: bool = False) -> list[Heard]:
-        """Decode all windows, the shortest first so that a batch holds like lengths."""
-        order = sorted(range(len(windows)), key=lambda i: windows[i].size)
+        """Decode all windows in batches of like lengths, the shortest first."""
         heard: dict[int, Heard] = {}
-        for start in range(0, len(order), self._options.batch_size):
-            batch = order[start : start + self._options.batch_size]
+        for batch in self._batches([window.size for window in windows]):
             heard |= zip(batch, self._decode([windows[i] for i in batch], careful), strict=True)
         return [heard[i] for i in range(len(windows))]
+
+    def _batches(self, sizes: Sequence[int]) -> list[list[int]]:
+        """Numbers of windows that are decoded together: all are padded to the longest of them."""
+        least = self._options.min_window_s * SAMPLE_RATE
+        batches: list[list[int]] = []
+        for i in sorted(range(len(sizes)), key=lambda i: sizes[i]):
+            first = sizes[batches[-1][0]] if batches else 0
+            full = batches and len(batches[-1]) == self._options.batch_size
+            if not batches or full or sizes[i] > LIKE_LENGTHS * max(first, least):
+                batches.append([])
+            batches[-1].append(i)
+        return batches
 
     def _decode(self, windows: list[Audio], careful: bool) -> list[Heard]:
         from faster_whisper.audio import pad_or_trim
