@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.schema import Audio, SpeakerSegment
+from pipeline.speech.vad import runs
 
 SAMPLE_RATE = 16_000
 
@@ -48,12 +49,12 @@ class Segmenter:
         frames = self._inference.model.receptive_field
         starts = [round(window.start / frames.step) for window, _ in heard]
         active = _loudest(stitched(np.asarray(heard.data, np.float64), starts))
-        seconds = audio.size / SAMPLE_RATE
+        seconds, middle = audio.size / SAMPLE_RATE, frames.start + frames.duration / 2
         found = [
-            SpeakerSegment(start, min(end, seconds), str(voice))
+            SpeakerSegment(middle + start, min(middle + end, seconds), str(voice))
             for voice, own in enumerate(active.T)
-            for start, end in _runs(own, frames.start + frames.duration / 2, frames.step)
-            if start < seconds
+            for start, end in runs(own, frames.step)
+            if middle + start < seconds
         ]
         return tuple(sorted(found, key=lambda s: (s.start, s.end, s.speaker)))
 
@@ -91,9 +92,3 @@ def _loudest(activity: Activity) -> NDArray[np.bool_]:
     count = np.rint(activity.sum(axis=1))
     rank = np.argsort(np.argsort(-activity, axis=1, kind="stable"), axis=1)
     return np.asarray(rank < count[:, None])
-
-
-def _runs(active: NDArray[np.bool_], first: float, step: float) -> list[tuple[float, float]]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], active.astype(np.int8), [0]))))
-    times = (first + edges * step).tolist()
-    return list(zip(times[::2], times[1::2], strict=True))
