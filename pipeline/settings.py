@@ -43,6 +43,9 @@ class Asr(_Section):
     compute_type: str = _setting("int8", "", "CTranslate2 number format")
     threads: int = _setting(0, "", "CPU threads; 0 = all cores", ge=0, le=256)
     language: str = _setting("zh", "", "language code the model is told")
+    vocabulary: Literal["language", "all"] = _setting(
+        "language", "", "the model's words: those zh and yue are written with (quicker), or all"
+    )
     beam_size: int = _setting(5, "", "beams of the search", ge=1, le=20)
     batch_size: int = _setting(8, "utterances", "decoded together", ge=1, le=64)
     prompts: tuple[str, ...] = _setting(

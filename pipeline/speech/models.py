@@ -17,6 +17,7 @@ from pipeline.speech import diarization
 from pipeline.speech.asr import RecognitionOptions
 from pipeline.speech.diarization import Diarizer
 from pipeline.speech.vad import SileroDetector, SpeechDetector
+from pipeline.speech.vocabulary import LANGUAGES
 from pipeline.speech.whisper import DecodingOptions, WhisperDecoder, load_whisper
 from pipeline.speech.windows import Decoder
 from pipeline.text import Lexicon
@@ -58,6 +59,7 @@ def load_models(settings: Settings) -> Models:
         compute_type=asr.compute_type,
         threads=asr.threads,
         revision=asr.revision,
+        trim=trims_vocabulary(asr),
     )
     return Models(
         detector=SileroDetector(),
@@ -66,6 +68,11 @@ def load_models(settings: Settings) -> Models:
         weights=weights_used(settings),
         diarization=settings.diarization,
     )
+
+
+def trims_vocabulary(asr: Asr) -> bool:
+    """Whether the model is loaded with the tokens of its language only."""
+    return asr.vocabulary == "language" and asr.language in LANGUAGES
 
 
 def decoding_options(asr: Asr) -> DecodingOptions:

@@ -25,6 +25,7 @@ from rapidfuzz.distance.Levenshtein import distance
 
 from pipeline.errors import WeightsError
 from pipeline.schema import Audio, Word
+from pipeline.speech.vocabulary import OwnTokens, trimmed
 from pipeline.speech.windows import SAMPLE_RATE, Heard
 from pipeline.text import normalise_for_cer, readings, simplify
 
@@ -198,8 +199,11 @@ def load_whisper(
     compute_type: str = "int8",
     threads: int = 0,
     revision: str | None = None,
+    trim: bool = False,
 ) -> Any:
     """Load a faster-whisper model from a local folder or, by name, from the model hub.
+
+    With ``trim`` it knows only the tokens Chinese is written with (:mod:`pipeline.speech.vocabulary`).
 
     Raises
     ------
@@ -207,21 +211,25 @@ def load_whisper(
         If the weights cannot be had or read.
     """
     from faster_whisper import WhisperModel
+    from faster_whisper.utils import download_model
 
+    options = {"device": device, "compute_type": compute_type, "cpu_threads": threads}
     try:
-        return WhisperModel(
-            str(source),
-            device=device,
-            compute_type=compute_type,
-            cpu_threads=threads,
-            revision=revision,
+        if not trim:
+            return WhisperModel(str(source), revision=revision, **options)
+        folder = (
+            str(source) if Path(source).is_dir() else download_model(str(source), revision=revision)
         )
+        known = trimmed(Path(folder))
+        model = WhisperModel(folder, files=dict(known.files), **options)
+        model.model = OwnTokens(model.model, known)
+        return model
     except Exception as cause:
         text = " ".join(str(cause).split())[:200]
         raise WeightsError(
             f'The recognition model "{source}" cannot be loaded: {text}.',
             "Connect to the model hub once, name a local folder in asr.source of the preset, "
-            "or use --preset embedded.",
+            "or use --preset embedded; asr.vocabulary=all loads it as it is.",
         ) from cause
 
 

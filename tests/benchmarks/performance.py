@@ -46,6 +46,7 @@ from pipeline.speech.models import (
     Models,
     decoding_options,
     load_diarizer,
+    trims_vocabulary,
     weights_used,
 )
 from pipeline.speech.vad import SileroDetector
@@ -156,7 +157,10 @@ class Bench:
         )
         self.plain = PlainRecipe(whisper, plain)
         timed = load_whisper(
-            weights.verified(asr.source), compute_type=asr.compute_type, threads=THREADS
+            weights.verified(asr.source),
+            compute_type=asr.compute_type,
+            threads=THREADS,
+            trim=trims_vocabulary(asr),
         )
         network = {name: f"Whisper, {name}" for name in ("encode", "generate", "align")}
         timed.model = Timed(timed.model, self.clocks, network)
