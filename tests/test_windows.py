@@ -25,8 +25,13 @@ def test_short_utterances_ride_with_the_one_before():
     ]  # fmt: skip
 
 
-def test_a_short_utterance_with_nothing_before_it_begins_a_window():
-    assert cut([(1, 2), (4, 5), (8, 12)]) == [((1, 2), (4, 5)), ((8, 12),)]
+def test_short_utterances_with_nothing_before_them_ride_with_the_next():
+    assert cut([(1, 2), (4, 5), (8, 12)]) == [((1, 2), (4, 5), (8, 12))]
+    assert cut([(1, 2), (4, 5), (8, 12), (14, 15), (17, 21)]) == [
+        ((1, 2), (4, 5), (8, 12), (14, 15)), ((17, 21),),
+    ]  # fmt: skip
+    assert cut([(1, 2), (4, 16)], max_s=13.0) == [((1, 2),), ((4, 16),)]
+    assert cut([(1, 2), (4, 5)]) == [((1, 2), (4, 5))]
 
 
 def test_a_window_holds_no_more_than_it_may():

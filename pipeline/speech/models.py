@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from pipeline import weights
 from pipeline.errors import WeightsError
 from pipeline.settings import Asr, Diarization, Settings, config_path
@@ -53,6 +55,7 @@ def load_models(settings: Settings) -> Models:
         If weights are missing or do not match.
     """
     asr = settings.asr
+    one_blas_thread()
     model = load_whisper(
         _recognition_source(asr),
         device=asr.device,
@@ -68,6 +71,14 @@ def load_models(settings: Settings) -> Models:
         weights=weights_used(settings),
         diarization=settings.diarization,
     )
+
+
+def one_blas_thread() -> None:
+    """Keep the linear algebra of numpy and scipy in one thread, in all of the process.
+
+    Its products are small here: a second thread would spend its time waiting for the first.
+    """
+    threadpool_limits(1, user_api="blas")
 
 
 def trims_vocabulary(asr: Asr) -> bool:

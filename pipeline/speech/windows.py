@@ -1,10 +1,10 @@
-"""What is decoded at a time: one utterance, and the short ones of the same speaker that follow it.
+"""What is decoded at a time: one utterance, and the short ones of the same speaker beside it.
 
 Speech is cut into utterances at pauses. An utterance is a window of its own: a prompt said three times
 comes out three times, and a closing after a long pause is heard, both of which are lost when pauses are
 cut out and speech is packed into windows of equal length. An utterance that is too short to be
-understood by itself rides in the window of the one before it, after a pause; which words are whose is
-told by their times.
+understood by itself rides in the window of the one before it, or of the next if it is the first, after
+a pause; which words are whose is told by their times.
 
 Conventions: audio float32 at 16 kHz, shape (n,); times in seconds from the start of the audio, those
 of what was heard from the start of the window.
@@ -126,12 +126,13 @@ def windows_of(
     max_s : Seconds
         Longer utterances are split, and a window holds no more.
     short_s : Seconds
-        Utterances shorter than this ride with the one before them.
+        Utterances shorter than this ride with the one before them, the first with the next.
     """
     spans: list[Span] = []
     for span in utterances(speech, join_gap_s, max_s):
         held = sum(end - start + 2 * PAD_S + PAUSE_S for start, end in [*spans, span])
-        if spans and (span[1] - span[0] >= short_s or held > max_s):
+        two_long = span[1] - span[0] >= short_s and any(b - a >= short_s for a, b in spans)
+        if spans and (two_long or held > max_s):
             yield Window(speaker, tuple(spans), sound)
             spans = []
         spans.append(span)

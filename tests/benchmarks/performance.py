@@ -46,6 +46,7 @@ from pipeline.speech.models import (
     Models,
     decoding_options,
     load_diarizer,
+    one_blas_thread,
     trims_vocabulary,
     weights_used,
 )
@@ -145,6 +146,7 @@ class Bench:
         self.rubric: Rubric = load_rubric(config_path(self.settings.compliance.rubric))
         self.clocks: Clocks = defaultdict(Spent)
         self._store = store
+        one_blas_thread()
         asr = self.settings.asr
         whisper = load_whisper(
             weights.verified(asr.source), compute_type=asr.compute_type, threads=THREADS

@@ -1,0 +1,96 @@
+"""What settings of recognition cost and bring, side by side.
+
+    python -m tests.benchmarks.recognition                          the default against all words
+    python -m tests.benchmarks.recognition asr.beam_size=1          the default against a setting
+    python -m tests.benchmarks.recognition --calls DIR asr.short_s=0 asr.min_window_s=30
+
+Every setting is a row of its own. Prints character errors (both parties), CPU seconds for an hour of
+audio, on one thread, and how many utterances were rejected. Calls are the labelled ones of
+``data/samples`` unless told otherwise; every row hears each call before the next, so that whatever
+else the machine does falls on all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.compliance import load_rubric
+from pipeline.evaluation.calls import evaluate_call
+from pipeline.evaluation.texts import TextErrors
+from pipeline.evaluation.truth import find_truths
+from pipeline.run import run_call
+from pipeline.schema import Recording
+from pipeline.settings import config_path, load_settings
+from pipeline.speech.models import load_models
+from tests.benchmarks.corpus import ROOT
+
+SAMPLES = ROOT / "data" / "samples"
+PRESET = "embedded"
+
+
+@dataclass
+class Row:
+    """One setting and what came of it."""
+
+    setting: str
+    errors: TextErrors = field(default_factory=TextErrors)
+    cpu_s: float = 0.0
+    audio_s: float = 0.0
+    rejected: int = 0
+
+    def cells(self) -> str:
+        """The row of the table."""
+        errors = self.errors
+        return (
+            f"| {self.setting or 'default'} | {errors.cer:.1%} | {errors.errors} of "
+            f"{errors.characters} | {self.rejected} | {self.cpu_s * 3600 / self.audio_s:.0f} |"
+        )
+
+
+class Variant:
+    """The program with one setting changed."""
+
+    def __init__(self, setting: str) -> None:
+        name, _, value = setting.partition("=")
+        changed = {name: value} if setting else {}
+        self.settings = load_settings(PRESET, {"asr.threads": 1} | changed)
+        self.models = load_models(self.settings)
+        self.rubric = load_rubric(config_path(self.settings.compliance.rubric))
+        self.row = Row(setting)
+
+    def hear(self, path: Path, truth: dict[str, object]) -> None:
+        """Add a call to the row."""
+        began = time.process_time()
+        result = run_call(Recording(str(path), path.stem), self.settings, self.models, self.rubric)
+        self.row.cpu_s += time.process_time() - began
+        self.row.audio_s += result.duration
+        self.row.rejected += sum(u.rejected is not None for u in result.utterances)
+        self.row.errors += sum(evaluate_call(result, truth).text.values(), start=TextErrors())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("settings", nargs="*", default=["asr.vocabulary=all"])
+    parser.add_argument("--calls", type=Path, default=SAMPLES)
+    options = parser.parse_args(argv)
+    variants = [Variant(setting) for setting in ("", *options.settings)]
+    truths = find_truths(options.calls)
+    for variant in variants:  # nothing is loaded while the clocks run
+        variant.hear(*truths[0])
+        variant.row = Row(variant.row.setting)
+    for path, truth in truths:
+        for variant in variants:
+            variant.hear(path, truth)
+    print("| setting | character error rate | errors | utterances rejected | CPU s an hour |")
+    print("|---|---|---|---|---|")
+    for variant in variants:
+        print(variant.row.cells())
+
+
+if __name__ == "__main__":
+    main()
