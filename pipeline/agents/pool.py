@@ -52,7 +52,8 @@ class Pool:
         for row, values in enumerate(totals):
             self._totals[row, places] += _sum(code, values, len(keys))
         for row, measure in enumerate(MEASURES):
-            self._add_measure(row, measure, numbers, code, places)
+            for at, terms in enumerate(self._terms(row, measure, numbers)):
+                self._sums[row, at][places] += _sum(code, terms, len(keys))
         self._remember(calls)
 
     def agents(self, *, team: str | None = None, min_calls: int = MIN_CALLS) -> pd.DataFrame:
@@ -80,31 +81,27 @@ class Pool:
             self._sums = np.pad(self._sums, ((0, 0), (0, 0), more))
         return np.array([self._places[key] for key in keys], dtype=np.intp)
 
-    def _add_measure(
-        self,
-        row: int,
-        measure: Measure,
-        numbers: Mapping[str, Values],
-        code: Codes,
-        places: Codes,
-    ) -> None:
-        values, weights = numbers[measure.source or measure.name], np.ones(len(code))
+    def _terms(
+        self, row: int, measure: Measure, numbers: Mapping[str, Values]
+    ) -> tuple[Values, ...]:
+        """What each call adds to each of the sums of a measure; nothing where none is known."""
+        values = numbers[measure.source or measure.name]
+        weights = np.ones(len(values))
         if measure.weight:
-            weights = sum((numbers[w] for w in measure.weight), np.zeros(len(code))) / measure.per
+            weights = sum((numbers[w] for w in measure.weight), np.zeros(len(values))) / measure.per
         known = np.isfinite(values) & np.isfinite(weights) & (weights > 0)
         if not known.any():
-            return
-        code, values, weights = code[known], values[known], weights[known]
+            return ()
+        weights = np.where(known, weights, 0.0)
         if measure.method == "count":
-            added = [np.ones(len(code)), weights, values, values**2 / weights]
-        else:
-            if np.isnan(self._centres[row]):
-                self._centres[row] = values.mean()
-            weighted = weights * (values - self._centres[row])
-            added = [np.ones(len(code)), weights, weighted, weighted**2, weights * weighted,
-                     weights**2]  # fmt: skip
-        for at, terms in enumerate(added):
-            self._sums[row, at][places] += _sum(code, terms, len(places))
+            values = np.where(known, values, 0.0)
+            squares = np.divide(values**2, weights, out=np.zeros(len(values)), where=known)
+            return known.astype(np.float64), weights, values, squares
+        if np.isnan(self._centres[row]):
+            self._centres[row] = values[known].mean()
+        weighted = weights * (np.where(known, values, 0.0) - self._centres[row])
+        return (known.astype(np.float64), weights, weighted, weighted**2, weights * weighted,
+                weights**2)  # fmt: skip
 
     def _remember(self, calls: pd.DataFrame) -> None:
         """Keep of each agent the newest name and team that a call gives."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,24 +48,29 @@ def select(table: sa.Table, columns: Sequence[Column]) -> sa.Select[Any]:
     return sa.select(packed, *(table.c[c.name] for c in columns if _dtype(c) == "str"))
 
 
-def to_batch(columns: Sequence[Column], rows: Sequence[Any]) -> pa.RecordBatch:
-    """Build a batch with these columns of the contract from the rows of :func:`select`."""
+def to_batch(columns: Sequence[Column], parts: Iterable[Sequence[Any]]) -> pa.RecordBatch:
+    """Build a batch with these columns of the contract from the rows of :func:`select`, part by part."""
     is_text = [_dtype(c) == "str" for c in columns]
-    packed, *texts = zip(*rows, strict=True) if rows else ((),) * (1 + sum(is_text))
-    words = np.frombuffer(b"".join(packed), np.int64).reshape(len(rows), is_text.count(False))
-    words = np.ascontiguousarray(words.T)
-    numbers = zip(words, words == NULL, strict=True)
-    remaining = iter(texts)
+    texts: list[list[str | None]] = [[] for text in is_text if text]
+    packed, count = [], 0
+    for rows in parts:
+        numbers, *words = zip(*rows, strict=True)
+        packed.append(b"".join(numbers))
+        count += len(rows)
+        for text, more in zip(texts, words, strict=True):
+            text += more
+    table = np.frombuffer(b"".join(packed), np.int64).reshape(count, is_text.count(False)).T
+    bits, text_of = iter(np.ascontiguousarray(table)), iter(texts)
     arrays = [
-        pa.array(next(remaining), pa.string()) if text else _numbers(_dtype(c), *next(numbers))
+        pa.array(next(text_of), pa.string()) if text else _numbers(_dtype(c), next(bits))
         for c, text in zip(columns, is_text, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema_of(columns))
 
 
-def _numbers(dtype: Dtype, words: NDArray[np.int64], missing: NDArray[np.bool_]) -> pa.Array:
+def _numbers(dtype: Dtype, words: NDArray[np.int64]) -> pa.Array:
     values = words.view(np.float64) if dtype == "float64" else words
-    return pa.array(values != 0 if dtype == "boolean" else values, ARROW[dtype], mask=missing)
+    return pa.array(values != 0 if dtype == "boolean" else values, ARROW[dtype], mask=words == NULL)
 
 
 def _dtype(column: Column) -> Dtype:

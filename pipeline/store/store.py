@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -289,18 +289,17 @@ class Store:
         if self._engine.dialect.name == "sqlite":
             query, batch_of = packed.select(SQL[table], kept), packed.to_batch
         else:
-            query, batch_of = sa.select(*(SQL[table].c[c.name] for c in kept)), to_batch
+            query, batch_of = sa.select(*(SQL[table].c[c.name] for c in kept)), _joined
         if ordered:
             query = query.order_by(*(SQL[table].c[key] for key in KEYS[table]))
         with self._streaming() as connection:
             fetched = min(rows, FETCH_ROWS)
             found = connection.execute(query, execution_options={"yield_per": fetched})
-            parts = (batch_of(kept, part) for part in found.partitions())
-            first = next(parts, batch_of(kept, []))
-            while first is not None:
-                rest = itertools.islice(parts, rows // fetched - 1)
-                yield pa.concat_batches([first, *rest])
-                first = next(parts, None)
+            parts = found.partitions()
+            batch = batch_of(kept, itertools.islice(parts, rows // fetched))
+            yield batch
+            while (batch := batch_of(kept, itertools.islice(parts, rows // fetched))).num_rows:
+                yield batch
 
     def frame(
         self, table: str, call_id: str | None = None, *, columns: Sequence[str] | None = None
@@ -366,6 +365,10 @@ class Store:
                 return work(connection)
 
         return database.patiently(self._engine.url, attempt)
+
+
+def _joined(columns: Sequence[Column], parts: Iterable[Sequence[Any]]) -> pa.RecordBatch:
+    return to_batch(columns, list(itertools.chain.from_iterable(parts)))
 
 
 def _chosen(table: str, names: Sequence[str] | None) -> list[Column]:
