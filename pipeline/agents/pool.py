@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.agents.estimates import STATISTICS, Codes, Groups, Sums, Values, pool
 from pipeline.agents.measures import MEASURES, Measure
@@ -30,7 +31,9 @@ class Pool:
         self._sums = np.zeros((len(MEASURES), len(Sums._fields), 0))
         self._totals = np.zeros((2, 0))  # calls, and seconds the agent talks
         self._centres = np.full(len(MEASURES), np.nan)  # squares are taken about these
-        self._newest = {n: pd.DataFrame(columns=["agent_id", "started_at", n]) for n in _NAMES}
+        self._newest = {
+            n: pd.DataFrame(columns=["agent_id", n, "started_at"], dtype="str") for n in _NAMES
+        }
 
     def add(self, calls: pd.DataFrame) -> None:
         """Add calls.
@@ -105,12 +108,13 @@ class Pool:
 
     def _remember(self, calls: pd.DataFrame) -> None:
         """Keep of each agent the newest name and team that a call gives."""
-        said = calls[["agent_id", "started_at", *_NAMES]].dropna(subset="agent_id")
-        said = said.sort_values("started_at", kind="stable", na_position="first")
         for name in _NAMES:
-            newest = said[["agent_id", "started_at", name]].dropna(subset=name)
-            newest = newest.drop_duplicates("agent_id", keep="last")
-            both = pd.concat([self._newest[name].astype(newest.dtypes.to_dict()), newest])
+            said = calls[["agent_id", name, "started_at"]].dropna(subset=["agent_id", name])
+            types = pa.schema([(column, pa.string()) for column in said])
+            table = pa.Table.from_pandas(said, types, preserve_index=False)
+            last = table.group_by(["agent_id", name]).aggregate([("started_at", "max")])
+            newest = last.rename_columns(said.columns.to_list()).to_pandas().astype("str")
+            both = pd.concat([self._newest[name], newest])
             both = both.sort_values(["started_at", name], na_position="first")
             self._newest[name] = both.drop_duplicates("agent_id", keep="last")
 

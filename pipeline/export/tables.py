@@ -20,7 +20,7 @@ from pipeline.store import TABLES, Column, Store, frame_of, schema_of
 FORMATS = ("parquet", "csv")
 AGENT_TABLES = ("agents", "agent_weeks")
 TABLE_NAMES = (*TABLES, *AGENT_TABLES)
-AGENT_ROWS = 50_000  # calls pooled at a time: fewer take longer, more take more memory
+AGENT_ROWS = 40_000  # calls pooled at a time: fewer take longer, more take more memory
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # fmt: off
@@ -133,6 +133,7 @@ def _agent_tables(view: Store, min_calls: int) -> dict[str, tuple[tuple[Column, 
     pool = agents.Pool()
     for batch in view.batches("calls", agents.COLUMNS, ordered=False, rows=AGENT_ROWS):
         pool.add(frame_of([batch]))
+        del batch  # so that there are never two
     frames = {"agents": pool.agents(min_calls=min_calls)}
     frames["agent_weeks"] = pool.weeks(min_calls=min_calls)
     found = {}

@@ -296,10 +296,10 @@ class Store:
             fetched = min(rows, FETCH_ROWS)
             found = connection.execute(query, execution_options={"yield_per": fetched})
             parts = found.partitions()
-            batch = batch_of(kept, itertools.islice(parts, rows // fetched))
-            yield batch
+            yield batch_of(kept, itertools.islice(parts, rows // fetched))
             while (batch := batch_of(kept, itertools.islice(parts, rows // fetched))).num_rows:
                 yield batch
+                del batch  # so that there are never two
 
     def frame(
         self, table: str, call_id: str | None = None, *, columns: Sequence[str] | None = None
