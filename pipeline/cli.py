@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,6 +43,8 @@ class Exit(IntEnum):
     STOPPED = 130
 
 
+AGAIN_S = 0.05
+STOPPED = "Stopped. What was finished is saved; run the same command again to go on."
 STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what service managers and shells send
 
 Preset = Annotated[str, typer.Option(help="Preset in configs/presets, or path of one.")]
@@ -68,8 +73,7 @@ Verbose = Annotated[bool, typer.Option(help="Put call ids, paths and messages in
 
 def main() -> None:
     """Run the command line; every foreseen error is one line and an exit code."""
-    for number in STOPS:
-        signal.signal(number, _interrupt)
+    listen_to_stops()
     try:
         app()
     except UsageError as error:
@@ -81,15 +85,40 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as end:  # typer makes the second of the first
         if isinstance(end, SystemExit) and end.code != Exit.STOPPED:
             raise
-        _say("Stopped. What was finished is saved; run the same command again to go on.")
+        _say(STOPPED)
         sys.exit(Exit.STOPPED)
 
 
-def _interrupt(*_: object) -> None:
-    """Stop, once: what is done to end in order is not stopped in its turn."""
+def listen_to_stops() -> None:
+    """From now on a stop is a KeyboardInterrupt, also where Python or a library would swallow it."""
+    for number in STOPS:
+        signal.signal(number, _interrupt)
+    sys.unraisablehook = _unraisable
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Stop, once: what is done to end in order is not stopped in its turn.
+
+    Libraries catch what is raised while they are imported and go on: there the program ends at once,
+    which is no worse than a kill.
+    """
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _say(STOPPED)
+            os._exit(Exit.STOPPED)
+        frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """Stop again, a moment later, when a stop came in a finaliser: it raises nothing outside."""
+    if what.exc_type is KeyboardInterrupt:
+        listen_to_stops()
+        threading.Timer(AGAIN_S, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(what)
 
 
 @app.callback(invoke_without_command=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from tests.fakes import Script, recording, save
 
 HEAVY = ("torch", "pandas", "numpy", "faster_whisper", "pyannote", "sqlalchemy", "pydantic")
 HELP_S = 1.5
+ROOT = Path(__file__).parents[1]
 CALL = Script.of((AGENT, 0.5, "您好请问有什么可以帮您"), (CUSTOMER, 4.0, "我想问一下我的订单"))
 
 
@@ -405,3 +408,46 @@ def test_evaluating_needs_labels_and_a_readable_baseline(callcoach, calls: Path,
     told(callcoach("evaluate", calls), "a.truth.json")
     (calls / "a.truth.json").unlink()
     told(callcoach("evaluate", calls, "--baseline", tmp_path / "none.json"), "none.json")
+
+
+SWALLOWED = {
+    "by a library that is imported": """
+        import swallows
+        """,
+    "by a finaliser": """
+        class Closing:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(5)
+        Closing()
+        time.sleep(5)
+        """,
+}
+
+
+@pytest.mark.parametrize("swallowed", SWALLOWED)
+def test_a_stop_is_not_lost_where_exceptions_are_swallowed(swallowed: str, tmp_path: Path):
+    (tmp_path / "swallows.py").write_text(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\n"
+        "except BaseException:\n    pass\n"
+    )
+    program = f"""
+import os, signal, sys, time
+from pipeline import cli
+def command():
+    exec({textwrap.dedent(SWALLOWED[swallowed])!r}, globals())
+    print("went on")
+cli.app = command
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))},
+    )
+    assert (done.returncode, done.stdout) == (Exit.STOPPED, "")
+    assert done.stderr.startswith("Stopped.")
+    assert "Traceback" not in done.stderr
