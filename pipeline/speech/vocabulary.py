@@ -1,10 +1,10 @@
 """A Whisper that knows only the tokens its language is written with.
 
 Most of the 51,865 tokens are words of other languages. A call in Mandarin never needs them, and yet the
-decoder weighs each of them at every step, which in a small model is half of its work. Here their rows are
-left out of the embedding, which is also the output layer, while the model is loaded: all other weights
-are as they were, and so is the order of what remains. Nothing becomes unwritable: the tokens of single
-bytes stay, so that any other text can still be spelt.
+decoder weighs each of them at every step, which in a small model is half of its multiplications. Here
+their rows are left out of the embedding, which is also the output layer, while the model is loaded: all
+other weights are as they were, and so is the order of what remains. Nothing becomes unwritable: the
+tokens of single bytes stay, so that any other text can still be spelt.
 
 Conventions: *own* numbers are those of the trimmed model, *full* ones those of the tokenizer.
 
@@ -199,9 +199,8 @@ def _copied(reader: _Reader, tokens: int, kept: Sequence[int]) -> Iterator[bytes
     version = reader.number("<I")
     if version != BINARY_VERSION:
         raise ValueError(f"version {version} of the model file is not known, only {BINARY_VERSION}")
-    yield (
-        struct.pack("<I", version) + reader.text() + reader.take(4)
-    )  # name and revision of the model
+    name, revision = reader.text(), reader.take(4)
+    yield struct.pack("<I", version) + name + revision
     arrays = reader.number("<I")
     yield struct.pack("<I", arrays)
     trimmed = 0
