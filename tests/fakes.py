@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
-from pipeline.batch import Step, analyse
-from pipeline.compliance import Rubrics, load_rubric
-from pipeline.engines import Job
-from pipeline.engines.inline import InlineEngine
+from pipeline.batch.engines import Job
+from pipeline.batch.engines.inline import InlineEngine
+from pipeline.batch.runner import Step, analyse
+from pipeline.rubric import Rubrics, load_rubric
 from pipeline.run import run_call
 from pipeline.schema import (
     AGENT,
@@ -32,9 +32,9 @@ from pipeline.schema import (
     Word,
 )
 from pipeline.settings import Settings, config_path
-from pipeline.speech.diarization import Diarizer
+from pipeline.speech.asr.windows import Decoder, Heard
+from pipeline.speech.diarization.diarizers import Diarizer
 from pipeline.speech.models import Models
-from pipeline.speech.windows import Decoder, Heard
 from pipeline.store import Store
 from pipeline.text import Lexicon
 

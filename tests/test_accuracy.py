@@ -16,8 +16,8 @@ import pytest
 from pipeline.audio import decode, resample
 from pipeline.catalogue import CATALOGUE
 from pipeline.evaluation.measures import UNITS
-from pipeline.level import gated_rms_dbfs
-from pipeline.speech.windows import Decoder
+from pipeline.signal.level import gated_rms_dbfs
+from pipeline.speech.asr.windows import Decoder
 from tests.benchmarks.accuracy import Bench, GivenText, small
 from tests.benchmarks.accuracy_page import (
     CONTROL,

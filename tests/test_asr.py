@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline.schema import Audio, Span, Utterance, Word
 from pipeline.settings import config_path
-from pipeline.speech.asr import RecognitionOptions, recognise
-from pipeline.speech.windows import Heard
+from pipeline.speech.asr.recognise import RecognitionOptions, recognise
+from pipeline.speech.asr.windows import Heard
 from pipeline.text import Lexicon
 
 RATE = 16_000

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.batch import Step
-from pipeline.compliance import Rubrics
+from pipeline.batch.runner import Step
 from pipeline.errors import RubricError, SettingsError, WeightsError
+from pipeline.rubric import Rubrics
 from pipeline.schema import AGENT, CUSTOMER, Recording
 from pipeline.settings import Settings, config_path, load_settings
 from pipeline.speech.models import Models, weights_used

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 import pipeline
-from pipeline import weights
 from pipeline.catalogue import CATALOGUE
 from pipeline.cli import Exit, main
-from pipeline.compliance import load_rubric
 from pipeline.errors import CallcoachError
+from pipeline.io import weights
+from pipeline.rubric import load_rubric
 from pipeline.schema import AGENT, CUSTOMER
 from pipeline.settings import config_folder, config_path, load_settings
 from pipeline.speech.models import weights_used

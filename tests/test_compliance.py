@@ -8,7 +8,8 @@ from datetime import date
 
 import pytest
 
-from pipeline.compliance import (
+from pipeline.errors import RubricError
+from pipeline.rubric import (
     Rubric,
     annotate_events,
     judge,
@@ -17,12 +18,11 @@ from pipeline.compliance import (
     score,
     trace,
 )
-from pipeline.compliance.call_rules import holiday_name
-from pipeline.compliance.context import match_probability
-from pipeline.compliance.examples import parse_example
-from pipeline.compliance.located import Located
-from pipeline.compliance.speech_rules import count_questions, statement_units
-from pipeline.errors import RubricError
+from pipeline.rubric.call_rules import holiday_name
+from pipeline.rubric.context import match_probability
+from pipeline.rubric.examples import parse_example
+from pipeline.rubric.located import Located
+from pipeline.rubric.speech_rules import count_questions, statement_units
 from pipeline.schema import ChannelQuality, Dialogue, Verdict
 
 HEAD = """

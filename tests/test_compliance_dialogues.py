@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.compliance import Rubric, judge, load_rubric
+from pipeline.rubric import Rubric, judge, load_rubric
 from pipeline.schema import Dialogue, Event, Recording, Turn
 from pipeline.text import count_units, simplify
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.compliance.matching import find_phrase, negated
-from pipeline.compliance.phrases import parse_phrase
-from pipeline.compliance.search import THRESHOLDS, Strictness
-from pipeline.compliance.slots import duration_seconds
-from pipeline.compliance.streams import Stream, build_stream, split_at_pauses, timed_characters
 from pipeline.errors import RubricError
 from pipeline.schema import Dialogue, Recording, Turn, Word
+from pipeline.text.phonetic.matching import find_phrase, negated
+from pipeline.text.phonetic.phrases import parse_phrase
+from pipeline.text.phonetic.search import THRESHOLDS, Strictness
+from pipeline.text.phonetic.slots import duration_seconds
+from pipeline.text.phonetic.streams import Stream, build_stream, split_at_pauses, timed_characters
 
 
 def call(*said: str, gap: float = 0.4) -> Dialogue:

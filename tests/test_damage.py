@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compliance import Rubric, load_rubric
 from pipeline.errors import RecordingError, StageError
+from pipeline.rubric import Rubric, load_rubric
 from pipeline.run import run_call
 from pipeline.schema import to_json
 from pipeline.settings import config_path, load_settings

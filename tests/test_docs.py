@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from pipeline import documents, weights
 from pipeline.catalogue import CATALOGUE
 from pipeline.cli import app
-from pipeline.compliance import load_rubric
+from pipeline.commands import documents
+from pipeline.io import weights
+from pipeline.rubric import load_rubric
 from pipeline.settings import config_folder, presets, settings_table
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +77,7 @@ def test_every_preset_is_documented(preset: str):
 def test_pages_made_from_tables_are_up_to_date(page: str):
     made = {"measures": documents.measures_page, "settings": documents.settings_page}[page]()
     written = (ROOT / f"docs/{page}.md").read_text("utf-8")
-    assert written == made, "run: python -m pipeline.documents"
+    assert written == made, "run: python -m pipeline.commands.documents"
 
 
 def test_explain_says_how_a_measure_is_formed_and_how_good_it_was_found_to_be():

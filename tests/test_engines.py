@@ -12,13 +12,13 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline.compliance import Rubrics
-from pipeline.engines import Done, Job, Task
-from pipeline.engines.choosing import Kind, open_engine
-from pipeline.engines.inline import InlineEngine
-from pipeline.engines.local import LocalEngine, cores, shared_out
-from pipeline.engines.worker import Limits
+from pipeline.batch.engines import Done, Job, Task
+from pipeline.batch.engines.choosing import Kind, open_engine
+from pipeline.batch.engines.inline import InlineEngine
+from pipeline.batch.engines.local import LocalEngine, cores, shared_out
+from pipeline.batch.engines.worker import Limits
 from pipeline.errors import WeightsError
+from pipeline.rubric import Rubrics
 from pipeline.schema import AGENT, CUSTOMER, CallResult, Failure, Recording, to_json
 from pipeline.settings import Settings, load_settings
 from pipeline.speech.models import Models

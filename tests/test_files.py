@@ -13,8 +13,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline import files
 from pipeline.errors import UnreadableAudio, UsageError
+from pipeline.io import files
 
 CONTENT = os.urandom(3 * files.BLOCK + 7)  # more than one block, and not a whole number of them
 

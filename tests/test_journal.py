@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.batch import Step, Tally
+from pipeline.batch.runner import Step, Tally
+from pipeline.commands.run_log import Journal, key_of
 from pipeline.errors import OutputError
-from pipeline.journal import Journal, key_of
 from pipeline.schema import Failure, Recording
 
 CALL_ID = "20261103_13812345678_王芳"

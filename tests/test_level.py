@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ParameterError
-from pipeline.level import (
+from pipeline.signal.level import (
     active_speech_level,
     gated_rms_dbfs,
     level_spread,
@@ -180,7 +180,7 @@ def test_active_level_of_regions_is_that_of_what_they_hold():
 def test_long_speech_is_measured_in_pieces_with_the_same_result(monkeypatch):
     y = speech_like(5, seconds=20.0)
     whole = active_speech_level(y, SR), loudness_lufs(y, SR)
-    monkeypatch.setattr("pipeline.level.PIECE_S", 1.7)
+    monkeypatch.setattr("pipeline.signal.level.PIECE_S", 1.7)
     assert active_speech_level(y, SR) == pytest.approx(whole[0], abs=1e-9)
     assert loudness_lufs(y, SR) == pytest.approx(whole[1], abs=0.1)
 

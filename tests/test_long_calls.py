@@ -22,7 +22,7 @@ CALL = ROOT / "data" / "samples" / "refund_silent_hold.wav"
 RUN = """
 import sys
 import numpy as np
-from pipeline.compliance import load_rubric
+from pipeline.rubric import load_rubric
 from pipeline.run import run_call
 from pipeline.schema import Recording
 from pipeline.settings import config_path, load_settings

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.compliance.outside import (
+from pipeline.errors import ScoresError
+from pipeline.qa_scores.reading import (
     JUDGED,
     VERDICT_WORDS,
     agreement,
@@ -18,7 +19,6 @@ from pipeline.compliance.outside import (
     join,
     read_scores,
 )
-from pipeline.errors import ScoresError
 from pipeline.schema import Verdict
 from pipeline.store import to_frame
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ParameterError
-from pipeline.pitch import pitch_spread, track_f0, track_speaker_f0
+from pipeline.signal.pitch import pitch_spread, track_f0, track_speaker_f0
 
 SR = 8000
 RANGE = {"floor_hz": 60.0, "ceiling_hz": 500.0}

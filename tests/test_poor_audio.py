@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
-from pipeline.quality import channel_findings
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, CallResult, Waveform
 from pipeline.settings import load_settings
+from pipeline.signal.channels import channel_findings
 from tests import fakes
 from tests.fakes import RATE, Script, buzz, noise
 

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError
-from pipeline.quality import assess, channel_findings, crosstalk_db, leaked
 from pipeline.schema import ChannelQuality, Waveform
+from pipeline.signal.channels import assess, channel_findings, crosstalk_db, leaked
 
 RATE = 8000
 HOP = RATE // 50

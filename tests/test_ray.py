@@ -15,14 +15,14 @@ import psutil
 import pytest
 
 import pipeline
-from pipeline.batch import analyse
-from pipeline.compliance import Rubrics
-from pipeline.engines import Engine, Job, Task
-from pipeline.engines.local import LocalEngine
-from pipeline.engines.ray import WINDOW_BYTES, RayEngine, Worker, _window, fitting
-from pipeline.engines.worker import Limits
+from pipeline.batch.engines import Engine, Job, Task
+from pipeline.batch.engines.local import LocalEngine
+from pipeline.batch.engines.ray import WINDOW_BYTES, RayEngine, Worker, _window, fitting
+from pipeline.batch.engines.worker import Limits
+from pipeline.batch.runner import analyse
 from pipeline.errors import SettingsError, UsageError, WeightsError
 from pipeline.export import export
+from pipeline.rubric import Rubrics
 from pipeline.schema import AGENT, CUSTOMER, CallResult, Failure, Recording
 from pipeline.settings import Settings, load_settings
 from pipeline.speech.models import Models, weights_used

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compliance import (
+from pipeline.errors import RubricError
+from pipeline.rubric import (
     check_rubric,
     diff_verdicts,
     find_rubric,
@@ -15,10 +16,9 @@ from pipeline.compliance import (
     rubric_from_text,
     run_examples,
 )
-from pipeline.compliance.examples import parse_example
-from pipeline.compliance.located import Located, parse_located
-from pipeline.compliance.parsing import OPERATORS
-from pipeline.errors import RubricError
+from pipeline.rubric.examples import parse_example
+from pipeline.rubric.located import Located, parse_located
+from pipeline.rubric.parsing import OPERATORS
 
 ROOT = Path(__file__).parents[1]
 DOCS = (ROOT / "docs" / "rubrics.md").read_text(encoding="utf-8")
@@ -353,7 +353,7 @@ def test_yaml_is_read_as_1_2() -> None:
 
 
 def _source_of_says() -> str:
-    source = (ROOT / "pipeline" / "compliance" / "parsing.py").read_text(encoding="utf-8")
+    source = (ROOT / "pipeline" / "rubric" / "parsing.py").read_text(encoding="utf-8")
     start = source.index("def _says(")
     return source[source.index("at.mapping(", start) : source.index("modes =", start)]
 

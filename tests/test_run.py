@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.catalogue import columns
-from pipeline.compliance import Rubric, load_rubric
 from pipeline.errors import EmptyAudio, RecordingError, StageError, UnreadableAudio
+from pipeline.rubric import Rubric, load_rubric
 from pipeline.run import run_call
 from pipeline.schema import AGENT, CUSTOMER, Audio, CallResult, to_json
 from pipeline.settings import Settings, config_path, load_settings

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.speech.segmentation import Segmenter, stitched
-from pipeline.speech.voices import TwoVoices
+from pipeline.speech.diarization.segmentation import Segmenter, stitched
+from pipeline.speech.diarization.voices import TwoVoices
 
 FRAMES, HOP = 40, 10
 

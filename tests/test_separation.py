@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.audio import resample
 from pipeline.schema import AGENT, CUSTOMER, Span, SpeakerSegment
-from pipeline.speech.separation import by_channel, by_diarization, label_spans
+from pipeline.speech.diarization.voices import TwoVoices
+from pipeline.speech.speaker_assignment import by_channel, by_diarization, label_spans
 from pipeline.speech.vad import VadOptions
-from pipeline.speech.voices import TwoVoices
 from tests.fakes import HEARD_RATE, RATE, EnergyDetector, PitchDiarizer, Script
 
 SCRIPT = Script.of(

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.compliance import outside
 from pipeline.errors import OutputError, ParameterError
+from pipeline.qa_scores import reading as outside
 from pipeline.schema import (
     CallResult,
     ChannelQuality,

@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from pipeline.audio import decode, resample
-from pipeline.dialogue.tones import find_music, find_ringing, mask_of
 from pipeline.schema import Audio
+from pipeline.signal.tones import find_music, find_ringing, mask_of
 from tests.fakes import RATE, buzz, chords, noise, place, rings
 
 DATA = Path(__file__).parents[1] / "data"

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline import weights
 from pipeline.errors import WeightsError
 from pipeline.evaluation.texts import align
+from pipeline.io import weights
 from pipeline.settings import Asr, load_settings
+from pipeline.speech.asr.vocabulary import END_OF_TEXT, OwnTokens, Trimmed, kept_tokens, trimmed
+from pipeline.speech.asr.whisper import WhisperDecoder, _storage, load_whisper
 from pipeline.speech.models import decoding_options, trims_vocabulary
-from pipeline.speech.vocabulary import END_OF_TEXT, OwnTokens, Trimmed, kept_tokens, trimmed
-from pipeline.speech.whisper import WhisperDecoder, _storage, load_whisper
 from pipeline.text import normalise_for_cer
 
 DATA = Path(__file__).parents[1] / "data"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.schema import SpeakerSegment
-from pipeline.speech.voices import MAX_PIECE_S, cut_pieces, tell_apart
+from pipeline.speech.diarization.voices import MAX_PIECE_S, cut_pieces, tell_apart
 
 RNG = np.random.default_rng(5)
 

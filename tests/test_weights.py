@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import weights
 from pipeline.errors import WeightsError
+from pipeline.io import weights
 from pipeline.settings import load_settings, presets
-from pipeline.speech.diarization import load_pretrained
+from pipeline.speech.diarization.diarizers import load_pretrained
 from pipeline.speech.models import load_diarizer, load_models, weights_used
 
 FIRST = {"tiny_a/data/model.part1": b"first half, "}

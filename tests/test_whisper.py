@@ -9,13 +9,13 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import weights
 from pipeline.errors import WeightsError
 from pipeline.evaluation.texts import align
+from pipeline.io import weights
 from pipeline.schema import Audio
 from pipeline.settings import load_settings
+from pipeline.speech.asr.whisper import Guess, WhisperDecoder, agree, load_whisper
 from pipeline.speech.models import decoding_options
-from pipeline.speech.whisper import Guess, WhisperDecoder, agree, load_whisper
 from pipeline.text import normalise_for_cer
 
 RATE = 16_000

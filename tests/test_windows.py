@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.schema import Span, Word
-from pipeline.speech.windows import PAD_S, PAUSE_S, Heard, Window, utterances, windows_of
+from pipeline.speech.asr.windows import PAD_S, PAUSE_S, Heard, Window, utterances, windows_of
 
 RATE = 16_000
 SOUND = np.random.default_rng(3).normal(0, 0.1, 60 * RATE).astype(np.float32)

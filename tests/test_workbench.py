@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import workbench
-from pipeline.compliance import outside
+from pipeline.commands import workbench
 from pipeline.errors import UsageError
+from pipeline.qa_scores import reading as outside
 from pipeline.settings import load_settings
 from pipeline.store import Store
 from tests import fakes

@@ -53,7 +53,7 @@ def find_silences(
     ----------
     turns : sequence of Turn
     music : sequence of (start, end)
-        Hold music, from :func:`pipeline.dialogue.tones.find_music`.
+        Hold music, from :func:`pipeline.signal.tones.find_music`.
     options : SilenceOptions
 
     Returns

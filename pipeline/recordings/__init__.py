@@ -24,8 +24,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline import files
 from pipeline.errors import UsageError, nearest
+from pipeline.io import files
 from pipeline.recordings.listing import list_paths
 from pipeline.recordings.notes import Notes
 from pipeline.recordings.table import Row, is_manifest, read_rows

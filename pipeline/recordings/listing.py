@@ -14,8 +14,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from pipeline import files
 from pipeline.errors import NoRecordings, UnreadableAudio, UsageError
+from pipeline.io import files
 from pipeline.recordings.notes import Notes, first_names
 from pipeline.schema import Failure
 

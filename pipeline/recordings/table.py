@@ -24,8 +24,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import files
 from pipeline.errors import MetadataError, RecordingError, nearest
+from pipeline.io import files
 from pipeline.recordings.notes import Notes
 from pipeline.recordings.values import FIELDS, cell_text, put
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from pipeline import weights
 from pipeline.errors import WeightsError
+from pipeline.io import weights
 from pipeline.settings import Asr, Diarization, Settings, config_path
-from pipeline.speech import diarization
-from pipeline.speech.asr import RecognitionOptions
-from pipeline.speech.diarization import Diarizer
+from pipeline.speech.asr.recognise import RecognitionOptions
+from pipeline.speech.asr.vocabulary import LANGUAGES
+from pipeline.speech.asr.whisper import DecodingOptions, WhisperDecoder, load_whisper
+from pipeline.speech.asr.windows import Decoder
+from pipeline.speech.diarization import diarizers as diarization
+from pipeline.speech.diarization.diarizers import Diarizer
 from pipeline.speech.vad import SileroDetector, SpeechDetector
-from pipeline.speech.vocabulary import LANGUAGES
-from pipeline.speech.whisper import DecodingOptions, WhisperDecoder, load_whisper
-from pipeline.speech.windows import Decoder
 from pipeline.text import Lexicon
 
 LOCAL_SEGMENTATION = "segmentation-3.0"

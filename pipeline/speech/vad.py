@@ -29,8 +29,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft
 
-from pipeline.pitch import FIRST_CEILING_HZ, FIRST_FLOOR_HZ, track_f0
 from pipeline.schema import Audio, Seconds, Sound, Span
+from pipeline.signal.pitch import FIRST_CEILING_HZ, FIRST_FLOOR_HZ, track_f0
 
 SAMPLE_RATE = 16_000
 FRAME_S = 0.010

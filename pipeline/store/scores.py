@@ -18,7 +18,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pipeline.compliance import outside
+from pipeline.qa_scores import reading as outside
 from pipeline.schema import CallResult, Verdict, from_json
 from pipeline.store.migrations import SQL
 from pipeline.store.rows import clean, typed, unpack

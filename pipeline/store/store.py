@@ -15,8 +15,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from pipeline.compliance import outside
 from pipeline.errors import ParameterError, nearest
+from pipeline.qa_scores import reading as outside
 from pipeline.schema import CallResult, Failure, Recording, Seconds
 from pipeline.store import database, migrations, packed, runs, scores
 from pipeline.store.lock import Holder, Lock, acquire, lock_of

@@ -42,9 +42,9 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from pipeline.evaluation.truth import OF_A_VOICE
-from pipeline.level import active_speech_level, gated_rms_dbfs, loudness_lufs
-from pipeline.pitch import pitch_spread, track_speaker_f0
 from pipeline.schema import Span
+from pipeline.signal.level import active_speech_level, gated_rms_dbfs, loudness_lufs
+from pipeline.signal.pitch import pitch_spread, track_speaker_f0
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "data"))

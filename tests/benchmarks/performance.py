@@ -28,17 +28,20 @@ from typing import Any
 
 import soundfile
 
-from pipeline import __version__, weights
+from pipeline import __version__
 from pipeline.audio import decode
-from pipeline.compliance import Rubric, load_rubric
 from pipeline.evaluation.calls import evaluate_call
 from pipeline.evaluation.texts import TextErrors
 from pipeline.evaluation.timing import SpeakerTimes
 from pipeline.evaluation.truth import find_truths, parse_truth
+from pipeline.io import weights
+from pipeline.rubric import Rubric, load_rubric
 from pipeline.run import run_call
 from pipeline.schema import Recording
 from pipeline.settings import Settings, config_path, load_settings
-from pipeline.speech.diarization import load_local
+from pipeline.speech.asr.whisper import WhisperDecoder, load_whisper
+from pipeline.speech.diarization.diarizers import load_local
+from pipeline.speech.diarization.voices import TwoVoices
 from pipeline.speech.models import (
     EMBEDDING_FILE,
     LOCAL_EMBEDDING,
@@ -51,8 +54,6 @@ from pipeline.speech.models import (
     weights_used,
 )
 from pipeline.speech.vad import SileroDetector
-from pipeline.speech.voices import TwoVoices
-from pipeline.speech.whisper import WhisperDecoder, load_whisper
 from pipeline.store import Store
 from pipeline.text import Lexicon
 from tests.benchmarks.corpus import PLANS, ROOT, conditions, make_calls, write_recording

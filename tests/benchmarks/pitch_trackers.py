@@ -34,8 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal as sps
 
-from pipeline.level import gated_rms_dbfs
-from pipeline.pitch import track_f0, track_speaker_f0
+from pipeline.signal.level import gated_rms_dbfs
+from pipeline.signal.pitch import track_f0, track_speaker_f0
 
 Array = NDArray[np.float64]
 Tracker = Callable[[Array, int], tuple[Array, Array]]

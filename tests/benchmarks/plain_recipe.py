@@ -32,7 +32,7 @@ from pipeline.schema import (
     Utterance,
     Word,
 )
-from pipeline.speech.diarization import Diarizer
+from pipeline.speech.diarization.diarizers import Diarizer
 
 SAMPLE_RATE = 16_000
 LANGUAGE, BEAMS, BATCH, STEP = "zh", 5, 8, 0.1

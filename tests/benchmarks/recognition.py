@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.compliance import load_rubric
 from pipeline.evaluation.calls import evaluate_call
 from pipeline.evaluation.texts import TextErrors
 from pipeline.evaluation.truth import find_truths
+from pipeline.rubric import load_rubric
 from pipeline.run import run_call
 from pipeline.schema import Recording
 from pipeline.settings import config_path, load_settings

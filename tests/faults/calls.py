@@ -10,8 +10,8 @@ import pandas as pd
 
 from pipeline.schema import AGENT, CUSTOMER, Audio
 from pipeline.settings import Settings
+from pipeline.speech.asr.windows import Heard
 from pipeline.speech.models import Models, weights_used
-from pipeline.speech.windows import Heard
 from tests import fakes
 from tests.fakes import Script, ScriptDecoder, length_s, save
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.audio import AUDIO_SUFFIXES
-from pipeline.journal import LOG_NAME
+from pipeline.commands.run_log import LOG_NAME
 from pipeline.store.rows import clean
 from tests import damage
 from tests.faults import calls, tables

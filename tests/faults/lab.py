@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.journal import LOG_NAME
+from pipeline.commands.run_log import LOG_NAME
 from tests.faults import calls, tables
 from tests.faults.runs import Run
 

@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import soundfile
 
-from pipeline import weights
 from pipeline.errors import CallcoachError
+from pipeline.io import weights
 from pipeline.settings import load_settings
 from pipeline.speech.models import weights_used
 from tests.faults import calls

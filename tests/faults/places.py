@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.journal import LOG_NAME
+from pipeline.commands.run_log import LOG_NAME
 from tests.faults import tables
 from tests.faults.lab import Lab, Report, done
 from tests.faults.runs import PROGRAM, Run

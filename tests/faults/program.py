@@ -11,7 +11,8 @@ def main() -> None:
     """Run the command line."""
     from functools import partial
 
-    from pipeline import cli, jobs
+    from pipeline import cli
+    from pipeline.commands import jobs
     from tests.faults import calls
 
     jobs.Place = partial(jobs.Place, load=calls.load)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.journal import LOG_NAME
+from pipeline.commands.run_log import LOG_NAME
 from tests.faults import tables
 from tests.faults.lab import Lab, Report
 from tests.faults.runs import Run

@@ -1,0 +1,1 @@
+"""Many recordings: what is left to do, and the engines that do it."""

@@ -1,0 +1,145 @@
+"""Tools over rubrics and stored calls: check, try, diff, test, agreement, status. They print, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.commands.console import clock
+from pipeline.errors import ParameterError, UsageError
+from pipeline.qa_scores import reading as outside
+from pipeline.rubric import check_rubric, diff_verdicts, load_rubric, run_examples, score, trace
+from pipeline.schema import CallResult, Dialogue
+from pipeline.settings import config_path
+from pipeline.store import Run, Store
+
+
+def check(file: str) -> tuple[list[str], bool]:
+    """Problems of a rubric file, one line each, and whether it can be used."""
+    problems = check_rubric(config_path(file), frozenset(catalogue.columns()))
+    lines = [f"{p.level}: line {p.line}, {p.item_id}: {p.message}" for p in problems]
+    usable = not any(p.level == "error" for p in problems)
+    return lines or [f"{file}: no problems found."], usable
+
+
+def test(file: str) -> tuple[list[str], bool]:
+    """Run the examples beside the rules; what differs, and whether all agree."""
+    results = run_examples(load_rubric(config_path(file)))
+    wrong = [
+        f"line {r.line}, {r.item_id}: expected {r.expected}, got {r.got}: {r.text}\n{r.trace}"
+        for r in results
+        if not r.ok
+    ]
+    return [
+        *wrong,
+        f"{len(results) - len(wrong)} of {len(results)} examples as expected.",
+    ], not wrong
+
+
+def try_on(file: str, call_id: str, out: Path) -> list[str]:
+    """How every item of a rubric comes to its verdict on one stored call, and the score."""
+    rubric = load_rubric(config_path(file))
+    with Store.open(out, create=False) as store:
+        try:
+            call = _dialogue(store.load(call_id))
+        except ParameterError as cause:
+            raise UsageError(cause.message, cause.hint) from cause
+    traces = trace(call, rubric)
+    card = score([t.verdict for t in traces], rubric)
+    return [line for t in traces for line in t.lines()] + ["", *card.arithmetic]
+
+
+def diff(old: str, new: str, out: Path) -> list[str]:
+    """Verdicts of all stored calls that change from one rubric to another."""
+    rubrics = load_rubric(config_path(old)), load_rubric(config_path(new))
+    with Store.open(out, create=False) as store:
+        changes = diff_verdicts(*rubrics, (_dialogue(r) for r in store.results()))
+    lines = [
+        f"{c.call_id}  {c.item_id}: {c.before or 'no such item'} -> {c.after or 'no such item'}"
+        + (f"  ({c.quote})" if c.quote else "")
+        for c in changes
+    ]
+    return [*lines, f"{len(changes)} verdicts change."]
+
+
+def agreement(out: Path) -> Iterator[str]:
+    """How far the rubric and the QA team agree, per item and overall."""
+    with Store.open(out, create=False) as store:
+        scored = store.frame("outside_scores")
+        found = outside.agreement(store.frame("verdicts"), store.frame("calls"))
+    if scored.empty:
+        raise UsageError(
+            f"{out} holds no outside scores.", "Run: callcoach analyze ... --scores FILE"
+        )
+    yield from _frame(found.items[found.items["pairs"] > 0], "no item was judged by both")
+    yield ""
+    yield from _overall(found)
+    yield ""
+    yield f"Disagreements: {len(found.disagreements)}"
+    yield from _frame(found.disagreements, "")
+
+
+def status(target: str) -> Iterator[str]:
+    """What a store holds, and how far its newest run is."""
+    with Store.open(target, create=False) as store:
+        calls = store.frame("calls", columns=["status", "duration"])
+        failures = store.frame("failures", columns=["error_type"])
+        runs, writer = store.runs(1), store.writer()
+    yield f"{len(calls)} calls, {float(calls['duration'].sum()) / 3600:.2f} h of audio"
+    for name, count in calls["status"].value_counts().items():
+        yield f"  {name}: {count}"
+    for name, count in failures["error_type"].value_counts().items():
+        yield f"  failures, {name}: {count}"
+    if runs:
+        yield from _progress(runs[0], alive=writer is not None)
+
+
+def _progress(run: Run, *, alive: bool) -> Iterator[str]:
+    """One run: how far, how fast, how long still."""
+    begin, last = (datetime.fromisoformat(t) for t in (run.started_at, run.updated_at))
+    pending = max(0, run.recordings - run.done - run.unchanged - run.failed)
+    state = "ended without a word" if run.state == "running" and not alive else run.state
+    yield f"Newest run: {state}; started {run.started_at} on {run.host}"
+    yield (
+        f"  {run.recordings} recordings: {run.done} done, {run.unchanged} unchanged, "
+        f"{run.failed} failed, {pending} pending"
+    )
+    seconds = (last - begin).total_seconds()
+    if run.done and seconds > 0:
+        yield f"  {run.audio_s / seconds:.1f} audio hours/hour, {run.done * 3600 / seconds:.0f} calls/hour"
+        if pending and alive:
+            yield f"  about {clock(pending * seconds / (run.done + run.failed))} left"
+
+
+def _overall(found: outside.Agreement) -> Iterator[str]:
+    yield f"Overall scores of {found.scored_calls} calls"
+    if found.pearson is not None and found.spearman is not None:
+        yield f"  correlation: Pearson {found.pearson:.2f}, Spearman {found.spearman:.2f}"
+    if found.mean_difference is not None:
+        low, high = found.mean_difference_low, found.mean_difference_high
+        interval = (
+            f" (95 % {low:.1f} to {high:.1f})" if low is not None and high is not None else ""
+        )
+        yield f"  ours minus theirs: {found.mean_difference:.1f} points{interval}"
+
+
+def _frame(frame: pd.DataFrame, empty: str) -> Iterator[str]:
+    if frame.empty:
+        yield empty
+    else:
+        yield frame.to_string(index=False, max_colwidth=40, na_rep="-", float_format="%.2f")
+
+
+def _dialogue(result: CallResult) -> Dialogue:
+    return Dialogue(
+        result.recording,
+        result.duration,
+        result.turns,
+        result.events,
+        result.measures,
+        result.quality,
+    )

@@ -1,0 +1,1 @@
+"""Judgements of people: read their tables, join them to calls, compare them with ours."""

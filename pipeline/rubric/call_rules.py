@@ -1,0 +1,176 @@
+"""Conditions on the call as a whole: direction, length, clock, calendar, rings, who leaves first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta, timezone
+from functools import cache
+
+import holidays
+
+from pipeline.rubric.context import Call, Scope
+from pipeline.rubric.findings import Finding, Hit
+from pipeline.schema import Speaker, Turn
+
+RING_CYCLE_S = 5.0  # ringback in China: 1 s on, 4 s off
+_MOVED = ("休息日", "补假")  # days off moved next to a holiday; no festivals themselves
+
+
+@dataclass(frozen=True, slots=True)
+class LeavesFirst:
+    """Somebody ends the recording: speaks last, and it stops within ``within_s``."""
+
+    by: Speaker
+    within_s: float
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Look at the last words and the end of the recording."""
+        turns = [t for t in call.dialogue.turns if t.text]
+        if not turns:
+            return Finding(None, note="nobody was heard", rule=self.describe())
+        last = max(turns, key=lambda t: t.end)
+        tail = call.dialogue.duration - last.end
+        truth = last.speaker == self.by and tail < self.within_s
+        note = f"last words by the {last.speaker}, {max(tail, 0.0):.1f} s before the end"
+        hit = Hit(last.start, last.end, last.speaker, _short(last), note, 0.8)
+        return Finding(truth, (hit,), 0.8, note=note, rule=self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        return f"{self.by} ends the call within {self.within_s:g} s of its own last word"
+
+
+@dataclass(frozen=True, slots=True)
+class AboutCall:
+    """Facts of the call: direction, length, clock, calendar, rings, customer's name."""
+
+    direction: str | None = None
+    min_s: float | None = None
+    max_s: float | None = None
+    clock: tuple[time, time] | None = None
+    weekdays: frozenset[int] = frozenset()
+    holiday: bool | None = None
+    start_known: bool | None = None
+    name_known: bool | None = None
+    max_rings: int | None = None
+    rings_known: bool | None = None
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Check every fact that was asked for."""
+        checks: list[tuple[bool | None, str]] = []
+        recording, duration = call.dialogue.recording, call.dialogue.duration
+        if self.direction is not None:
+            direction = recording.direction or call.hearing.default_direction
+            checks.append((direction == self.direction, f"direction {direction}"))
+        if self.min_s is not None:
+            checks.append((duration >= self.min_s, f"{duration:.1f} s long"))
+        if self.max_s is not None:
+            checks.append((duration <= self.max_s, f"{duration:.1f} s long"))
+        if self.name_known is not None:
+            known = call.surname is not None
+            checks.append(
+                (
+                    known == self.name_known,
+                    f"surname {call.surname.name if call.surname else 'unknown'}",
+                )
+            )
+        if self.max_rings is not None or self.rings_known is not None:
+            checks.append(self._ring_check(call))
+        checks += self._calendar(call)
+        return _checked(checks).named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        names = (
+            "direction",
+            "min_s",
+            "max_s",
+            "holiday",
+            "start_known",
+            "name_known",
+            "max_rings",
+            "rings_known",
+        )
+        words = [f"{n} {getattr(self, n)}" for n in names if getattr(self, n) is not None]
+        if self.clock:
+            words.append(f"between {self.clock[0]:%H:%M} and {self.clock[1]:%H:%M}")
+        if self.weekdays:
+            words.append("weekday " + ",".join(str(d) for d in sorted(self.weekdays)))
+        return "call: " + ", ".join(words)
+
+    def _ring_check(self, call: Call) -> tuple[bool | None, str]:
+        rings = rings_before_answer(call)
+        note = "rings not known" if rings is None else f"{rings:g} rings"
+        if self.rings_known is not None:
+            return (rings is not None) == self.rings_known, note
+        assert self.max_rings is not None
+        return (None if rings is None else rings <= self.max_rings), note
+
+    def _calendar(self, call: Call) -> list[tuple[bool | None, str]]:
+        asked = self.clock or self.weekdays or self.holiday is not None
+        start = local_start(call)
+        checks: list[tuple[bool | None, str]] = []
+        if self.start_known is not None:
+            checks.append(((start is not None) == self.start_known, f"start {start or 'unknown'}"))
+        if not asked:
+            return checks
+        if start is None:
+            return [*checks, (None, "start time not known")]
+        if self.clock:
+            low, high = self.clock
+            checks.append((low <= start.time() <= high, f"started at {start:%H:%M}"))
+        if self.weekdays:
+            checks.append((start.isoweekday() in self.weekdays, f"weekday {start.isoweekday()}"))
+        if self.holiday is not None:
+            name = holiday_name(start.year, start.month, start.day)
+            checks.append((bool(name) == self.holiday, name or "no public holiday"))
+        return checks
+
+
+def rings_before_answer(call: Call) -> float | None:
+    """Rings from the metadata, from tones heard, or from the wait in the metadata."""
+    recording = call.dialogue.recording
+    if recording.rings is not None:
+        return float(recording.rings)
+    heard = [e for e in call.dialogue.events if e.kind == "ringing"]
+    if heard:
+        return sum(float(e.detail.get("rings", 1)) for e in heard)
+    measured = call.dialogue.measures.get("rings")
+    if measured:
+        return measured
+    return 1 + recording.wait_s // RING_CYCLE_S if recording.wait_s is not None else None
+
+
+def local_start(call: Call) -> datetime | None:
+    """The local start time of a call, in the offset it was given with or the rubric's."""
+    text = call.dialogue.recording.started_at
+    if not text:
+        return None
+    try:
+        start = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    zone = timezone(timedelta(hours=call.hearing.utc_offset_hours))
+    return start.astimezone(zone) if start.tzinfo else start.replace(tzinfo=zone)
+
+
+def holiday_name(year: int, month: int, day: int) -> str:
+    """The public holiday of mainland China on a day, or an empty text."""
+    name = str(_calendar(year).get(f"{year:04d}-{month:02d}-{day:02d}") or "")
+    return "" if any(word in name for word in _MOVED) else name
+
+
+@cache
+def _calendar(year: int) -> holidays.HolidayBase:
+    return holidays.country_holidays("CN", years=year, language="zh_CN")
+
+
+def _checked(checks: list[tuple[bool | None, str]]) -> Finding:
+    truths = [c for c, _ in checks]
+    truth = False if False in truths else None if None in truths else True
+    note = ", ".join(n for c, n in checks if c is truth or truth is True)
+    return Finding(truth, (), 0.99 if truth is not None else 0.0, note=note)
+
+
+def _short(turn: Turn) -> str:
+    return turn.text if len(turn.text) <= 48 else turn.text[:47] + "…"

@@ -1,0 +1,47 @@
+"""Which rubric judges which call: by queue, team and direction, as the settings say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.rubric.load import Rubric, load_rubric
+from pipeline.schema import Recording
+from pipeline.settings import Settings, config_path
+
+
+@dataclass
+class Rubrics:
+    """The rubric of each call, each file loaded once."""
+
+    settings: Settings
+    _loaded: dict[str, Rubric] = field(default_factory=dict)
+
+    def of(self, recording: Recording) -> Rubric:
+        """The rubric that judges this recording."""
+        rules = self.settings.compliance
+        name = (
+            rules.rubric_by_queue.get(recording.queue or "")
+            or rules.rubric_by_team.get(recording.team or "")
+            or (rules.rubric_outbound if recording.direction == "outbound" else None)
+            or rules.rubric
+        )
+        return self.load(name)
+
+    def load(self, name: str) -> Rubric:
+        """Load one rubric file, once."""
+        if name not in self._loaded:
+            self._loaded[name] = load_rubric(config_path(name))
+        return self._loaded[name]
+
+    def check(self) -> None:
+        """Load every rubric the settings name, so that a mistake is known before the night.
+
+        Raises
+        ------
+        RubricError, SettingsError
+            If one is not valid or not there.
+        """
+        rules = self.settings.compliance
+        names = [rules.rubric, *rules.rubric_by_queue.values(), *rules.rubric_by_team.values()]
+        for name in [*names, *([rules.rubric_outbound] if rules.rubric_outbound else [])]:
+            self.load(name)

@@ -1,0 +1,299 @@
+"""One call while it is judged: streams, phrase search, hearing, and the parts of a call.
+
+Opening: from the start until the customer says more than a few words, at most 30 s after the
+agent's first word and three agent turns. Closing: the agent's last three turns or the last 40 s,
+whichever is longer, but after the opening. Both are settings of the rubric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import exp
+from typing import Literal, Protocol
+
+from pipeline.rubric.findings import Finding, Hit, Outcome
+from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Dialogue, Span, Speaker, Turn
+from pipeline.text import count_units
+from pipeline.text.phonetic.matching import SlotFinder, find_phrase, negated
+from pipeline.text.phonetic.phrases import Phrase
+from pipeline.text.phonetic.search import Match, Strictness
+from pipeline.text.phonetic.slots import Surname, customer_surname, slot_finders
+from pipeline.text.phonetic.streams import Stream, build_stream, split_at_pauses
+
+LOGISTIC = (-8.2, 9.5, 0.6)
+MAX_LENGTH = 6  # characters; longer phrases are no surer
+EXACT_PROBABILITY = 0.99
+JOIN_TURNS_S = 2.5  # a longer pause of one speaker separates two turns when turns are counted
+MIN_UNHEARD_S = 0.7
+SPARSE_S = 4.0
+EVERYWHERE: tuple[Span, ...] = ((float("-inf"), float("inf")),)
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """When speech counts as heard, and where a call opens and closes; set in the rubric file."""
+
+    min_word_confidence: float = 0.35
+    max_unheard_ratio: float = 0.3
+    min_hit_confidence: float = 0.3
+    min_units_per_s: float = 1.2
+    blocking_problems: tuple[str, ...] = ()
+    opening_s: float = 30.0
+    opening_turns: int = 3
+    opening_customer_units: int = 6
+    closing_s: float = 40.0
+    closing_turns: int = 3
+    default_direction: str = "inbound"
+    utc_offset_hours: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a condition is looked at: the trigger it refers to, and what for.
+
+    A trigger is only unknown when much of a region was not heard; one short turn that was not
+    understood does not put every item in doubt.
+    """
+
+    trigger: tuple[Hit, ...] = ()
+    asking: Literal["verdict", "trigger"] = "verdict"
+
+
+@dataclass
+class Call:
+    """A dialogue with everything that judging it needs, worked out once.
+
+    ``outcomes`` holds the findings of the items judged so far, so that rules may refer to them.
+    """
+
+    dialogue: Dialogue
+    hearing: Hearing
+    slot_patterns: Mapping[str, str] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _matches: dict[tuple[str, str, str], list[Match]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        turns = split_at_pauses(self.dialogue.turns, JOIN_TURNS_S)
+        self.dialogue = replace(self.dialogue, turns=turns)
+
+    @cached_property
+    def streams(self) -> dict[Speaker, Stream]:
+        """What each speaker said."""
+        return {s: build_stream(self.dialogue, s) for s in SPEAKERS}
+
+    @cached_property
+    def slots(self) -> dict[str, SlotFinder]:
+        """Slot finders that know this call's customer."""
+        streams = self.streams
+        return slot_finders(self.dialogue, streams[CUSTOMER], streams[AGENT], self.slot_patterns)
+
+    @cached_property
+    def surname(self) -> Surname | None:
+        """The customer's surname, where known."""
+        return customer_surname(self.dialogue, self.streams[CUSTOMER], self.streams[AGENT])
+
+    @cached_property
+    def start(self) -> float:
+        """Start of the first turn that carries words, else of the recording."""
+        return min((t.start for t in self.dialogue.turns if t.text), default=0.0)
+
+    @cached_property
+    def end(self) -> float:
+        """End of the last turn that carries words, else of the recording."""
+        return max((t.end for t in self.dialogue.turns if t.text), default=self.dialogue.duration)
+
+    def turns(self, speaker: Speaker, listening: bool = False) -> list[Turn]:
+        """The turns of a speaker that carry words; listening signals only if asked for."""
+        return [
+            t
+            for t in self.dialogue.turns
+            if t.speaker == speaker and t.text and (listening or not t.is_backchannel)
+        ]
+
+    def groups(self, speaker: Speaker | None) -> list[Span]:
+        """Turns as spans, those that nobody else came between and short pauses part joined."""
+        out: list[Span] = []
+        last = ""
+        for turn in self.dialogue.turns:
+            if not turn.text or turn.is_backchannel:
+                continue
+            if speaker in (None, turn.speaker):
+                if out and last == turn.speaker and turn.start - out[-1][1] <= JOIN_TURNS_S:
+                    out[-1] = (out[-1][0], max(turn.end, out[-1][1]))
+                else:
+                    out.append((turn.start, turn.end))
+            last = turn.speaker
+        return out
+
+    @cached_property
+    def opening(self) -> Span:
+        """The opening of the call."""
+        agent = self.turns(AGENT)
+        if not agent:
+            return 0.0, min(self.hearing.opening_s, self.dialogue.duration)
+        limit = agent[0].start + self.hearing.opening_s
+        content = next(
+            (
+                t.start
+                for t in self.turns(CUSTOMER)
+                if (t.units or count_units(t.text)) > self.hearing.opening_customer_units
+                and t.start > agent[0].start
+            ),
+            limit,
+        )
+        inside = [t for t in agent[: self.hearing.opening_turns] if t.start < min(content, limit)]
+        return 0.0, (inside or agent[:1])[-1].end
+
+    @cached_property
+    def closing(self) -> Span:
+        """The closing of the call."""
+        agent = self.groups(AGENT)
+        start = self.end - self.hearing.closing_s
+        if agent:
+            start = min(start, agent[-self.hearing.closing_turns :][0][0])
+            start = max(start, agent[0][1] if len(agent) > 1 else agent[0][0])
+        return start, float("inf")
+
+    def find(
+        self, speaker: Speaker, phrase: Phrase, strictness: Strictness, guard: bool = True
+    ) -> list[Match]:
+        """Matches of a phrase in a speaker's stream; turned-around senses left out."""
+        key = (speaker, phrase.notation, strictness)
+        if key not in self._matches:
+            slots = self.slots if phrase.slots else None
+            self._matches[key] = find_phrase(self.streams[speaker], phrase, strictness, slots)
+        found = self._matches[key]
+        if not guard:
+            return found
+        stream = self.streams[speaker]
+        return [m for m in found if not negated(stream, m, phrase.first)]
+
+    def hit(self, speaker: Speaker, match: Match) -> Hit:
+        """Turn a match into evidence."""
+        stream = self.streams[speaker]
+        words = stream.confidences[match.start : match.end]
+        heard = sum(words) / max(len(words), 1)
+        return Hit(
+            stream.starts[match.start],
+            stream.ends[match.end - 1],
+            speaker,
+            stream.quote(match.start, match.end),
+            match.phrase,
+            match_probability(match.score, match.end - match.start) * (0.5 + 0.5 * heard),
+            match.values,
+        )
+
+    def heard(
+        self, speaker: Speaker, spans: Sequence[Span], close: bool = False
+    ) -> tuple[bool, float, str]:
+        """Say whether a speaker was heard well enough in some spans to trust an absence.
+
+        Parameters
+        ----------
+        speaker : str
+            Whose words were looked for.
+        spans : sequence of (float, float)
+            Where.
+        close : bool
+            The place is a few turns only, so that any turn not understood may have held them.
+
+        Returns
+        -------
+        tuple of (bool, float, str)
+            Heard well enough?, confidence 0-1, and the reason if not.
+        """
+        problem = self._channel_problem(speaker)
+        if problem:
+            return False, 0.0, f"the {speaker}'s channel is {problem}"
+        if speaker == AGENT and not self.turns(AGENT, listening=True):
+            return False, 0.0, "no words of the agent were recognised"
+        speech = unheard = weighted = worst = 0.0
+        for turn in self.dialogue.turns:
+            if turn.speaker != speaker or not _touches(turn, spans):
+                continue
+            seconds = max(turn.duration, 0.01)
+            good = bool(turn.text) and turn.confidence >= self.hearing.min_word_confidence
+            good = good and not self._sparse(turn)
+            speech += seconds
+            unheard += 0.0 if good else seconds
+            worst = worst if good else max(worst, seconds)
+            weighted += seconds * turn.confidence
+        if not speech:
+            return True, 0.9, ""
+        lost = close and worst >= MIN_UNHEARD_S
+        if lost or unheard / speech > self.hearing.max_unheard_ratio:
+            return (
+                False,
+                0.0,
+                f"{unheard:.1f} of {speech:.1f} s of the {speaker} were not understood",
+            )
+        return True, 0.5 + 0.5 * weighted / speech, ""
+
+    def _sparse(self, turn: Turn) -> bool:
+        """Whether so little was recognised in a long turn that much of it must be missing.
+
+        Text that comes without word times was not recognised but given, and is complete.
+        """
+        if not turn.words:
+            return False
+        seconds = sum(end - start for start, end in turn.spans)
+        units = turn.units or count_units(turn.text)
+        return seconds >= SPARSE_S and units < self.hearing.min_units_per_s * seconds
+
+    def said_at(self, speaker: Speaker, spans: Sequence[Span]) -> Hit | None:
+        """What a speaker said in some spans instead of what was looked for."""
+        for turn in self.turns(speaker):
+            if _touches(turn, spans):
+                quote = turn.text if len(turn.text) <= 48 else turn.text[:47] + "…"
+                return Hit(turn.start, turn.end, speaker, quote, None, turn.confidence)
+        return None
+
+    def _channel_problem(self, speaker: Speaker) -> str:
+        quality = self.dialogue.quality
+        if not quality:
+            return ""
+        channel = self.dialogue.recording.agent_channel or 0
+        if speaker == CUSTOMER:
+            channel = 1 - channel
+        entry = next((q for q in quality if q.channel == channel), quality[0])
+        blocking = self.hearing.blocking_problems
+        return next((p for p in entry.problems if any(b in p for b in blocking)), "")
+
+
+class Condition(Protocol):
+    """Something a rubric can ask of a call."""
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Look at the call within a scope."""
+        ...
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        ...
+
+
+def match_probability(score: float, length: int) -> float:
+    """The probability that a phrase was said, given the score and length of its match.
+
+    A logistic curve fitted to wordings of the built-in rubric: said with recognition-like errors
+    against the best matches in text that does not hold them.
+
+    >>> round(match_probability(0.85, 4), 2), round(match_probability(0.9, 2), 2)
+    (0.91, 0.82)
+    """
+    if score >= 1.0:
+        return EXACT_PROBABILITY
+    at_zero, per_score, per_character = LOGISTIC
+    z = at_zero + per_score * score + per_character * min(length, MAX_LENGTH)
+    return 1.0 / (1.0 + exp(-z))
+
+
+def inside(time: float, spans: Sequence[Span]) -> bool:
+    """Say whether a moment lies in one of the spans."""
+    return any(start <= time <= end for start, end in spans)
+
+
+def _touches(turn: Turn, spans: Sequence[Span]) -> bool:
+    return any(turn.start < end and turn.end > start for start, end in spans)

@@ -1,0 +1,228 @@
+"""Judge a call by a rubric: one verdict per item, each with its evidence.
+
+Order of questions for an item: does it apply (``applies``), did its trigger happen (``when``), is
+there an exception (``unless``), does it fail (``fail``), does it pass (``pass``). Whatever cannot
+be told at one of these steps makes the verdict ``cannot_tell``; only what was heard decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.rubric.context import Call, Scope
+from pipeline.rubric.findings import Finding, Hit, Outcome
+from pipeline.rubric.load import Item, Rubric
+from pipeline.schema import AGENT, Dialogue, Event, Verdict, VerdictName
+from pipeline.text.phonetic.slots import duration_seconds
+
+FULL_SCORE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question asked of a call while an item was judged, and its answer."""
+
+    question: str
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How an item came to its verdict."""
+
+    item_id: str
+    verdict: Verdict
+    steps: tuple[Step, ...]
+
+    def lines(self) -> list[str]:
+        """The trace as text, indented by depth."""
+        out = [f"{self.item_id}: {self.verdict.verdict}"]
+        for step in self.steps:
+            out += [f"  {step.question}", *_trace_lines(step.finding, 2)]
+        return out
+
+
+def judge(dialogue: Dialogue, rubric: Rubric) -> tuple[Verdict, ...]:
+    """Judge a call by every item of a rubric.
+
+    Parameters
+    ----------
+    dialogue : Dialogue
+        Who said what when, what happened, what was measured.
+    rubric : Rubric
+        As loaded by :func:`pipeline.rubric.load_rubric`.
+
+    Returns
+    -------
+    tuple of Verdict
+        One per item, in the order of the rubric file.
+    """
+    return tuple(t.verdict for t in trace(dialogue, rubric))
+
+
+def trace(
+    dialogue: Dialogue, rubric: Rubric, item_ids: Sequence[str] | None = None
+) -> tuple[Trace, ...]:
+    """Judge a call and keep what was looked for, where, and what was found.
+
+    Parameters
+    ----------
+    dialogue, rubric
+        As for :func:`judge`.
+    item_ids : sequence of str, optional
+        Only these items; all by default.
+
+    Raises
+    ------
+    RubricError
+        If an id is not in the rubric.
+    """
+    wanted = [rubric.item(i).id for i in item_ids] if item_ids else [i.id for i in rubric.items]
+    call = Call(dialogue, rubric.hearing, rubric.slots)
+    items = {i.id: i for i in rubric.items}
+    needed = {*wanted, *(n for name in wanted for n in rubric.needs[name])}
+    traces = {name: _judge_item(call, items[name]) for name in rubric.order if name in needed}
+    return tuple(traces[name] for name in wanted)
+
+
+def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:
+    """Fill event details from the items that say ``fills: kind.name``.
+
+    An item judged once per event (``for_each``) fills ``name`` with True, False or None in the
+    detail of each event of that kind; a name that ends in ``_s`` gets the seconds that a slot
+    captured, None where none were stated.
+    """
+    events = {(e.kind, e.start): e for e in dialogue.events}
+    fillers = [i for i in rubric.items if i.fills and i.passes]
+    call = Call(dialogue, rubric.hearing, rubric.slots)
+    for item in fillers:
+        assert item.fills is not None
+        assert item.passes is not None
+        kind, _, name = item.fills.partition(".")
+        for key, event in events.items():
+            if event.kind != kind:
+                continue
+            scope = Scope((Hit(event.start, event.end, event.by),))
+            finding = item.passes.evaluate(call, scope)
+            value: object = finding.truth
+            if name.endswith("_s"):  # seconds that a slot captured, not whether it was said
+                stated = [duration_seconds(v) for h in finding.hits for _, v in h.values]
+                value = next((s for s in stated if s is not None), None)
+            events[key] = replace(event, detail={**event.detail, name: value})
+    return tuple(events[(e.kind, e.start)] for e in dialogue.events)
+
+
+def _judge_item(call: Call, item: Item) -> Trace:
+    steps: list[Step] = []
+    verdict, finding, trigger = _decide(call, item, steps)
+    if verdict in ("pass", "fail") and finding.confidence < call.hearing.min_hit_confidence:
+        verdict = "cannot_tell"
+    call.outcomes[item.id] = Outcome(verdict, finding)
+    return Trace(item.id, _verdict(call, item, verdict, finding, trigger), tuple(steps))
+
+
+def _decide(
+    call: Call, item: Item, steps: list[Step]
+) -> tuple[VerdictName, Finding, tuple[Hit, ...]]:
+    scope = Scope(asking="trigger")
+    trigger: tuple[Hit, ...] = ()
+    for question, condition in (("applies", item.applies), ("when", item.when)):
+        if condition is None:
+            continue
+        finding = condition.evaluate(call, scope)
+        steps.append(Step(question, finding))
+        if finding.truth is not True:
+            return ("cannot_tell" if finding.truth is None else "not_applicable"), finding, ()
+        if question == "when":
+            trigger = finding.hits
+    scope = Scope(trigger)
+    if item.unless is not None:
+        finding = item.unless.evaluate(call, scope)
+        steps.append(Step("unless", finding))
+        if finding.truth:
+            return "not_applicable", finding, trigger
+    if item.fails is not None:
+        finding = item.fails.evaluate(call, scope)
+        steps.append(Step("fail", finding))
+        if finding.truth is not False:
+            return ("fail" if finding.truth else "cannot_tell"), finding, trigger
+        if item.passes is None:
+            return _passed_if_heard(call, finding, trigger)
+    assert item.passes is not None
+    finding = item.passes.evaluate(call, scope)
+    steps.append(Step("pass", finding))
+    if finding.truth is None:
+        return "cannot_tell", finding, trigger
+    return ("pass" if finding.truth else "fail"), finding, trigger
+
+
+def _passed_if_heard(
+    call: Call, finding: Finding, trigger: tuple[Hit, ...]
+) -> tuple[VerdictName, Finding, tuple[Hit, ...]]:
+    """Nothing forbidden was found: a pass, unless nothing was heard at all."""
+    well, confidence, note = call.heard(AGENT, ((float("-inf"), float("inf")),))
+    if not well:
+        return "cannot_tell", replace(finding, note=note, confidence=confidence), trigger
+    return "pass", replace(finding, confidence=min(finding.confidence, confidence)), trigger
+
+
+def _verdict(
+    call: Call, item: Item, verdict: VerdictName, finding: Finding, trigger: tuple[Hit, ...]
+) -> Verdict:
+    evidence = _evidence(call, verdict, finding, trigger)
+    judged = verdict in ("pass", "fail")
+    missing = verdict == "fail" and item.fails is None
+    note = finding.note
+    if missing and evidence is not None and evidence.matched is None and not note:
+        note = f"not found: {finding.rule}"
+    return Verdict(
+        item_id=item.id,
+        source="rubric",
+        verdict=verdict,
+        score=(FULL_SCORE if verdict == "pass" else 0.0) if judged else None,
+        max_score=FULL_SCORE if judged else None,
+        weight=item.weight if item.scored else 0.0,
+        speaker=evidence.speaker if evidence else None,
+        start=evidence.start if evidence else None,
+        end=evidence.end if evidence else None,
+        quote=evidence.quote if evidence else None,
+        matched=evidence.matched if evidence else None,
+        confidence=round(finding.confidence, 3) if verdict != "not_applicable" else None,
+        note=note or None,
+    )
+
+
+def _evidence(
+    call: Call, verdict: VerdictName, finding: Finding, trigger: tuple[Hit, ...]
+) -> Hit | None:
+    if verdict == "not_applicable":
+        return None
+    if finding.hits:
+        return max(finding.hits, key=lambda h: h.confidence)
+    if trigger:
+        return trigger[0]
+    if finding.speaker is not None and finding.looked:
+        return call.said_at(finding.speaker, finding.looked)
+    return None
+
+
+def _trace_lines(finding: Finding, depth: int) -> list[str]:
+    indent = "  " * depth
+    truth = {True: "yes", False: "no", None: "cannot tell"}[finding.truth]
+    where = ", ".join(
+        f"{max(a, 0.0):.1f}-{'end' if b == float('inf') else f'{b:.1f}'} s"
+        for a, b in finding.looked[:3]
+    )
+    out = [f"{indent}{truth}: {finding.rule or finding.note}"]
+    out += [f"{indent}  looked at {where}"] if where else []
+    out += [f"{indent}  {finding.note}"] if finding.note and finding.rule else []
+    for hit in finding.hits[:4]:
+        who = f"{hit.speaker} " if hit.speaker else ""
+        quote = f"“{hit.quote}” " if hit.quote else ""
+        out.append(
+            f"{indent}  found {who}{hit.start:.1f}-{hit.end:.1f} s {quote}{hit.matched or ''}"
+        )
+    for part in finding.parts:
+        out += _trace_lines(part, depth + 1)
+    return out

@@ -1,0 +1,313 @@
+"""Keep a rubric honest: run its examples, find rules that cannot work, compare two versions.
+
+The checks read the rubric as data. A rule is unreachable when nothing anybody says could ever
+decide it (its own exceptions bar every wording, bounds exclude each other, it wants an inbound and
+an outbound call at once). Two rules contradict each other when one forbids a wording that the
+other asks for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from pipeline.errors import RubricError
+from pipeline.rubric.call_rules import AboutCall
+from pipeline.rubric.context import Call, Hearing, Scope
+from pipeline.rubric.judging import judge, trace
+from pipeline.rubric.load import Item, Rubric, load_rubric
+from pipeline.rubric.logic_rules import AllOf, AnyOf, ForEach, InOrder, Not
+from pipeline.rubric.measured_rules import HasEvent
+from pipeline.rubric.places import ANYWHERE
+from pipeline.rubric.speech_rules import Says
+from pipeline.schema import Dialogue, Recording, Turn, VerdictName
+from pipeline.text.phonetic.phrases import Gap, Phrase, Slot, Words
+
+MIN_EXAMPLES = 2
+_WORDINGS = 24  # of a phrase that are tried out
+_APART_S = 30.0  # between texts of a made-up call
+_SLOT_SAMPLES = {
+    "number": "一", "digits": "一二三四五六", "unit": "个", "duration": "一分钟", "limit": "一分钟",
+    "deadline": "明天下午", "date": "三月五日", "name": "小李", "surname": "王", "any_surname": "王",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a rubric. ``error`` problems make the check fail."""
+
+    level: Literal["error", "warning"]
+    item_id: str | None
+    line: int | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleResult:
+    """One example dialogue: the verdict it should have and the one it has."""
+
+    item_id: str
+    line: int
+    text: str
+    expected: VerdictName
+    got: VerdictName
+    trace: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether both are the same."""
+        return self.expected == self.got
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A verdict that two rubrics give differently; None where one does not have the item."""
+
+    call_id: str
+    item_id: str
+    before: VerdictName | None
+    after: VerdictName | None
+    quote: str | None
+
+
+def run_examples(
+    rubric: Rubric, item_ids: Sequence[str] | None = None
+) -> tuple[ExampleResult, ...]:
+    """Judge the examples that stand beside the rules.
+
+    Parameters
+    ----------
+    rubric : Rubric
+        A loaded rubric.
+    item_ids : sequence of str, optional
+        Only the examples of these items.
+
+    Returns
+    -------
+    tuple of ExampleResult
+        One per example; ``ok`` says whether the verdict was the expected one.
+    """
+    wanted = [rubric.item(i) for i in item_ids] if item_ids else list(rubric.items)
+    results = []
+    for item in wanted:
+        for example in item.examples:
+            found = trace(example.dialogue, rubric, [item.id])[0]
+            results.append(
+                ExampleResult(
+                    item.id,
+                    example.line,
+                    example.text,
+                    example.expected,
+                    found.verdict.verdict,
+                    "\n".join(found.lines()),
+                )
+            )
+    return tuple(results)
+
+
+def check_rubric(path: str | Path, measures: frozenset[str] | None = None) -> tuple[Problem, ...]:
+    """Find what is wrong with a rubric file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A rubric file, or the name of a built-in one.
+    measures : frozenset of str, optional
+        The names of measures that exist; if given, others are errors.
+
+    Returns
+    -------
+    tuple of Problem
+        Errors first; empty if all is well.
+    """
+    try:
+        rubric = load_rubric(path, measures)
+    except RubricError as error:
+        return (Problem("error", None, None, str(error)),)
+    problems = [p for item in rubric.items for p in _item_problems(item, rubric)]
+    problems += _contradictions(rubric)
+    problems += [
+        Problem("error", r.item_id, r.line, f'the example "{r.text}" is {r.got}, not {r.expected}.')
+        for r in run_examples(rubric)
+        if not r.ok
+    ]
+    return tuple(sorted(problems, key=lambda p: (p.level, p.line or 0)))
+
+
+def diff_verdicts(old: Rubric, new: Rubric, dialogues: Iterable[Dialogue]) -> tuple[Change, ...]:
+    """List the verdicts that change from one rubric to another.
+
+    Parameters
+    ----------
+    old, new : Rubric
+        The two versions.
+    dialogues : iterable of Dialogue
+        Stored calls.
+
+    Returns
+    -------
+    tuple of Change
+        Only what differs; items that one rubric does not have count as None there.
+    """
+    changes = []
+    for dialogue in dialogues:
+        before = {v.item_id: v for v in judge(dialogue, old)}
+        after = {v.item_id: v for v in judge(dialogue, new)}
+        for item_id in [*before, *(i for i in after if i not in before)]:
+            one, other = before.get(item_id), after.get(item_id)
+            verdicts = (one.verdict if one else None, other.verdict if other else None)
+            if verdicts[0] != verdicts[1]:
+                quote = (other.quote if other else None) or (one.quote if one else None)
+                changes.append(Change(dialogue.recording.call_id, item_id, *verdicts, quote))
+    return tuple(changes)
+
+
+def _item_problems(item: Item, rubric: Rubric) -> Iterator[Problem]:
+    for condition in _conditions(item):
+        if isinstance(condition, Says):
+            yield from _barred(item, condition, rubric)
+        for message in _impossible(condition):
+            yield Problem("error", item.id, item.line, message)
+    directions = {
+        c.direction for c in _required(item) if isinstance(c, AboutCall) and c.direction is not None
+    }
+    if len(directions) > 1:
+        message = "it asks for an inbound and an outbound call at once, so it never applies."
+        yield Problem("error", item.id, item.line, message)
+    for verdict, name in (("pass", "should_pass"), ("fail", "should_fail")):
+        count = sum(e.expected == verdict for e in item.examples)
+        if count < MIN_EXAMPLES:
+            message = f"it has {count} {name} examples; {MIN_EXAMPLES} or more are wanted."
+            yield Problem("warning", item.id, item.line, message)
+
+
+def _impossible(condition: object) -> Iterator[str]:
+    if isinstance(condition, (HasEvent, AboutCall)):
+        low, high = condition.min_s, condition.max_s
+        if low is not None and high is not None and low > high:
+            yield f"min_s {low:g} is above max_s {high:g}, so that nothing can be between."
+    if isinstance(condition, AboutCall) and condition.clock:
+        start, end = condition.clock
+        if start > end:
+            yield f"local_time from {start:%H:%M} is after to {end:%H:%M}."
+    if isinstance(condition, Says) and condition.mode == "any":
+        wordings = len(condition.phrases) + len(condition.patterns)
+        if condition.at_least > wordings:
+            yield f"at_least {condition.at_least} of {wordings} phrases can never be said."
+
+
+def _barred(item: Item, says: Says, rubric: Rubric) -> Iterator[Problem]:
+    """Phrases whose every wording is taken away by the exceptions of the same rule."""
+    bare = dataclasses.replace(
+        says, place=ANYWHERE, in_a_row=None, at_turn_start=False, covers_trigger=False,
+        times=1, at_least=1, mode="any", max_per_minute=None, whole_turn=False,
+    )  # fmt: skip
+    if not says.excluded and not says.excluded_patterns:
+        return
+    for phrase in says.phrases:
+        texts = list(islice(_wordings(phrase), _WORDINGS))
+        alone = dataclasses.replace(bare, phrases=(phrase,), patterns=())
+        call = _said_apart([(says.by, text) for text in texts], rubric)
+        if texts and not alone.evaluate(call, Scope()).hits:
+            message = f'the phrase "{phrase.notation}" is barred by its own exceptions.'
+            yield Problem("error", item.id, item.line, message)
+
+
+def _contradictions(rubric: Rubric) -> Iterator[Problem]:
+    """Rules that forbid wordings which another rule asks for."""
+    required = [
+        (item.id, says.by, text)
+        for item in rubric.items
+        for says in _says(item.passes)
+        if says.mode != "none"
+        for phrase in says.phrases
+        for text in islice(_wordings(phrase), _WORDINGS)
+    ]
+    call = _said_apart([(by, text) for _, by, text in required], rubric)
+    for item in rubric.items:
+        for forbidden in _says(item.fails):
+            if forbidden.in_a_row or forbidden.at_turn_start or forbidden.whole_turn:
+                continue
+            anywhere = dataclasses.replace(forbidden, place=ANYWHERE)
+            clashes: dict[str, str] = {}
+            for hit in anywhere.evaluate(call, Scope()).hits:
+                other, by, text = required[int(hit.start // _APART_S)]
+                if other != item.id and by == forbidden.by:
+                    clashes.setdefault(other, text)
+            for other, text in clashes.items():
+                message = f'it forbids "{text}", which {other} asks for.'
+                yield Problem("error", item.id, item.line, message)
+
+
+def _said_apart(said: Sequence[tuple[str, str]], rubric: Rubric) -> Call:
+    """A made-up call in which every text is a turn of its own, far from the others."""
+    turns = []
+    for index, (by, text) in enumerate(said):
+        start = index * _APART_S
+        end = start + max(len(text) / 4.0, 0.5)
+        turns.append(Turn(index, by, start, end, ((start, end),), text, (), 1.0))
+    duration = max(len(said), 1) * _APART_S
+    dialogue = Dialogue(Recording("check", "check"), duration, tuple(turns), ())
+    return Call(dialogue, Hearing(), rubric.slots)
+
+
+def _wordings(phrase: Phrase) -> Iterator[str]:
+    """Texts that a phrase stands for, one per option of its longest choice."""
+    for sequence in phrase.sequences:
+        width = max(len(e.options) for e in sequence if isinstance(e, Words))
+        for index in range(width):
+            parts = []
+            for element in sequence:
+                if isinstance(element, Words):
+                    parts.append(element.options[index % len(element.options)].text)
+                elif isinstance(element, Slot):
+                    parts.append(_SLOT_SAMPLES.get(element.name, ""))
+                elif isinstance(element, Gap):
+                    parts.append("")
+            if not phrase.slots - set(_SLOT_SAMPLES):
+                yield "".join(parts)
+
+
+def _conditions(item: Item) -> Iterator[object]:
+    for condition in (item.applies, item.when, item.unless, item.passes, item.fails):
+        yield from _walk(condition)
+
+
+def _required(item: Item) -> Iterator[object]:
+    """Conditions that must hold for the item to apply, those under all of included."""
+    for condition in (item.applies, item.when):
+        if condition is None:
+            continue
+        yield condition
+        yield from condition.conditions if isinstance(condition, AllOf) else ()
+
+
+def _says(condition: object) -> Iterator[Says]:
+    """What must be said for a condition to hold; what must not be said is left out."""
+    if isinstance(condition, Not):
+        return
+    if isinstance(condition, Says):
+        yield condition
+        return
+    if isinstance(condition, (AllOf, AnyOf, InOrder)):
+        parts = condition.steps if isinstance(condition, InOrder) else condition.conditions
+        for part in parts:
+            yield from _says(part)
+    if isinstance(condition, ForEach):
+        yield from _says(condition.that)
+
+
+def _walk(condition: object) -> Iterator[object]:
+    """A condition and everything inside of it."""
+    if isinstance(condition, (tuple, list)):
+        for part in condition:
+            yield from _walk(part)
+        return
+    if dataclasses.is_dataclass(condition) and not isinstance(condition, (Phrase, type)):
+        yield condition
+        for field in dataclasses.fields(condition):
+            yield from _walk(getattr(condition, field.name))

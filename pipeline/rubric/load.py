@@ -1,0 +1,381 @@
+"""The rubric: what is judged, loaded from YAML and checked to the last key.
+
+A rubric may extend another one by file name; then only what differs has to be written. The engine
+knows nothing of particular items: their names, phrases and places all come from the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from pipeline.errors import RubricError, SettingsError, nearest
+from pipeline.rubric.context import Condition, Hearing
+from pipeline.rubric.examples import Example, parse_example
+from pipeline.rubric.located import Located, load_located, parse_located
+from pipeline.rubric.parsing import Names, parse_condition
+from pipeline.settings import config_path
+from pipeline.text.phonetic.phrases import parse_phrase
+
+Severity = Literal["minor", "normal", "serious", "veto", "report"]
+_TOP_KEYS = (
+    "rubric", "extends", "documents", "hearing", "sections", "slots", "phrases", "items",
+)  # fmt: skip
+_ITEM_KEYS = (
+    "name", "description", "source", "section", "weight", "severity", "enabled", "applies", "when",
+    "unless", "pass", "fail", "fills", "examples",
+)  # fmt: skip
+_EXAMPLE_KEYS = ("should_pass", "should_fail", "should_not_apply")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a rubric."""
+
+    id: str
+    name_zh: str
+    name_en: str
+    description_zh: str
+    description_en: str
+    sources: tuple[str, ...]
+    section: str
+    weight: float
+    severity: Severity
+    applies: Condition | None
+    when: Condition | None
+    unless: Condition | None
+    passes: Condition | None
+    fails: Condition | None
+    fills: str | None
+    examples: tuple[Example, ...]
+    line: int
+
+    @property
+    def scored(self) -> bool:
+        """Whether the item counts in the score; the others are only reported."""
+        return self.severity != "report" and self.weight > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A group of items with a subtotal of its own."""
+
+    id: str
+    name_zh: str
+    name_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rubric:
+    """A loaded rubric.
+
+    ``order`` has every item after those that it refers to, ``needs`` the items that each one
+    refers to directly or through others.
+    """
+
+    id: str
+    name_zh: str
+    name_en: str
+    version: str
+    documents: Mapping[str, str]
+    sections: tuple[Section, ...]
+    hearing: Hearing
+    slots: Mapping[str, str]
+    items: tuple[Item, ...]
+    order: tuple[str, ...]
+    needs: Mapping[str, frozenset[str]]
+    file: str
+    sha256: str
+
+    def item(self, item_id: str) -> Item:
+        """The item with an id.
+
+        Raises
+        ------
+        RubricError
+            If there is none, with the nearest id.
+        """
+        for item in self.items:
+            if item.id == item_id:
+                return item
+        raise RubricError(
+            f'The rubric {self.id} has no item "{item_id}".',
+            nearest(item_id, (i.id for i in self.items)),
+        )
+
+
+def load_rubric(path: str | Path, measures: frozenset[str] | None = None) -> Rubric:
+    """Load and check a rubric.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, or the name of a rubric in ``configs/rubrics`` (``hotline``).
+    measures : frozenset of str, optional
+        The names of measures that exist; if given, others are errors.
+
+    Returns
+    -------
+    Rubric
+        Frozen; the same file always gives the same rubric.
+
+    Raises
+    ------
+    RubricError
+        Pointing at file, line and key, with the nearest valid name.
+    """
+    file = find_rubric(path)
+    return _build(_merged(file, ()), file, measures)
+
+
+def rubric_from_text(text: str, name: str = "rubric.yaml") -> Rubric:
+    """Load a rubric from YAML text; ``extends`` is looked up in ``configs/rubrics``."""
+    top = parse_located(text, name)
+    return _build(_extended(top, find_rubric("hotline").parent / name, ()), Path(name), None)
+
+
+def find_rubric(path: str | Path) -> Path:
+    """The file of a rubric given by path or by name."""
+    given = Path(path)
+    if given.suffix or given.exists():
+        return given
+    try:
+        return config_path(f"rubrics/{given.name}.yaml")
+    except SettingsError as error:
+        raise RubricError(error.message, error.hint) from error
+
+
+def _merged(file: Path, seen: tuple[Path, ...]) -> Located:
+    return _extended(load_located(file), file, seen)
+
+
+def _extended(top: Located, file: Path, seen: tuple[Path, ...]) -> Located:
+    keys = top.mapping(_TOP_KEYS)
+    if "extends" not in keys:
+        return top
+    base_file = file.parent / keys["extends"].text()
+    if base_file in seen or base_file == file:
+        keys["extends"].fail("rubrics extend each other in a circle.")
+    base = _merged(base_file, (*seen, file))
+    return _overlay(base, top, depth=0)
+
+
+def _overlay(base: Located, top: Located, depth: int) -> Located:
+    """Lay ``top`` over ``base``: mappings are joined down to the keys of an item."""
+    if depth > 2 or not isinstance(base.value, dict) or not isinstance(top.value, dict):
+        return top
+    joined = dict(base.value)
+    for key, child in top.value.items():
+        joined[key] = _overlay(joined[key], child, depth + 1) if key in joined else child
+    if depth == 2 and {"pass", "fail"} & set(top.value):  # a new rule replaces the old one whole
+        for key in {"pass", "fail"} - set(top.value):
+            joined.pop(key, None)
+    return Located(joined, top.file, top.line, top.key)
+
+
+def _build(top: Located, file: Path, measures: frozenset[str] | None) -> Rubric:
+    keys = top.mapping(_TOP_KEYS)
+    for needed in ("rubric", "items"):
+        if needed not in keys:
+            top.fail(f'the key "{needed}" is missing.', "See docs/rubrics.md for a start.")
+    head = keys["rubric"].mapping(("id", "name", "version"))
+    documents = _texts(keys.get("documents"))
+    sections = _sections(keys.get("sections"))
+    slots = _texts(keys.get("slots"))
+    if "slots" in keys:
+        for child in keys["slots"].mapping().values():
+            child.pattern()
+    item_nodes = keys["items"].mapping()
+    names = Names(_phrase_sets(keys.get("phrases")), slots, frozenset(item_nodes), measures)
+    items: list[Item] = []
+    references: dict[str, set[str]] = {}
+    for item_id, node in item_nodes.items():
+        names.references = set()
+        item, enabled = _item(item_id, node, names, documents, sections)
+        if enabled:
+            items.append(item)
+            references[item_id] = names.references
+    order = _order(references, item_nodes)
+    name = _pair(head["name"]) if "name" in head else ("", "")
+    return Rubric(
+        id=head["id"].text() if "id" in head else file.stem,
+        name_zh=name[0],
+        name_en=name[1],
+        version=head["version"].text() if "version" in head else "1",
+        documents=documents,
+        sections=sections,
+        hearing=_hearing(keys.get("hearing")),
+        slots=slots,
+        items=tuple(items),
+        order=order,
+        needs=_closure(order, references),
+        file=str(file),
+        sha256=_digest(top),
+    )
+
+
+def _item(
+    item_id: str,
+    node: Located,
+    names: Names,
+    documents: Mapping[str, str],
+    sections: tuple[Section, ...],
+) -> tuple[Item, bool]:
+    keys = node.mapping(_ITEM_KEYS)
+    if "pass" not in keys and "fail" not in keys:
+        node.fail("pass: or fail: is missing.", "Say when the item passes or when it fails.")
+    for needed in ("name", "section"):
+        if needed not in keys:
+            node.fail(f'the key "{needed}" is missing.')
+
+    def condition(key: str) -> Condition | None:
+        return parse_condition(keys[key], names) if key in keys else None
+
+    name = _pair(keys["name"])
+    description = _pair(keys["description"]) if "description" in keys else name
+    sources = tuple(s.choice(documents) for s in keys["source"].items()) if "source" in keys else ()
+    item = Item(
+        id=item_id,
+        name_zh=name[0],
+        name_en=name[1],
+        description_zh=description[0],
+        description_en=description[1],
+        sources=sources,
+        section=keys["section"].choice(s.id for s in sections),
+        weight=keys["weight"].number(0) if "weight" in keys else 1.0,
+        severity=keys["severity"].choice(get_args(Severity)) if "severity" in keys else "normal",  # type: ignore[arg-type]
+        applies=condition("applies"),
+        when=condition("when"),
+        unless=condition("unless"),
+        passes=condition("pass"),
+        fails=condition("fail"),
+        fills=keys["fills"].text() if "fills" in keys else None,
+        examples=_examples(keys.get("examples")),
+        line=node.line,
+    )
+    enabled = keys["enabled"].flag() if "enabled" in keys else True
+    return item, enabled
+
+
+def _examples(at: Located | None) -> tuple[Example, ...]:
+    if at is None:
+        return ()
+    verdicts = dict(zip(_EXAMPLE_KEYS, ("pass", "fail", "not_applicable"), strict=True))
+    return tuple(
+        parse_example(line, verdicts[key])
+        for key, lines in at.mapping(_EXAMPLE_KEYS).items()
+        for line in lines.items()
+    )
+
+
+def _pair(at: Located) -> tuple[str, str]:
+    keys = at.mapping(("zh", "en"))
+    if set(keys) != {"zh", "en"}:
+        at.fail("both zh and en are needed.")
+    return keys["zh"].text(), keys["en"].text()
+
+
+def _texts(at: Located | None) -> dict[str, str]:
+    return {k: v.text() for k, v in at.mapping().items()} if at is not None else {}
+
+
+def _sections(at: Located | None) -> tuple[Section, ...]:
+    if at is None:
+        return ()
+    return tuple(Section(k, *_pair(v)) for k, v in at.mapping().items())
+
+
+def _phrase_sets(at: Located | None) -> dict[str, tuple[str, ...]]:
+    out: dict[str, tuple[str, ...]] = {}
+    for name, node in (at.mapping() if at is not None else {}).items():
+        notations: list[str] = []
+        for item in node.items():
+            text = item.text()
+            if text.startswith("$"):
+                if text[1:] not in out:
+                    item.fail(
+                        f'the phrase set "{text}" is not defined above.', nearest(text[1:], out)
+                    )
+                notations += out[text[1:]]
+                continue
+            try:
+                parse_phrase(text)
+            except RubricError as error:
+                item.fail(error.message, error.hint)
+            notations.append(text)
+        out[name] = tuple(notations)
+    return out
+
+
+def _hearing(at: Located | None) -> Hearing:
+    if at is None:
+        return Hearing()
+    kinds = {f.name: f for f in fields(Hearing)}
+    values: dict[str, object] = {}
+    for name, child in at.mapping(kinds).items():
+        default = kinds[name].default
+        if isinstance(default, tuple):
+            values[name] = tuple(c.text() for c in child.items())
+        elif isinstance(default, int):
+            values[name] = child.integer()
+        elif isinstance(default, str):
+            values[name] = child.text()
+        else:
+            values[name] = child.number()
+    return Hearing(**values)  # type: ignore[arg-type]
+
+
+def _order(references: Mapping[str, set[str]], nodes: Mapping[str, Located]) -> tuple[str, ...]:
+    """Order items so that what is referred to comes first.
+
+    Raises
+    ------
+    RubricError
+        If items refer to each other in a circle, or to an item that is switched off.
+    """
+    order: list[str] = []
+    state: dict[str, int] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if state.get(name) == 2:
+            return
+        if state.get(name) == 1:
+            nodes[name].fail(
+                f"items refer to each other in a circle: {' -> '.join((*path, name))}."
+            )
+        state[name] = 1
+        for other in sorted(references[name]):
+            if other not in references:
+                nodes[name].fail(f'it refers to "{other}", which is switched off.')
+            visit(other, (*path, name))
+        state[name] = 2
+        order.append(name)
+
+    for name in references:
+        visit(name, ())
+    return tuple(order)
+
+
+def _closure(
+    order: tuple[str, ...], references: Mapping[str, set[str]]
+) -> dict[str, frozenset[str]]:
+    needs: dict[str, frozenset[str]] = {}
+    for name in order:
+        direct = references[name]
+        needs[name] = frozenset(direct).union(*(needs[d] for d in direct))
+    return needs
+
+
+def _digest(top: Located) -> str:
+    def plain(at: Located) -> object:
+        if isinstance(at.value, dict):
+            return {k: plain(v) for k, v in at.value.items()}
+        return [plain(v) for v in at.value] if isinstance(at.value, list) else at.value
+
+    return hashlib.sha256(repr(plain(top)).encode()).hexdigest()
+
+
+__all__ = ["Item", "Rubric", "Section", "field", "find_rubric", "load_rubric", "rubric_from_text"]

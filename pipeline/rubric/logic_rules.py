@@ -1,0 +1,129 @@
+"""Conditions made of conditions: all, any, not, in order, for each trigger, another item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pipeline.rubric.context import Call, Condition, Scope
+from pipeline.rubric.findings import Finding, all_of, any_of, negation
+
+
+@dataclass(frozen=True, slots=True)
+class ForEach:
+    """A condition must hold for every trigger hit, each taken as the trigger in turn."""
+
+    that: Condition
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Evaluate the condition once per trigger hit."""
+        findings = [self.that.evaluate(call, Scope((hit,))) for hit in scope.trigger]
+        marked = [
+            f if f.truth or f.hits else replace(f, hits=(hit,))
+            for f, hit in zip(findings, scope.trigger, strict=True)
+        ]
+        return all_of(marked).named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        return f"each time: {self.that.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemIs:
+    """Another item of the rubric has one of some verdicts."""
+
+    item: str
+    verdicts: frozenset[str]
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Look the other item up."""
+        other = call.outcomes.get(self.item)
+        if other is None:
+            return Finding(None, note=f"{self.item} was not judged", rule=self.describe())
+        truth = other.verdict in self.verdicts
+        if other.verdict == "cannot_tell" and not truth:
+            return Finding(None, note=f"{self.item} is cannot_tell", rule=self.describe())
+        found = other.finding
+        return Finding(truth, found.hits, found.confidence, rule=self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        return f"{self.item} is {' or '.join(sorted(self.verdicts))}"
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every condition holds."""
+
+    conditions: tuple[Condition, ...]
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Evaluate all of them."""
+        return all_of([c.evaluate(call, scope) for c in self.conditions]).named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        return "all of: " + "; ".join(c.describe() for c in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one condition holds."""
+
+    conditions: tuple[Condition, ...]
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Evaluate all of them."""
+        return any_of([c.evaluate(call, scope) for c in self.conditions]).named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        return "any of: " + "; ".join(c.describe() for c in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """A condition does not hold."""
+
+    condition: Condition
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Evaluate the opposite."""
+        return negation(self.condition.evaluate(call, scope)).named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        return f"not: {self.condition.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """Conditions hold one after the other, all within a time."""
+
+    steps: tuple[Condition, ...]
+    within_s: float = float("inf")
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Look for one chain of evidence in order."""
+        findings = [s.evaluate(call, scope) for s in self.steps]
+        joined = all_of(findings)
+        if not joined.truth:
+            return joined.named(self.describe())
+        for first in findings[0].hits:
+            chain = [first]
+            for finding in findings[1:]:
+                last = chain[-1]
+                following = next(
+                    (h for h in finding.hits if h.start >= last.start and h.end >= last.end), None
+                )
+                if following is None:
+                    break
+                chain.append(following)
+            if len(chain) == len(findings) and chain[-1].end - first.start <= self.within_s:
+                return replace(joined, hits=tuple(chain)).named(self.describe())
+        return replace(joined, truth=False, note="not in this order").named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        limit = f" within {self.within_s:g} s" if self.within_s < float("inf") else ""
+        return "in order" + limit + ": " + " then ".join(s.describe() for s in self.steps)

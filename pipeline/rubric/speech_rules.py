@@ -1,0 +1,383 @@
+"""Conditions on what is said: phrases, patterns, questions, values said back."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.rubric.context import Call, Scope, inside
+from pipeline.rubric.findings import Finding, Hit
+from pipeline.rubric.places import ANYWHERE, Place
+from pipeline.schema import Span, Speaker, Turn
+from pipeline.text import count_units
+from pipeline.text.phonetic.phrases import Phrase
+from pipeline.text.phonetic.search import Match, Strictness
+from pipeline.text.phonetic.slots import (
+    Information,
+    duration_seconds,
+    said_again,
+    stated_information,
+)
+
+_START_UNITS = 6  # characters that may precede what counts as said at the start of a turn
+_LIMIT_TOLERANCE = 1.15
+Mode = Literal["any", "all", "none"]
+
+_SURE_DIGITS = 0.75  # confidence of a hit, below which digits may have been misheard
+_SENTENCE = re.compile(r"[^。！!?？；;]+[。！!?？；;]*")
+_CLAUSE = re.compile(r"[^。！!?？；;，,]+[。！!?？；;，,]*")
+_QUESTION_TAIL = 14  # units that a question at the end of a text without punctuation may take
+_UNMARKED = 12  # characters; a longer text without any punctuation holds several sentences
+_MARKS = re.compile("[，。！？,.!?；;、]")
+_QUESTION_WORDS = re.compile(
+    "多少|什么|哪|谁|在不在|怎么样|怎样|几[个位点号次天]|是不是|能不能|有没有|可不可以|要不要|对不对|好不好|是否|如何|为何|何时|贵姓|怎么称呼"
+)
+_QUESTION_END = re.compile("(?:吗|呢|么|没有|不)[？?]?$|[？?]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """Somebody says phrases: any, all, none or several of them, at a place."""
+
+    by: Speaker
+    phrases: tuple[Phrase, ...]
+    mode: Mode = "any"
+    at_least: int = 1
+    times: int = 1
+    excluded: tuple[Phrase, ...] = ()
+    patterns: tuple[re.Pattern[str], ...] = ()
+    excluded_patterns: tuple[re.Pattern[str], ...] = ()
+    place: Place = ANYWHERE
+    strictness: Strictness = "normal"
+    guard: bool = True
+    whole_turn: bool = False
+    max_per_minute: float | None = None
+    quoted_after: tuple[Phrase, ...] = ()
+    in_a_row: int | None = None
+    at_turn_start: bool = False
+    not_answering: bool = False
+    covers_trigger: bool = False
+    not_beside: tuple[Phrase, ...] = ()
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Search the place and weigh what was found."""
+        spans = self.place.spans(call, scope, self.by)
+        found = self._search(call, spans)
+        if self.not_answering:
+            found = [f for f in found if not _answers(call, f[1])]
+        if self.in_a_row is not None:
+            found = _in_a_row(call, self.by, found, self.in_a_row)
+        if self.covers_trigger:
+            found = [f for f in found if _covers(f[1], scope)]
+        hits = [h for _, h in found]
+        distinct = len({name for name, _ in found})
+        wanted = len(self.phrases) if self.mode == "all" else self.at_least
+        enough = distinct >= wanted and len(hits) >= self.times
+        good = [h for h in hits if h.confidence >= call.hearing.min_hit_confidence]
+        if enough:
+            confidence = max(h.confidence for h in hits)
+            truth: bool | None = True if good else None
+            note = "" if good else "heard too unclearly to be sure"
+            finding = Finding(truth, tuple(hits), confidence, spans, self.by, note)
+        else:
+            well, confidence, note = call.heard(
+                self.by, spans, self.place.close and scope.asking == "verdict"
+            )
+            if not well:
+                finding = Finding(None, tuple(hits), confidence, spans, self.by, note)
+            else:
+                finding = Finding(False, tuple(hits), confidence, spans, self.by)
+        if finding.truth and self._too_often(call, len(hits)):
+            note = f"{len(hits)} times in {call.dialogue.duration:.0f} s is too often"
+            finding = Finding(False, tuple(hits), 0.9, spans, self.by, note)
+        if self.mode == "none" and finding.truth is not None:
+            finding = Finding(
+                not finding.truth, finding.hits, finding.confidence, spans, self.by, finding.note
+            )
+        return finding.named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        names = [p.notation for p in self.phrases] + [f"/{p.pattern}/" for p in self.patterns]
+        few = " | ".join(names[:4]) + (f" | … {len(names) - 4} more" if len(names) > 4 else "")
+        times = f" {self.times} times" if self.times > 1 else ""
+        return f"{self.by} says {self.mode} of {few}{times}, {self.place.describe()}"
+
+    def _too_often(self, call: Call, count: int) -> bool:
+        if self.max_per_minute is None:
+            return False
+        allowed = self.max_per_minute * call.dialogue.duration / 60.0
+        return count > max(1.0, math.ceil(allowed))
+
+    def _search(self, call: Call, spans: Sequence[Span]) -> list[tuple[str, Hit]]:
+        if not spans:
+            return []
+        stream = call.streams[self.by]
+        barred = self._barred(call)
+        found: list[tuple[str, Match]] = []
+        for phrase in self.phrases:
+            matches = call.find(self.by, phrase, self.strictness, self.guard)
+            found += [(phrase.notation, m) for m in matches]
+        text = stream.full.text
+        for pattern in self.patterns:
+            found += [
+                (pattern.pattern, Match(m.start(), m.end(), 1.0, f"/{pattern.pattern}/"))
+                for m in pattern.finditer(text)
+                if m.end() > m.start()
+            ]
+        quotes = [
+            m.end for p in self.quoted_after for m in call.find(self.by, p, self.strictness, False)
+        ]
+        beside = self._turns_with(call, self.not_beside)
+        out: list[tuple[str, Hit]] = []
+        taken: set[int] = set()
+        for name, match in sorted(found, key=lambda f: (-f[1].score, f[1].start - f[1].end)):
+            middle = (stream.starts[match.start] + stream.ends[match.end - 1]) / 2
+            if not inside(middle, spans) or any(
+                b[0] <= match.start and match.end <= b[1] for b in barred
+            ):
+                continue
+            if any(stream.same_sentence(q, match.start) for q in quotes):
+                continue
+            if any(g[0] <= stream.starts[match.start] <= g[1] for g in beside):
+                continue
+            if self.at_turn_start and not stream.starts_turn(match.start, _START_UNITS):
+                continue
+            if self.whole_turn and not _alone(call, self.by, match):
+                continue
+            again = taken.intersection(range(match.start, match.end))
+            if again and self.mode != "all":
+                continue
+            taken.update(range(match.start, match.end))
+            out.append((name, call.hit(self.by, match)))
+        return sorted(out, key=lambda f: f[1].start)
+
+    def _turns_with(self, call: Call, phrases: Sequence[Phrase]) -> list[Span]:
+        """Turns in which one of some phrases is said."""
+        stream = call.streams[self.by]
+        said = [stream.starts[m.start] for p in phrases for m in call.find(self.by, p, "normal")]
+        return [g for g in call.groups(self.by) if any(g[0] <= s <= g[1] for s in said)]
+
+    def _barred(self, call: Call) -> list[tuple[int, int]]:
+        stream = call.streams[self.by]
+        strictness: Strictness = "exact" if self.strictness == "exact" else "strict"
+        barred = [
+            (m.start, m.end)
+            for phrase in self.excluded
+            for m in call.find(self.by, phrase, strictness, False)
+        ]
+        if self.excluded_patterns:
+            text = stream.full.text
+            barred += [m.span() for p in self.excluded_patterns for m in p.finditer(text)]
+        return barred
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """Somebody asks questions: a number of them in all, or in a single turn."""
+
+    by: Speaker
+    times: int = 1
+    in_one_turn: int | None = None
+    excluded: tuple[Phrase, ...] = ()
+    place: Place = ANYWHERE
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Count the questions."""
+        spans = self.place.spans(call, scope, self.by)
+        hits: list[Hit] = []
+        barred = [
+            call.hit(self.by, m)
+            for p in self.excluded
+            for m in call.find(self.by, p, "normal", False)
+        ]
+        barred = list({round(h.start): h for h in barred}.values())
+        for turn in call.turns(self.by):
+            if not inside((turn.start + turn.end) / 2, spans):
+                continue
+            count = count_questions(turn.text)
+            count -= sum(1 for h in barred if turn.start <= h.start <= turn.end)
+            if count > 0 and (self.in_one_turn is None or count >= self.in_one_turn):
+                note = f"{count} question{'s' if count > 1 else ''}"
+                hit = Hit(turn.start, turn.end, self.by, _short(turn), note, turn.confidence)
+                hits += [hit] * (1 if self.in_one_turn is not None else count)
+        truth: bool | None = len(hits) >= self.times
+        well, confidence, note = call.heard(self.by, spans)
+        if not truth and not well:
+            truth = None
+        unique = tuple(dict.fromkeys(hits))
+        return Finding(truth, unique, confidence, spans, self.by, note, self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        if self.in_one_turn is not None:
+            return f"{self.by} asks {self.in_one_turn} or more questions in one turn"
+        return f"{self.by} asks {self.times} or more questions, {self.place.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Somebody states a number, a date or an address."""
+
+    by: Speaker
+    kinds: frozenset[str]
+    min_digits: int = 4
+    place: Place = ANYWHERE
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """List the values stated."""
+        spans = self.place.spans(call, scope, self.by)
+        hits = tuple(
+            hit
+            for info, hit in _stated(call, self.by, self.kinds, self.min_digits)
+            if inside(hit.start, spans)
+        )
+        well, confidence, note = call.heard(self.by, spans)
+        truth = True if hits else False if well else None
+        return Finding(truth, hits, confidence, spans, self.by, note, self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        return f"{self.by} states {' or '.join(sorted(self.kinds))}, {self.place.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatsBack:
+    """Somebody says back a value that the other party stated."""
+
+    by: Speaker
+    of: Speaker
+    kinds: frozenset[str]
+    min_digits: int = 4
+    within_s: float = 60.0
+    share: float = 0.5
+    also_before_s: float = 20.0
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Compare each stated value with what was said around it."""
+        stated = _distinct(_stated(call, self.of, self.kinds, self.min_digits))
+        stream = call.streams[self.by]
+        hits, missed = [], []
+        for info, source in stated:
+            low = source.start - self.also_before_s
+            high = source.end + self.within_s
+            inside_window = [i for i, t in enumerate(stream.starts) if low <= t <= high]
+            span = None
+            if inside_window:
+                unsure = source.confidence < _SURE_DIGITS
+                span = said_again(info, stream, inside_window[0], inside_window[-1] + 1, unsure)
+            if span is None:
+                missed.append(source)
+                continue
+            match = Match(span[0], span[1], 1.0, f"{info.kind} {info.value}")
+            hits.append(call.hit(self.by, match))
+        looked = tuple((s.start - self.also_before_s, s.end + self.within_s) for _, s in stated)
+        well, confidence, note = call.heard(self.by, looked)
+        truth: bool | None = bool(stated) and len(hits) >= self.share * len(stated)
+        if not truth and not well:
+            truth = None
+        note = note or (f"{len(hits)} of {len(stated)} values said back")
+        return Finding(
+            truth, tuple(hits or missed), confidence, looked, self.by, note, self.describe()
+        )
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        kinds = " or ".join(sorted(self.kinds))
+        return (
+            f"{self.by} says back the {kinds} that the {self.of} stated, within {self.within_s:g} s"
+        )
+
+
+def count_questions(text: str) -> int:
+    """Count the questions in a text with punctuation.
+
+    >>> count_questions("请问您贵姓？您的电话是多少？")
+    2
+    """
+    if len(text) >= _UNMARKED and not _MARKS.search(text):
+        return max(int(_is_question(text)), len(_QUESTION_WORDS.findall(text)))
+    return sum(1 for s in _SENTENCE.findall(text) if _is_question(s))
+
+
+def statement_units(text: str) -> int:
+    """Count the units of a text outside of its questions, clause by clause."""
+    if not _MARKS.search(text):
+        return count_units(text) - (_QUESTION_TAIL if _is_question(text) else 0)
+    return sum(count_units(c) for c in _CLAUSE.findall(text) if not _is_question(c))
+
+
+def _is_question(sentence: str) -> bool:
+    bare = sentence.rstrip("。！!；;，, ")
+    if _QUESTION_END.search(bare):
+        return True
+    last = re.split("[，,]", bare)[-1]
+    return bool(_QUESTION_WORDS.search(last))
+
+
+def _answers(call: Call, hit: Hit) -> bool:
+    """Say whether what the other party said just before was a question."""
+    before = [
+        t
+        for t in call.dialogue.turns
+        if t.speaker != hit.speaker and t.start < hit.start and t.text and not t.is_backchannel
+    ]
+    return bool(before) and count_questions(before[-1].text) > 0
+
+
+def _in_a_row(
+    call: Call, speaker: Speaker, found: list[tuple[str, Hit]], wanted: int
+) -> list[tuple[str, Hit]]:
+    """Keep hits only where ``wanted`` turns of the speaker in a row have one."""
+    groups = call.groups(speaker)
+    marked = [[f for f in found if inside(f[1].start, [g])] for g in groups]
+    run: list[tuple[str, Hit]] = []
+    length = 0
+    for hits in marked:
+        run, length = ([*run, *hits], length + 1) if hits else ([], 0)
+        if length >= wanted:
+            return run
+    return []
+
+
+def _covers(hit: Hit, scope: Scope) -> bool:
+    """Say whether a time limit that was stated is as long as the trigger lasted."""
+    stated = [s for _, v in hit.values if (s := duration_seconds(v)) is not None]
+    lasted = max((t.end - t.start for t in scope.trigger), default=0.0)
+    return bool(stated) and max(stated) * _LIMIT_TOLERANCE >= lasted
+
+
+def _stated(
+    call: Call, speaker: Speaker, kinds: frozenset[str], min_digits: int
+) -> list[tuple[Information, Hit]]:
+    stream = call.streams[speaker]
+    return [
+        (info, call.hit(speaker, Match(info.start, info.end, 1.0, f"{info.kind} {info.value}")))
+        for info in stated_information(stream, kinds, min_digits)
+    ]
+
+
+def _distinct(stated: list[tuple[Information, Hit]]) -> list[tuple[Information, Hit]]:
+    seen: dict[str, tuple[Information, Hit]] = {}
+    for info, hit in stated:
+        seen.setdefault(info.value, (info, hit))
+    return list(seen.values())
+
+
+def _alone(call: Call, speaker: Speaker, match: Match) -> bool:
+    """Say whether a match is (nearly) all that its sentence says."""
+    stream = call.streams[speaker]
+    turn = stream.turns[match.start]
+    first, last = match.start, match.end
+    while first > 0 and stream.turns[first - 1] == turn and not stream.marks_before[first]:
+        first -= 1
+    while last < len(stream.chars) and stream.turns[last] == turn and not stream.marks_before[last]:
+        last += 1
+    return (last - first) - (match.end - match.start) <= 1
+
+
+def _short(turn: Turn) -> str:
+    return turn.text if len(turn.text) <= 48 else turn.text[:47] + "…"

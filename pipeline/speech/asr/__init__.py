@@ -1,0 +1,1 @@
+"""Recognition: windows of speech in, words with times and confidence out."""

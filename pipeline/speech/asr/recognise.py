@@ -1,0 +1,215 @@
+"""Recognition: each speaker's own speech decoded window by window, then checked.
+
+What comes back is checked against the speech it was heard on: an utterance of which nothing was heard,
+or not what would fit its length, is heard again by itself; text on silence, loops and known
+hallucinations are rejected, with the reason kept and counted. Text that sounds like a domain word is
+written as that word.
+
+Conventions: audio float32 at 16 kHz, shape (n,); times in seconds from the start of ``audio``.
+Text is in simplified characters; words are single Han characters or Latin words, punctuation is
+attached to the word before it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline.schema import Seconds, Sound, Span, Speaker, Utterance, Word
+from pipeline.speech.asr.windows import PAD_S, Audios, Decoder, Heard, Window, windows_of
+from pipeline.text import Lexicon, count_units, is_hanzi, normalise_for_cer, simplify
+
+MAX_COMPRESSION = 2.4
+MIN_SECOND_LOOK_S = 3.0
+MIN_UNITS_PER_S = 0.8
+
+# Small models write full-width letters, digits and small marks where a comma belongs.
+ODD_MARKS = dict.fromkeys((*range(65296, 65306), *range(65313, 65371), *range(65104, 65131)), "，")
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionOptions:
+    """What is decoded together and what is rejected; see the ``asr`` settings."""
+
+    join_gap_s: Seconds = 1.0
+    max_utterance_s: Seconds = 24.0
+    short_s: Seconds = 3.0
+    max_units_per_s: float = 11.0
+    no_speech_threshold: float = 0.6
+    min_logprob: float = -1.0
+
+
+def recognise(
+    speech: Iterable[tuple[Speaker, Sound, Sequence[Span]]],
+    decoder: Decoder,
+    options: RecognitionOptions,
+    *,
+    lexicon: Lexicon | None = None,
+    hallucinations: frozenset[str] = frozenset(),
+) -> tuple[Utterance, ...]:
+    """Recognise each speaker's own speech; windows of all speakers are decoded together.
+
+    Parameters
+    ----------
+    speech : iterable of (speaker, audio, spans)
+        The audio in which each of them is heard, shape (n,), float32, 16 kHz, and where they speak
+        in it; see :mod:`pipeline.speech.vad`.
+    decoder : Decoder
+    options : RecognitionOptions
+    lexicon : Lexicon, optional
+        Domain words; a stretch of text that sounds like one is written as one.
+    hallucinations : frozenset of str
+        Texts that models invent on silence, without punctuation.
+
+    Returns
+    -------
+    tuple of Utterance
+        In the order of time; rejected ones carry the reason and no words.
+    """
+    windows = [
+        window
+        for speaker, audio, spans in speech
+        for window in windows_of(
+            audio,
+            speaker,
+            spans,
+            join_gap_s=options.join_gap_s,
+            max_s=options.max_utterance_s,
+            short_s=options.short_s,
+        )
+    ]
+    found = [
+        _utterance(window, heard, options, lexicon, hallucinations)
+        for window, heard in _listen(windows, decoder, options)
+    ]
+    return tuple(sorted(found, key=lambda u: (u.start, u.end)))
+
+
+def _listen(
+    windows: Sequence[Window], decoder: Decoder, options: RecognitionOptions
+) -> list[tuple[Window, Heard]]:
+    """Decode all windows; every utterance, alone, with what was heard of it.
+
+    There is a second look where the text does not fit the speech.
+    """
+    if not windows:
+        return []
+    heard = [
+        (alone, share, window)
+        for window, whole in zip(windows, decoder(Audios(windows)), strict=True)
+        for alone, share in zip(window.alone(), window.shared_out(whole), strict=True)
+    ]
+    found = [(alone, share) for alone, share, _ in heard]
+    doubted = [i for i, row in enumerate(heard) if _doubtful(*row, options)]
+    if doubted:
+        again = decoder(Audios([found[i][0] for i in doubted]), careful=True)
+        for i, second in zip(doubted, again, strict=True):
+            found[i] = found[i][0], second
+    return found
+
+
+def _doubtful(alone: Window, heard: Heard, window: Window, options: RecognitionOptions) -> bool:
+    """No text where others were heard too; text that loops, is too much or far too little."""
+    text = "".join(w.text for w in heard.words)
+    start, end = alone.spans[0]
+    if len(window.spans) > 1 and not normalise_for_cer(text):
+        return True
+    units = count_units(simplify(text))
+    if _too_much(text, units, end - start, options):
+        return True
+    return end - start >= MIN_SECOND_LOOK_S and units < MIN_UNITS_PER_S * (end - start)
+
+
+def _too_much(text: str, units: int, seconds: Seconds, options: RecognitionOptions) -> bool:
+    """Whether a text loops, or is more than can be said in the time."""
+    return (
+        units > options.max_units_per_s * max(seconds, 0.5) or _compression(text) > MAX_COMPRESSION
+    )
+
+
+def _utterance(
+    window: Window,
+    heard: Heard,
+    options: RecognitionOptions,
+    lexicon: Lexicon | None,
+    hallucinations: frozenset[str],
+) -> Utterance:
+    speaker, span = window.speaker, window.spans[0]
+    words = _characters(heard.words, max(0.0, span[0] - PAD_S), span)
+    if lexicon is not None:
+        words = _corrected(words, lexicon)
+    text = "".join(w.text for w in words)
+    spoken = [w.confidence for w in words if normalise_for_cer(w.text)]
+    confidence = float(np.mean(spoken)) if spoken else 0.0
+    reason = _reject(text, heard, span, options, hallucinations)
+    if reason is not None:
+        return Utterance(speaker, span[0], span[1], "", (), confidence, reason)
+    return Utterance(speaker, span[0], span[1], text, tuple(words), confidence)
+
+
+def _reject(
+    text: str,
+    heard: Heard,
+    span: Span,
+    options: RecognitionOptions,
+    hallucinations: frozenset[str],
+) -> str | None:
+    plain = normalise_for_cer(text)
+    if not plain:
+        return "silence"
+    if plain in hallucinations:
+        return "hallucination"
+    if heard.no_speech > options.no_speech_threshold and heard.logprob < options.min_logprob:
+        return "silence"
+    if _too_much(text, count_units(text), span[1] - span[0], options):
+        return "loop"
+    return None
+
+
+def _compression(text: str) -> float:
+    data = text.encode()
+    return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def _characters(pieces: Sequence[Word], offset: Seconds, span: Span) -> list[Word]:
+    """Split pieces into Han characters and Latin words; times within the utterance."""
+    words: list[Word] = []
+    for piece in pieces:
+        parts = _parts(simplify(piece.text))
+        spoken = max(1, sum(1 for p in parts if normalise_for_cer(p)))
+        step = (piece.end - piece.start) / spoken
+        at = piece.start
+        for part in parts:
+            if not normalise_for_cer(part):
+                if words:
+                    words[-1] = replace(words[-1], text=words[-1].text + part.strip())
+                continue
+            start = min(max(offset + at, span[0]), span[1])
+            end = min(max(offset + at + step, start), span[1])
+            words.append(Word(round(start, 3), round(end, 3), part, piece.confidence))
+            at += step
+    return words
+
+
+def _parts(text: str) -> list[str]:
+    parts: list[str] = []
+    for character in text.translate(ODD_MARKS):
+        latin = character.isascii() and character.isalnum()
+        if latin and parts and parts[-1].isascii() and parts[-1].isalnum():
+            parts[-1] += character
+        else:
+            parts.append(character)
+    return parts
+
+
+def _corrected(words: list[Word], lexicon: Lexicon) -> list[Word]:
+    """Write what sounds like a domain word as that word; times and confidences stay."""
+    places = [i for i, w in enumerate(words) if is_hanzi(w.text[0])]
+    plain = "".join(words[i].text[0] for i in places)
+    for i, character in zip(places, lexicon.correct(plain), strict=True):
+        if character != words[i].text[0]:
+            words[i] = replace(words[i], text=character + words[i].text[1:])
+    return words

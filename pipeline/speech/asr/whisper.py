@@ -1,0 +1,246 @@
+"""The decoder: faster-whisper's model, searched once per prompt, and the answer most guesses agree on.
+
+Each window is encoded once and searched with every prompt; of all hypotheses the one that is nearest to
+the others is taken, and its words are given times by attention. A batch of windows goes together.
+
+Conventions: audio float32 at 16 kHz, shape (n,); times in seconds from the start of the window.
+
+References
+----------
+A. Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022,
+arXiv:2212.04356. faster-whisper, MIT licence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance.Levenshtein import distance
+
+from pipeline.errors import WeightsError
+from pipeline.schema import Audio, Word
+from pipeline.speech.asr.vocabulary import OwnTokens, trimmed
+from pipeline.speech.asr.windows import SAMPLE_RATE, Heard
+from pipeline.text import normalise_for_cer, readings, simplify
+
+FRAMES_PER_S = 100
+LIKE_LENGTHS = 1.25  # the longest window of a batch is at most that much longer than the shortest
+MODEL_FRAMES = 3000
+RISK_SHARPNESS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingOptions:
+    """How windows are decoded; see the ``asr`` settings for units and ranges."""
+
+    language: str = "zh"
+    beam_size: int = 5
+    batch_size: int = 8
+    prompts: tuple[str, ...] = ("",)
+    hypotheses: int = 3
+    min_window_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One hypothesis of the beam search; ``logprob`` is the mean per token."""
+
+    text: str
+    tokens: tuple[int, ...]
+    logprob: float
+    no_speech: float
+
+
+class WhisperDecoder:
+    """faster-whisper, decoding a batch of windows at a time."""
+
+    def __init__(self, model: Any, options: DecodingOptions) -> None:
+        from faster_whisper.tokenizer import Tokenizer
+
+        self._model = model
+        self._options = options
+        self._tokenizer = Tokenizer(
+            model.hf_tokenizer, True, task="transcribe", language=options.language
+        )
+
+    def __call__(self, windows: Sequence[Audio], *, careful: bool = False) -> list[Heard]:
+        """Decode all windows in batches of like lengths, the shortest first."""
+        heard: dict[int, Heard] = {}
+        for batch in self._batches([window.size for window in windows]):
+            heard |= zip(batch, self._decode([windows[i] for i in batch], careful), strict=True)
+        return [heard[i] for i in range(len(windows))]
+
+    def _batches(self, sizes: Sequence[int]) -> list[list[int]]:
+        """Numbers of windows that are decoded together: all are padded to the longest of them."""
+        least = self._options.min_window_s * SAMPLE_RATE
+        batches: list[list[int]] = []
+        for i in sorted(range(len(sizes)), key=lambda i: sizes[i]):
+            first = sizes[batches[-1][0]] if batches else 0
+            full = batches and len(batches[-1]) == self._options.batch_size
+            if not batches or full or sizes[i] > LIKE_LENGTHS * max(first, least):
+                batches.append([])
+            batches[-1].append(i)
+        return batches
+
+    def _decode(self, windows: list[Audio], careful: bool) -> list[Heard]:
+        from faster_whisper.audio import pad_or_trim
+
+        features = [self._model.feature_extractor(w)[..., :-1] for w in windows]
+        longest = max(f.shape[-1] for f in features) + FRAMES_PER_S
+        length = min(MODEL_FRAMES, max(longest, round(self._options.min_window_s * FRAMES_PER_S)))
+        length += length % 2
+        encoded = self._encode(np.stack([pad_or_trim(f, length) for f in features]))
+        chosen = [agree(guesses) for guesses in self._guesses(encoded, careful)]
+        frames = [min(f.shape[-1], length) for f in features]
+        alignments = self._model.find_alignment(
+            self._tokenizer, [list(g.tokens) for g in chosen], _storage(encoded), frames
+        )
+        return [
+            Heard(tuple(_pieces(alignment)), guess.logprob, guess.no_speech)
+            for guess, alignment in zip(chosen, alignments, strict=True)
+        ]
+
+    def _encode(self, features: NDArray[np.float32]) -> NDArray[Any]:
+        """Encode windows of one length, shape (windows, positions, size).
+
+        On a CPU one by one: the attention of a single window fits the cache, that of a batch does
+        not, and costs half as much again.
+        """
+        step = 1 if self._model.model.device == "cpu" else len(features)
+        parts = [
+            np.asarray(self._model.model.encode(_storage(features[i : i + step]), to_cpu=True))
+            for i in range(0, len(features), step)
+        ]
+        return np.concatenate(parts)
+
+    def _guesses(self, encoded: NDArray[Any], careful: bool) -> list[list[Guess]]:
+        """All hypotheses of each window: those of one prompt after those of the other."""
+        guesses: list[list[Guess]] = [[] for _ in encoded]
+        for prompt in self._options.prompts:
+            for own, found in zip(guesses, self._search(encoded, prompt, careful), strict=True):
+                own += found
+        return [self._own_words(own) or own for own in guesses]
+
+    def _search(self, encoded: NDArray[Any], prompt: str, careful: bool) -> list[list[Guess]]:
+        """Beam search after one prompt: some hypotheses of each window, the likeliest first."""
+        tokenizer, options = self._tokenizer, self._options
+        start = self._model.get_prompt(
+            tokenizer, tokenizer.encode(prompt) if prompt else [], without_timestamps=True
+        )
+        results = self._model.model.generate(
+            _storage(encoded),
+            [start] * len(encoded),
+            beam_size=options.beam_size,
+            num_hypotheses=min(options.hypotheses, options.beam_size),
+            return_scores=True,
+            return_no_speech_prob=True,
+            no_repeat_ngram_size=4 if careful else 0,
+        )
+        return [
+            [
+                self._guess(ids, logprob, result.no_speech_prob)
+                for ids, logprob in zip(result.sequences_ids, result.scores, strict=True)
+            ]
+            for result in results
+        ]
+
+    def _guess(self, ids: Iterable[int], logprob: float, no_speech: float) -> Guess:
+        tokens = tuple(t for t in ids if t < self._tokenizer.eot)
+        text = simplify(self._tokenizer.decode(list(tokens)))
+        return Guess(text, tokens, float(logprob), float(no_speech))
+
+    def _own_words(self, guesses: list[Guess]) -> list[Guess]:
+        """Leave out hypotheses that are empty or only repeat a prompt."""
+        prompts = [normalise_for_cer(p) for p in (*self._options.prompts, "")]
+        return [g for g in guesses if not any(normalise_for_cer(g.text) in p for p in prompts)]
+
+
+def agree(guesses: Sequence[Guess]) -> Guess:
+    """Choose the hypothesis that is nearest to all others, the likely ones weighing more.
+
+    This is minimum Bayes risk decoding with half the distance in characters and half in toneless
+    syllables: what several hypotheses agree on by sound is more often right than the single most
+    probable one.
+
+    References
+    ----------
+    V. Goel and W. Byrne, "Minimum Bayes-risk automatic speech recognition", Computer Speech and
+    Language 14 (2000).
+    """
+    best = max(g.logprob for g in guesses)
+    weights = [math.exp(RISK_SHARPNESS * (g.logprob - best)) for g in guesses]
+    texts = [normalise_for_cer(g.text) for g in guesses]
+    sounds = [[(readings(c) or c)[0] for c in t] for t in texts]
+
+    def risk(i: int) -> float:
+        return sum(
+            weight
+            * (
+                distance(texts[i], texts[j]) / max(len(texts[i]), len(texts[j]), 1)
+                + distance(sounds[i], sounds[j]) / max(len(sounds[i]), len(sounds[j]), 1)
+            )
+            for j, weight in enumerate(weights)
+            if j != i
+        )
+
+    return guesses[min(range(len(guesses)), key=risk)]
+
+
+def load_whisper(
+    source: str | Path,
+    *,
+    device: str = "cpu",
+    compute_type: str = "int8",
+    threads: int = 0,
+    revision: str | None = None,
+    trim: bool = False,
+) -> Any:
+    """Load a faster-whisper model from a local folder or, by name, from the model hub.
+
+    With ``trim`` it knows only the tokens Chinese is written with (:mod:`pipeline.speech.asr.vocabulary`).
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be had or read.
+    """
+    from faster_whisper import WhisperModel
+    from faster_whisper.utils import download_model
+
+    options = {"device": device, "compute_type": compute_type, "cpu_threads": threads}
+    try:
+        if not trim:
+            return WhisperModel(str(source), revision=revision, **options)
+        folder = (
+            str(source) if Path(source).is_dir() else download_model(str(source), revision=revision)
+        )
+        known = trimmed(Path(folder))
+        model = WhisperModel(folder, files=dict(known.files), **options)
+        model.model = OwnTokens(model.model, known)
+        return model
+    except Exception as cause:
+        text = " ".join(str(cause).split())[:200]
+        raise WeightsError(
+            f'The recognition model "{source}" cannot be loaded: {text}.',
+            "Connect to the model hub once, name a local folder in asr.source of the preset, "
+            "or use --preset embedded; asr.vocabulary=all loads it as it is.",
+        ) from cause
+
+
+def _storage(array: NDArray[Any]) -> Any:
+    from faster_whisper.transcribe import get_ctranslate2_storage
+
+    return get_ctranslate2_storage(array)
+
+
+def _pieces(alignment: Iterable[dict[str, Any]]) -> Iterable[Word]:
+    for word in alignment:
+        text = str(word["word"])
+        if text.strip():
+            yield Word(float(word["start"]), float(word["end"]), text, float(word["probability"]))

@@ -1,0 +1,1 @@
+"""Whose voice is heard where, on recordings that mix the speakers."""

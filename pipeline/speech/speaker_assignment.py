@@ -1,0 +1,190 @@
+"""Who speaks when: one speaker per channel, or diarization of a mono channel, on one timeline.
+
+Both ways end in the same thing: tight speech spans per voice on the voice-activity timeline, and the
+16 kHz audio each voice is heard in. Diarization only says *who*; the edges are the timeline's.
+
+Conventions: times in seconds; masks have frames of 10 ms; audio float32 at 16 kHz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.schema import Audio, Seconds, Sound, Span, Speaker, SpeakerSegment
+from pipeline.speech.diarization.diarizers import Diarizer
+from pipeline.speech.vad import (
+    BLOCK,
+    FRAME_S,
+    SAMPLE_RATE,
+    SpeechDetector,
+    VadOptions,
+    close_gaps,
+    detect_speech,
+    runs,
+)
+
+MIN_ISLAND_S = 0.25
+MIN_OVERLAP_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """Where each voice speaks and in which audio it is heard."""
+
+    source: Literal["channel", "diarization"]
+    speech: Mapping[Speaker, tuple[Span, ...]]
+    audio: Mapping[Speaker, Sound]
+
+
+def by_channel(
+    channels: Mapping[int, Sound],
+    detector: SpeechDetector,
+    options: VadOptions,
+    ignore: Mapping[int, NDArray[np.bool_]],
+) -> Voices:
+    """One voice a channel.
+
+    Parameters
+    ----------
+    channels : mapping of channel to Sound, shape (n,)
+    detector, options
+        See :func:`pipeline.speech.vad.detect_speech`.
+    ignore : mapping of channel to ndarray of bool, shape (frames,)
+        Frames that are music, tones or the other channel's leak.
+    """
+    speech = {
+        str(c): detect_speech(audio, detector, options, ignore=ignore.get(c))
+        for c, audio in channels.items()
+    }
+    return Voices("channel", speech, {str(c): audio for c, audio in channels.items()})
+
+
+def by_diarization(
+    audio: Sound,
+    detector: SpeechDetector,
+    diarizer: Diarizer,
+    options: VadOptions,
+    ignore: NDArray[np.bool_] | None,
+    speakers: int,
+) -> Voices:
+    """Voices of a mono recording.
+
+    Parameters
+    ----------
+    audio : Sound, shape (n,)
+    detector, options, ignore
+        See :func:`pipeline.speech.vad.detect_speech`.
+    diarizer : Diarizer
+    speakers : int
+        Voices expected.
+    """
+    spans = detect_speech(audio, detector, options, ignore=ignore)
+    segments = diarizer(_without(audio, ignore), spans, speakers) if spans else ()
+    speech = label_spans(spans, segments)
+    return Voices("diarization", speech, dict.fromkeys(speech, audio))
+
+
+def _without(audio: Sound, ignore: NDArray[np.bool_] | None) -> Audio:
+    """The whole of it, silent where there is no speech, so that music is no speaker."""
+    quiet = np.empty(audio.size, np.float32)
+    hop = round(SAMPLE_RATE * FRAME_S)
+    frames = -(-audio.size // hop)
+    silent = np.zeros(frames, bool)
+    if ignore is not None:
+        silent[: ignore.size] = ignore[:frames]
+    for first in range(0, frames, BLOCK // hop):
+        part = slice(first * hop, first * hop + BLOCK)
+        samples = audio[part]
+        mask = np.repeat(silent[first : first + BLOCK // hop], hop)[: samples.size]
+        quiet[part] = np.where(mask, np.float32(0), samples)
+    return quiet
+
+
+def label_spans(
+    spans: Sequence[Span], segments: Sequence[SpeakerSegment]
+) -> dict[Speaker, tuple[Span, ...]]:
+    """Give the speech of the timeline to the voices of the diarization.
+
+    A frame belongs to the voice or voices the diarization names there, or to the nearest voice;
+    islands too short to be anything join what surrounds them.
+    """
+    labels = sorted({s.speaker for s in segments})
+    if not spans:
+        return {}
+    if not labels:
+        return {"0": tuple(spans)}
+    frames = round(spans[-1][1] / FRAME_S) + 1
+    active = _mask(spans, frames)
+    named = np.stack(
+        [
+            _mask([(s.start, s.end) for s in segments if s.speaker == label], frames)
+            for label in labels
+        ]
+    )
+    owner = _owner(active, named, segments, labels)
+    shared = _long_runs(active & (named.sum(axis=0) > 1), MIN_OVERLAP_S)
+    speech = {}
+    for i, label in enumerate(labels):
+        mine = active & ((owner == i) | (shared & named[i]))
+        speech[label] = tuple(close_gaps(runs(mine), 0.05))
+    return speech
+
+
+def _owner(
+    active: NDArray[np.bool_],
+    named: NDArray[np.bool_],
+    segments: Sequence[SpeakerSegment],
+    labels: Sequence[Speaker],
+) -> NDArray[np.int64]:
+    """One voice for every active frame, short islands absorbed within each span."""
+    owner = np.where(named.any(axis=0), named.argmax(axis=0), -1)
+    for start, end in runs(active):
+        a, b = round(start / FRAME_S), round(end / FRAME_S)
+        part = owner[a:b]
+        known = np.flatnonzero(part >= 0)
+        if known.size == 0:
+            part[:] = labels.index(_nearest((start + end) / 2, segments))
+        else:
+            part[:] = _fill(part)
+        owner[a:b] = _absorb(part)
+    return owner
+
+
+def _fill(part: NDArray[np.int64]) -> NDArray[np.int64]:
+    index = np.where(part >= 0, np.arange(part.size), 0)
+    filled: NDArray[np.int64] = part[np.maximum.accumulate(index)]
+    filled[filled < 0] = part[part >= 0][0]
+    return filled
+
+
+def _absorb(part: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give islands shorter than ``MIN_ISLAND_S`` to the longer of their neighbours."""
+    part = part.copy()
+    edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), part.size]
+    pieces = [(a, b, int(part[a])) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    for i, (a, b, _) in enumerate(pieces):
+        if (b - a) * FRAME_S >= MIN_ISLAND_S or len(pieces) == 1:
+            continue
+        sides = [pieces[j] for j in (i - 1, i + 1) if 0 <= j < len(pieces)]
+        part[a:b] = max(sides, key=lambda p: p[1] - p[0])[2]
+    return part
+
+
+def _nearest(at: Seconds, segments: Sequence[SpeakerSegment]) -> Speaker:
+    return min(segments, key=lambda s: max(s.start - at, at - s.end, 0.0)).speaker
+
+
+def _mask(spans: Sequence[Span], frames: int) -> NDArray[np.bool_]:
+    mask = np.zeros(frames, bool)
+    for start, end in spans:
+        mask[round(start / FRAME_S) : round(end / FRAME_S)] = True
+    return mask
+
+
+def _long_runs(mask: NDArray[np.bool_], seconds: Seconds) -> NDArray[np.bool_]:
+    return _mask([s for s in runs(mask) if s[1] - s[0] >= seconds], mask.size)

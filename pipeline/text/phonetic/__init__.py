@@ -1,0 +1,1 @@
+"""Phrases found by wording and by sound."""
