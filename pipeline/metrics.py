@@ -1,4 +1,4 @@
-"""The measures of one call from its turns, events and voices; what they are is in the catalogue.
+"""The measures of one call from its turns, events and voices; what they are is in :mod:`pipeline.measures`.
 
 Rates are sums over sums, never means of means. A measure that cannot be had is ``None``.
 

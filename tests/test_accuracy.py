@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from pipeline.audio import decode, resample
-from pipeline.catalogue import CATALOGUE
 from pipeline.evaluation.measures import UNITS
+from pipeline.measures import MEASURES
 from pipeline.signal.level import gated_rms_dbfs
 from pipeline.speech.asr.windows import Decoder
 from tests.benchmarks.accuracy import Bench, GivenText, small
@@ -248,7 +248,7 @@ def test_the_summary_that_the_program_shows_is_that_of_the_page():
 
 def test_every_figure_that_the_catalogue_names_is_one_of_the_benchmark():
     known = {*UNITS, *LENGTHS, *EVENTS, *RATES_OF_COUNTS, ""}
-    assert {m.accuracy for m in CATALOGUE} <= known
+    assert {m.accuracy for m in MEASURES} <= known
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.agents import MEASURES, STATISTICS, Pool, agent_table, agent_weeks, columns
+from pipeline.agents import POOLED, STATISTICS, Pool, agent_table, agent_weeks, columns
 from pipeline.errors import ParameterError
-from pipeline.store import KINDS, TABLES, to_frame
+from pipeline.measures import KINDS
+from pipeline.store import TABLES, to_frame
 
 
 def calls_of(agents: list[str | None], **values: object) -> pd.DataFrame:
@@ -31,10 +32,10 @@ def simulated(rng: np.random.Generator, agents: int, between: float, calls: obje
 def test_every_measure_of_calls_is_pooled():
     described = {"duration", "channels", "sample_rate", "role_confidence", "processing_seconds"}
     numbers = {c.name for c in TABLES["calls"] if KINDS[c.kind].dtype in ("Int64", "float64")}
-    names = {m.name for m in MEASURES} | {m.source for m in MEASURES if m.source}
+    names = {m.name for m in POOLED} | {m.source for m in POOLED if m.source}
     assert names >= numbers - described
-    assert {m.source or m.name for m in MEASURES} <= numbers - described
-    weights = {w for m in MEASURES for w in m.weight}
+    assert {m.source for m in POOLED} <= numbers - described
+    weights = {w for m in POOLED for w in m.weight}
     assert weights <= numbers
 
 

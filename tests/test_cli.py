@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 import pipeline
-from pipeline.catalogue import CATALOGUE
 from pipeline.cli import Exit, main
 from pipeline.errors import CallcoachError
 from pipeline.io import weights
+from pipeline.measures import MEASURES
 from pipeline.rubric import load_rubric
 from pipeline.schema import AGENT, CUSTOMER
 from pipeline.settings import config_folder, config_path, load_settings
@@ -333,7 +333,7 @@ def test_explain_says_what_a_measure_is_and_lists_them_all(callcoach):
     for part in ("speaking rate", "语速", "units/min", "voice.min_turn_units"):
         assert part in done.stdout
     listed = callcoach("explain").stdout
-    assert all(m.id in listed for m in CATALOGUE)
+    assert all(m.id in listed for m in MEASURES)
     told(callcoach("explain", "speeking_rate"), 'Did you mean "speaking_rate"?')
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.agents import MEASURES
+from pipeline.agents import POOLED
 from pipeline.errors import OutputError, ParameterError
 from pipeline.export import (
     TABLE_NAMES,
@@ -30,8 +30,9 @@ from pipeline.export import (
     workbook,
 )
 from pipeline.export.calls import _safe_name
+from pipeline.measures import KINDS
 from pipeline.schema import CallResult, Failure, Turn, Verdict, from_json
-from pipeline.store import KINDS, TABLES, Store
+from pipeline.store import TABLES, Store
 from tests.test_store import make_result
 
 ARROW = {"str": "string", "Int64": "int64", "float64": "double", "boolean": "bool"}
@@ -186,12 +187,12 @@ def test_agents_are_exported_with_their_key_measures_first(
 
 
 def test_every_agent_column_is_described():
-    names = [f"{m.name}_{s}" for m in MEASURES for s in ("mean", "percentile")]
+    names = [f"{m.name}_{s}" for m in POOLED for s in ("mean", "percentile")]
     columns = {c.name: c for c in agent_columns(names)}
     assert list(columns) == names
     per_10_min = columns["agent_backchannels_per_10min_mean"].header_zh
-    assert per_10_min == "坐席附和次数（每10分钟）·均值"
-    assert columns["agent_interruption_rate_mean"].header_zh == "坐席打断频率·均值"
+    assert per_10_min == "坐席附和频率·均值"
+    assert columns["agent_interruption_rate_mean"].header_zh == "坐席抢话频率·均值"
     assert columns["agent_talk_ratio_mean"].kind == "ratio"
     assert columns["holds_mean"].kind == "number"
 

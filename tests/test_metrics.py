@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalogue import CATALOGUE, columns
+from pipeline.measures import KINDS, MEASURES, POOLED, SCORES, columns
 from pipeline.metrics import (
     RateOptions,
     fast_speech,
@@ -238,7 +238,7 @@ def test_swapping_the_parties_swaps_their_measures(rows):
     turns = drawn(rows)
     one = measure(*turns, duration=999)
     two = measure(*(replace(t, speaker=other[t.speaker]) for t in turns), duration=999)
-    for measure_id in (m.id for m in CATALOGUE if m.per == "speaker"):
+    for measure_id in (m.id for m in MEASURES if m.per == "speaker" and m.in_calls):
         assert one[f"agent_{measure_id}"] == two[f"customer_{measure_id}"]
         assert one[f"customer_{measure_id}"] == two[f"agent_{measure_id}"]
     assert one["silence_ratio"] == two["silence_ratio"]
@@ -256,12 +256,22 @@ def test_every_measure_is_a_column_of_the_calls_table():
     assert set(columns()) <= {c.name for c in TABLES["calls"]}
 
 
-@pytest.mark.parametrize("row", CATALOGUE, ids=lambda m: m.id)
+@pytest.mark.parametrize("row", MEASURES, ids=lambda m: m.id)
 def test_every_row_of_the_catalogue_says_what_it_is(row):
-    assert row.name
-    assert row.name_zh
-    assert row.unit
+    assert row.zh
+    assert row.en
+    assert row.kind in KINDS
     assert row.source
     assert row.definition.endswith(".")
     assert row.formula
     assert set(row.settings) <= {name for name, *_ in settings_table()}
+    assert row.delta is not None
+    assert not row.relative or row.delta < 1
+
+
+def test_every_name_of_a_measure_is_one_and_weights_are_columns():
+    rows = (*MEASURES, *SCORES)
+    for name in ("id", "zh", "en"):
+        assert len({getattr(m, name) for m in rows}) == len(rows)
+    known = {c.name for c in TABLES["calls"]}
+    assert {p.source for p in POOLED} | {w for p in POOLED for w in p.weight} <= known

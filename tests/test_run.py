@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.catalogue import columns
 from pipeline.errors import EmptyAudio, RecordingError, StageError, UnreadableAudio
+from pipeline.measures import columns
 from pipeline.rubric import Rubric, load_rubric
 from pipeline.run import run_call
 from pipeline.schema import AGENT, CUSTOMER, Audio, CallResult, to_json

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import OutputError, ParameterError
+from pipeline.measures import KINDS
 from pipeline.qa_scores import reading as outside
 from pipeline.schema import (
     CallResult,
@@ -29,7 +30,7 @@ from pipeline.schema import (
     Verdict,
     Word,
 )
-from pipeline.store import KINDS, TABLES, Identity, Store, database, frame_of, schema_of
+from pipeline.store import TABLES, Identity, Store, database, frame_of, schema_of
 from pipeline.store import store as store_module
 from pipeline.store.migrations import SQL
 from pipeline.store.rows import clean

@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-``MEASURES`` says how each measure of the calls table is pooled over an agent's calls. Per measure
+``pipeline.measures`` says how each measure of the calls table is pooled over an agent's calls. Per measure
 ``m`` the tables carry ``m_calls`` (calls with a value), ``m_mean``, ``m_low`` and ``m_high`` (95 %
 interval), ``m_shrunk`` (the mean drawn towards the team, the more so the fewer the calls),
 ``m_team_median`` and ``m_percentile`` (0-100, midrank of ``m_shrunk`` among the team's agents with
@@ -15,7 +15,7 @@ All this follows from a few sums per agent, week and measure, which calls are ad
 parts: memory grows with the agents and weeks, not with the calls. A week is written ``2026-W11``
 (ISO 8601), by the local date of ``started_at`` as it is written there.
 
-Parts: ``measures`` what is pooled and how; ``pool`` sums and tables; ``estimates`` the statistics.
+Parts: ``pool`` sums and tables; ``estimates`` the statistics.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ from __future__ import annotations
 import pandas as pd
 
 from pipeline.agents.estimates import STATISTICS
-from pipeline.agents.measures import MEASURES, Measure
 from pipeline.agents.pool import COLUMNS, MIN_CALLS, Pool, columns
+from pipeline.measures import POOLED
 
 __all__ = [
     "COLUMNS",
-    "MEASURES",
     "MIN_CALLS",
+    "POOLED",
     "STATISTICS",
-    "Measure",
     "Pool",
     "agent_table",
     "agent_weeks",

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from pipeline.agents.measures import Measure
+from pipeline.measures import Pooled
 
 PRIOR_CALLS = 4  # weight of the common variance in an agent's own
 CONFIDENCE_LEVEL = 0.95
@@ -61,15 +61,15 @@ class Groups:
 
 
 def pool(
-    measure: Measure, sums: Sums, centre: float, groups: Groups, min_calls: int
+    measure: Pooled, sums: Sums, centre: float, groups: Groups, min_calls: int
 ) -> tuple[Values, ...]:
     """The ``STATISTICS`` of one measure."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        if measure.method == "count":
+        if measure.measure.pool == "count":
             mean, low, high, shrunk = _count(groups, sums)
         else:
             mean, low, high, shrunk = _mean(groups, sums, centre)
-    low, high = np.maximum(low, measure.low), np.minimum(high, measure.high)
+    low, high = np.maximum(low, measure.measure.low), np.minimum(high, measure.measure.high)
     median, percentile = _place(groups, mean, shrunk, sums.calls >= min_calls)
     return sums.calls, mean, low, high, shrunk, median, percentile
 

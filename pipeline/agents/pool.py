@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.agents.estimates import STATISTICS, Codes, Groups, Sums, Values, pool
-from pipeline.agents.measures import MEASURES, Measure
 from pipeline.errors import ParameterError
+from pipeline.measures import POOLED, Pooled
 
 MIN_CALLS = 10
 _log = logging.getLogger(__name__)
-_NUMBERS = tuple(dict.fromkeys(name for m in MEASURES for name in (m.source or m.name, *m.weight)))
+_NUMBERS = tuple(dict.fromkeys(name for m in POOLED for name in (m.source, *m.weight)))
 DECIMALS = 9
 _NAMES = ("agent_name", "team")
 COLUMNS = ("agent_id", *_NAMES, "started_at", "status", *_NUMBERS)
@@ -28,9 +28,9 @@ class Pool:
 
     def __init__(self) -> None:
         self._places: dict[tuple[str | None, str | None], int] = {}
-        self._sums = np.zeros((len(MEASURES), len(Sums._fields), 0))
+        self._sums = np.zeros((len(POOLED), len(Sums._fields), 0))
         self._totals = np.zeros((2, 0))  # calls, and seconds the agent talks
-        self._centres = np.full(len(MEASURES), np.nan)  # squares are taken about these
+        self._centres = np.full(len(POOLED), np.nan)  # squares are taken about these
         self._newest = {
             n: pd.DataFrame(columns=["agent_id", n, "started_at"], dtype="str") for n in _NAMES
         }
@@ -54,7 +54,7 @@ class Pool:
         totals = (np.ones(len(calls)), np.nan_to_num(numbers["agent_talk_s"]))
         for row, values in enumerate(totals):
             self._totals[row, places] += _sum(code, values, len(keys))
-        for row, measure in enumerate(MEASURES):
+        for row, measure in enumerate(POOLED):
             for at, terms in enumerate(self._terms(row, measure, numbers)):
                 self._sums[row, at][places] += _sum(code, terms, len(keys))
         self._remember(calls)
@@ -85,18 +85,21 @@ class Pool:
         return np.array([self._places[key] for key in keys], dtype=np.intp)
 
     def _terms(
-        self, row: int, measure: Measure, numbers: Mapping[str, Values]
+        self, row: int, measure: Pooled, numbers: Mapping[str, Values]
     ) -> tuple[Values, ...]:
         """What each call adds to each of the sums of a measure; nothing where none is known."""
-        values = numbers[measure.source or measure.name]
+        values = numbers[measure.source]
         weights = np.ones(len(values))
         if measure.weight:
-            weights = sum((numbers[w] for w in measure.weight), np.zeros(len(values))) / measure.per
+            weights = (
+                sum((numbers[w] for w in measure.weight), np.zeros(len(values)))
+                / measure.measure.per_s
+            )
         known = np.isfinite(values) & np.isfinite(weights) & (weights > 0)
         if not known.any():
             return ()
         weights = np.where(known, weights, 0.0)
-        if measure.method == "count":
+        if measure.measure.pool == "count":
             values = np.where(known, values, 0.0)
             squares = np.divide(values**2, weights, out=np.zeros(len(values)), where=known)
             return known.astype(np.float64), weights, values, squares
@@ -137,7 +140,7 @@ class Pool:
         rows["calls"] = calls.astype(np.int64)
         rows["enough_calls"] = (rows["calls"] >= min_calls) & rows["agent_id"].notna()
         pooled: dict[str, Values] = {}
-        for row, measure in enumerate(MEASURES):
+        for row, measure in enumerate(POOLED):
             sums = [_sum(code, s, size) for s in self._sums[row][:, kept]]
             found = pool(measure, Sums(*sums), self._centres[row], groups, min_calls)
             pooled |= {
@@ -154,7 +157,7 @@ class Pool:
 def columns(keys: Sequence[str] = ("agent_id",)) -> list[str]:
     """Names of the columns of a table with these keys, in order."""
     first = ["agent_id", "agent_name", "team", *keys[1:], "calls", "talk_s", "enough_calls"]
-    return first + [f"{m.name}_{s}" for m in MEASURES for s in STATISTICS]
+    return first + [f"{m.name}_{s}" for m in POOLED for s in STATISTICS]
 
 
 def _keys(calls: pd.DataFrame) -> tuple[Codes, list[tuple[str | None, str | None]]]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import CATALOGUE, Measure
 from pipeline.errors import UsageError, nearest
+from pipeline.measures import MEASURES, SCORES, Measure
 from pipeline.settings import config_folder, settings_table
 
 ACCURACY = "accuracy.json"
@@ -29,8 +29,8 @@ POINTER = (
 
 def list_measures() -> str:
     """All measures, one line each."""
-    width = max(len(m.id) for m in CATALOGUE)
-    return "\n".join(f"{m.id:<{width}}  {m.name_zh}  [{m.unit}]  {m.name}" for m in CATALOGUE)
+    width = max(len(m.id) for m in MEASURES)
+    return "\n".join(f"{m.id:<{width}}  {m.zh}  [{m.unit}]  {m.en}" for m in (*MEASURES, *SCORES))
 
 
 def explain(measure: str) -> str:
@@ -41,7 +41,7 @@ def explain(measure: str) -> str:
     UsageError
         If there is none of this name.
     """
-    known = {m.id: m for m in CATALOGUE}
+    known = {m.id: m for m in (*MEASURES, *SCORES)}
     name = measure.removeprefix("agent_").removeprefix("customer_")
     if name not in known:
         raise UsageError(f'There is no measure "{measure}".', nearest(name, known))
@@ -49,11 +49,12 @@ def explain(measure: str) -> str:
     columns = f"agent_{one.id}, customer_{one.id}" if one.per == "speaker" else one.id
     values = {row[0]: row for row in settings_table()}
     lines = [
-        f"{one.name} ({one.name_zh})",
+        f"{one.en} ({one.zh})",
         f"columns     {columns}",
         f"unit        {one.unit}",
         f"definition  {one.definition}",
         f"formula     {one.formula}",
+        f"pooled      {pooled(one)}",
         f"source      {one.source}",
     ]
     lines += [f"setting     {s} = {values[s][1]} {values[s][2]}".rstrip() for s in one.settings]
@@ -65,6 +66,20 @@ def explain(measure: str) -> str:
         f"            {POINTER}" if figures else f"accuracy    not measured alone; {POINTER}"
     )
     return "\n".join(lines)
+
+
+def pooled(one: Measure) -> str:
+    """How a measure is pooled over calls, which difference matters, and which way is better."""
+    over = " + ".join(one.over).replace("{own}_", "own ").replace("{other}_", "the other's ")
+    rule = {
+        "mean": "mean over calls",
+        "ratio": f"sum over sum, weighted by {over}",
+        "count": f"events per {f'{one.per_s:.0f} s of {over}' if over else 'call'}",
+    }[one.pool]
+    if one.delta is not None:
+        least = f"{100 * one.delta:g} %" if one.relative else f"{one.delta:g} {one.unit}".rstrip()
+        rule += f"; a difference of {least} matters"
+    return rule + (f"; {one.better} is better for the agent" if one.better else "")
 
 
 def measured(one: Measure) -> dict[str, str]:
@@ -103,7 +118,7 @@ def settings_page() -> str:
 def _measures() -> Iterator[str]:
     yield "# Measures"
     yield ""
-    yield "Made from the catalogue in `pipeline/catalogue.py` by `python -m pipeline.commands.documents`."
+    yield "Made from the table in `pipeline/measures.py` by `python -m pipeline.commands.documents`."
     yield "`callcoach explain MEASURE` shows one. Sources S0-S4 are the service-training documents"
     yield "cited in the rubric."
     yield ""
@@ -122,7 +137,7 @@ def _measures() -> Iterator[str]:
         if per == "speaker":
             yield ""
             yield "Columns `agent_ID` and `customer_ID` of the calls table."
-        for one in CATALOGUE:
+        for one in (*MEASURES, *SCORES):
             if one.per == per:
                 yield ""
                 yield from _measure(one)
@@ -130,11 +145,11 @@ def _measures() -> Iterator[str]:
 
 
 def _measure(one: Measure) -> Iterator[str]:
-    yield f"### `{one.id}`: {one.name}, {one.name_zh} [{one.unit}]"
+    yield f"### `{one.id}`: {one.en}, {one.zh} [{one.unit}]"
     yield one.definition
     settings = ", ".join(f"`{s}`" for s in one.settings) or "none"
     target = one.target or "reported only"
-    yield f"Formula: {one.formula}."
+    yield f"Formula: {one.formula}. Over an agent's calls: {pooled(one)}."
     yield f"Settings: {settings}. Source: {one.source}. Target error (stereo / mono): {target}."
     figures = measured(one)
     if figures:

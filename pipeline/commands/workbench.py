@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import catalogue
+from pipeline import measures
 from pipeline.commands.console import clock
 from pipeline.errors import ParameterError, UsageError
 from pipeline.qa_scores import reading as outside
@@ -20,7 +20,7 @@ from pipeline.store import Run, Store
 
 def check(file: str) -> tuple[list[str], bool]:
     """Problems of a rubric file, one line each, and whether it can be used."""
-    problems = check_rubric(config_path(file), frozenset(catalogue.columns()))
+    problems = check_rubric(config_path(file), frozenset(measures.columns()))
     lines = [f"{p.level}: line {p.line}, {p.item_id}: {p.message}" for p in problems]
     usable = not any(p.level == "error" for p in problems)
     return lines or [f"{file}: no problems found."], usable

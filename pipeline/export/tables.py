@@ -41,7 +41,6 @@ _STATISTICS: Mapping[str, tuple[str, str]] = {
     "percentile": ("班组百分位", "place in the team, 0-100; high means much, not good"),
 }
 # fmt: on
-_PER_10_MIN = ("（每10分钟）", " per 10 minutes of the other's speech (dead air: of the call)")
 
 
 def export(
@@ -105,18 +104,17 @@ def export(
 def agent_columns(names: Iterable[str]) -> tuple[Column, ...]:
     """Describe the columns of the agents tables, as ``TABLES`` does for the others."""
     known = {c.name: c for c in (*TABLES["calls"], *_AGENT_COLUMNS)}
-    for measure in agents.MEASURES:
-        of_calls = known.get(measure.name)
-        source = of_calls or known[measure.source]
-        zh, en = ("", "") if of_calls else _PER_10_MIN
-        kind = "number" if source.kind == "count" else source.kind
+    for pooled in agents.POOLED:
+        measure = pooled.measure
+        kind = "number" if measure.kind == "count" else measure.kind
         for statistic, (name_zh, name_en) in _STATISTICS.items():
-            name = f"{measure.name}_{statistic}"
+            name = f"{pooled.name}_{statistic}"
+            meaning = f"：{measure.meaning_zh}" if measure.meaning_zh else ""
             known[name] = Column(
                 name,
                 {"calls": "count", "percentile": "score"}.get(statistic, kind),
-                f"{source.header_zh}{zh}·{name_zh}：{source.meaning_zh}",
-                f"{source.en}{en}: {name_en}",
+                f"{pooled.zh}·{name_zh}{meaning}",
+                f"{pooled.en}: {measure.definition} {name_en[0].upper()}{name_en[1:]}.",
             )
     return tuple(known[name] for name in names)
 

@@ -20,7 +20,8 @@ import pyarrow as pa
 import xlsxwriter
 
 from pipeline import agents
-from pipeline.store import KINDS, TABLES, Column, Dtype, Store
+from pipeline.measures import KINDS, Dtype
+from pipeline.store import TABLES, Column, Store
 
 WORKBOOK = "callcoach.xlsx"
 SHEET_CELLS = 5_000_000
@@ -138,7 +139,7 @@ def _ordered(
 def _agent_order(columns: Sequence[Column]) -> tuple[tuple[Column, ...], set[str]]:
     """Order of the columns of the agents sheet, and those that are folded away."""
     names = [c.name for c in columns]
-    measured = {f"{m.name}_{s}" for m in agents.MEASURES for s in agents.STATISTICS}
+    measured = {f"{m.name}_{s}" for m in agents.POOLED for s in agents.STATISTICS}
     plain = [name for name in names if name not in measured]
     headline = [f"{m}_{s}" for m in AGENTS_FIRST for s in agents.STATISTICS]
     ordered = _ordered(columns, [*plain, *headline])

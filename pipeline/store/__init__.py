@@ -24,18 +24,15 @@ from pipeline.store.lock import Holder
 from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, to_frame
 from pipeline.store.runs import Run, State
 from pipeline.store.store import Store
-from pipeline.store.tables import KINDS, TABLES, Column, Dtype, Kind, columns_of
+from pipeline.store.tables import TABLES, Column, columns_of
 
 __all__ = [
     "ARROW",
-    "KINDS",
     "STORE_NAME",
     "TABLES",
     "Column",
-    "Dtype",
     "Holder",
     "Identity",
-    "Kind",
     "Run",
     "State",
     "Store",

@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from pipeline.errors import OutputError
+from pipeline.measures import KINDS, Dtype
 from pipeline.store.database import now, shown, writing
 from pipeline.store.rows import Identity
-from pipeline.store.tables import KINDS, TABLES, Dtype
+from pipeline.store.tables import TABLES
 
 LOCK_KEY = 7_316_021  # PostgreSQL advisory lock that orders concurrent migrations
 KEYS: Mapping[str, tuple[str, ...]] = {

@@ -24,8 +24,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from pipeline.measures import KINDS, Dtype
 from pipeline.store.rows import ARROW, schema_of
-from pipeline.store.tables import KINDS, Column, Dtype
+from pipeline.store.tables import Column
 
 NULL = int(np.float64(np.inf).view(np.int64))
 _FORMATS: Mapping[Dtype, tuple[str, float]] = {

@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.measures import KINDS, Dtype
 from pipeline.schema import (
     CallResult,
     Event,
@@ -32,7 +33,7 @@ from pipeline.schema import (
     from_json,
     to_json,
 )
-from pipeline.store.tables import KINDS, TABLES, Column, Dtype, columns_of
+from pipeline.store.tables import TABLES, Column, columns_of
 
 ARROW: Mapping[Dtype, pa.DataType] = {
     "str": pa.string(),

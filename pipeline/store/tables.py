@@ -10,38 +10,10 @@ are null, never 0; times are seconds from the start of the recording. A column a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pipeline.errors import ParameterError, nearest
-
-Dtype = Literal["str", "Int64", "float64", "boolean"]
-
-
-class Kind(NamedTuple):
-    """What a column holds: its type in frames, its Excel number format and its unit."""
-
-    dtype: Dtype
-    number_format: str
-    unit_zh: str
-    unit_en: str
-
-
-KINDS: Mapping[str, Kind] = {
-    "text": Kind("str", "@", "", ""),
-    "json": Kind("str", "@", "JSON", "JSON"),
-    "flag": Kind("boolean", "General", "是/否", "true/false"),
-    "count": Kind("Int64", "0", "个", "count"),
-    "seconds": Kind("float64", "0.0", "秒", "s"),
-    "ratio": Kind("float64", "0.0%", "0-1，显示为 %", "0-1"),
-    "score": Kind("float64", "0", "分", "points"),
-    "rate": Kind("float64", "0", "字/分钟", "units/min"),
-    "dbfs": Kind("float64", "0.0", "dBFS", "dBFS"),
-    "lufs": Kind("float64", "0.0", "LUFS", "LUFS"),
-    "db": Kind("float64", "0.0", "dB", "dB"),
-    "hz": Kind("float64", "0", "Hz", "Hz"),
-    "semitones": Kind("float64", "0.0", "半音", "semitones"),
-    "number": Kind("float64", "0.00", "", ""),
-}
+from pipeline.measures import POOLED, SCORES, columns
 
 
 class Column(NamedTuple):
@@ -64,12 +36,18 @@ class Column(NamedTuple):
         return self.zh.partition("：")[2] or self.header_zh
 
 
-def _of_both(*columns: Column) -> tuple[Column, ...]:
-    people = (("agent", "坐席"), ("customer", "客户"))
+def _measured(*names: str) -> tuple[Column, ...]:
+    """Columns of the table of measures, in its order."""
+    rows = {p.name: p for p in POOLED}
     return tuple(
-        Column(f"{who}_{c.name}", c.kind, who_zh + c.zh, f"{who}: {c.en}", c.since)
-        for who, who_zh in people
-        for c in columns
+        Column(
+            name,
+            rows[name].measure.kind,
+            rows[name].zh + (f"：{meaning}" if (meaning := rows[name].measure.meaning_zh) else ""),
+            f"{rows[name].en}: {rows[name].measure.definition}",
+            rows[name].measure.since,
+        )
+        for name in names
     )
 
 
@@ -100,57 +78,8 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         _C("preset", "text", "预设", "name of the preset of settings"),
         _C("program_version", "text", "程序版本", "version of the program"),
         _C("processing_seconds", "seconds", "处理耗时", "time the analysis took"),
-        *_of_both(
-            _C("talk_s", "seconds", "说话时间", "time spent speaking"),
-            _C("talk_ratio", "ratio", "说话占比：占双方说话时间", "share of the speech of both"),
-            _C("turns", "count", "话轮数", "number of turns"),
-            _C("units", "count", "字数：按读音展开，不计标点", "characters as spoken"),
-            _C("speaking_rate", "rate", "语速：含自己的停顿", "units per minute with pauses"),
-            _C("articulation_rate", "rate", "净语速：去掉 250 毫秒以上的停顿",
-               "units per minute, pauses of 250 ms and more removed"),
-            _C("speaking_rate_p10", "rate", "语速P10：各话轮的十分位", "P10 of turn rates"),
-            _C("speaking_rate_p50", "rate", "语速P50：各话轮的中位数", "median of turn rates"),
-            _C("speaking_rate_p90", "rate", "语速P90：各话轮的九十分位", "P90 of turn rates"),
-            _C("level_dbfs", "dbfs", "音量：独自说话时的电平", "level while speaking alone"),
-            _C("active_level_dbfs", "dbfs", "有效语音电平：ITU-T P.56", "ITU-T P.56 active level", 2),
-            _C("loudness_lufs", "lufs", "响度：ITU-R BS.1770", "BS.1770 integrated loudness", 2),
-            _C("level_sd_db", "db", "音量起伏：电平的标准差", "spread of the level"),
-            _C("f0_median_hz", "hz", "音高：基频中位数", "median fundamental frequency"),
-            _C("pitch_sd_st", "semitones", "语调起伏：基频的标准差", "SD of pitch"),
-            _C("pitch_range_st", "semitones", "语调范围：基频 P95-P5", "P95 - P5 of pitch"),
-            _C("interruptions", "count", "打断次数：对方说话时抢话", "the other was cut off"),
-            _C("interruptions_successful", "count", "打断成功次数：抢到了话",
-               "interruptions that took the floor", 2),
-            _C("interruption_rate", "number", "打断频率：对方每说 10 分钟的打断次数",
-               "interruptions per 10 minutes of the other's speech", 2),
-            _C("interruption_s", "seconds", "打断时长", "time of overlap in interruptions"),
-            _C("backchannels", "count", "附和次数：嗯、是、对，不算打断", "listening signals"),
-            _C("longest_turn_s", "seconds", "最长话轮", "longest turn"),
-            _C("response_latency_p50", "seconds", "应答间隔中位数", "median gap to the answer"),
-            _C("response_latency_p90", "seconds", "应答间隔P90", "P90 of the gap to the answer"),
-        ),
-        _C("speaking_rate_vs_norm", "number", "语速/标准：坐席语速除以标准语速",
-           "agent's speaking rate / norm"),
-        _C("rate_gap", "rate", "语速差：坐席减客户", "speaking rate, agent minus customer"),
-        _C("level_gap_db", "db", "音量差：坐席减客户", "level, agent minus customer"),
-        _C("holds", "count", "等待次数", "number of holds"),
-        _C("hold_s", "seconds", "等待时长", "time on hold"),
-        _C("longest_hold_s", "seconds", "最长等待", "longest hold"),
-        _C("holds_unannounced", "count", "未告知等待：事先没有说明的等待", "holds not announced"),
-        _C("dead_air", "count", "冷场次数：等待以外 5 秒及以上的沉默", "silences of 5 s and more"),
-        _C("dead_air_s", "seconds", "冷场时长", "time of dead air"),
-        _C("rings", "count", "振铃次数", "rings before the answer"),
-        _C("first_speech_s", "seconds", "首次发声：第一句话的时刻", "time of the first speech"),
-        _C("overlap_s", "seconds", "重叠时长：双方同时说话", "time both speak"),
-        _C("overlap_ratio", "ratio", "重叠占比", "share of time both speak"),
-        _C("silence_ratio", "ratio", "沉默占比", "share of time nobody speaks"),
-        _C("compliance_score", "score", "合规得分：0-100", "compliance score, 0-100"),
-        _C("compliance_passed", "count", "通过项数", "rubric items passed"),
-        _C("compliance_failed", "count", "未通过项数", "rubric items failed"),
-        _C("compliance_unjudged", "count", "无法判断项数", "rubric items that could not be judged"),
-        _C("outside_score", "score", "外部得分：质检团队评分，0-100", "outside score, 0-100"),
-        _C("outside_agreement", "ratio", "与外部一致率：双方都评的项目中结论一致的占比",
-           "share of the items judged by both on which both agree"),
+        *_measured(*columns()),
+        *_measured(*(m.id for m in SCORES)),
     ),
     "turns": (
         _C("call_id", "text", "通话编号", "identifier of the call"),
@@ -165,7 +94,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         _C("articulation_rate", "rate", "净语速：去掉停顿", "units per minute without pauses"),
         _C("level_dbfs", "dbfs", "音量", "level"),
         _C("f0_median_hz", "hz", "音高：基频中位数", "median fundamental frequency"),
-        _C("pitch_sd_st", "semitones", "语调起伏", "SD of pitch"),
+        _C("pitch_sd_st", "semitones", "语调变化", "SD of pitch"),
         _C("is_backchannel", "flag", "是否附和", "whether it is only a listening signal"),
         _C("confidence", "ratio", "识别置信度", "confidence of the recognition"),
         _C("phase", "text", "阶段：opening 开场，closing 结尾", "opening, body or closing"),
@@ -173,7 +102,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
     "events": (
         _C("call_id", "text", "通话编号", "identifier of the call"),
         _C("event", "count", "事件序号", "number of the event within the call"),
-        _C("kind", "text", "类型：如 interruption 打断、hold 等待", "kind of the event"),
+        _C("kind", "text", "类型：如 interruption 抢话、hold 等待", "kind of the event"),
         _C("by", "text", "谁：agent 坐席，customer 客户", "agent or customer"),
         _C("start", "seconds", "开始", "start"),
         _C("end", "seconds", "结束", "end"),

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.export import export
-from pipeline.store import KINDS, TABLES, Column, Store
+from pipeline.measures import KINDS
+from pipeline.store import TABLES, Column, Store
 from pipeline.store.database import writing
 from pipeline.store.migrations import SQL
 
