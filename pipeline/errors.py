@@ -10,6 +10,7 @@ CallcoachError
 │   ├── RubricError               the rubric file is not valid
 │   ├── WeightsError              model weights are missing or do not match their SHA-256
 │   └── OutputError               the output folder or the store cannot be written
+├── SlowQuery                     a page asked the store for more than it can give in time
 └── RecordingError                one recording cannot be analysed; the others go on
     ├── UnreadableAudio           not audio, unknown codec, damaged
     ├── EmptyAudio                decodes to no samples
@@ -79,6 +80,10 @@ class WeightsError(UsageError):
 
 class OutputError(UsageError):
     """The output folder or the store cannot be written."""
+
+
+class SlowQuery(CallcoachError):
+    """A query took longer than a page waits for it."""
 
 
 class RecordingError(CallcoachError):

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import OutputError, ParameterError
+from pipeline.errors import OutputError, ParameterError, SlowQuery
 from pipeline.measures import KINDS
 from pipeline.qa_scores import reading as outside
 from pipeline.schema import (
@@ -30,7 +30,7 @@ from pipeline.schema import (
     Verdict,
     Word,
 )
-from pipeline.store import TABLES, Identity, Store, database, frame_of, schema_of
+from pipeline.store import TABLES, Identity, Store, database, frame_of, schema_of, slug_of
 from pipeline.store import store as store_module
 from pipeline.store.migrations import SQL
 from pipeline.store.rows import clean
@@ -446,3 +446,46 @@ def test_a_number_that_is_none_is_said(tmp_path: Path):
             connection.execute(sa.text("UPDATE calls SET duration = 'long'"))
         with pytest.raises(OutputError, match=r"cannot be used.*damaged"):
             store.frame("calls")
+
+
+def test_a_call_has_an_address_a_week_and_a_queue(store: Store):
+    odd = Recording("/a", "客服/1 <b>", started_at="2026-01-01T00:30:00+08:00", queue="VIP")
+    store.save(make_result("客服/1 <b>", recording=odd))
+    store.save_failure(make_failure("x0123456789abcdef"))
+    rows = store.frame("calls").set_index("call_id")
+    assert rows.loc["客服/1 <b>", ["slug", "week", "queue"]].tolist() == [
+        slug_of("客服/1 <b>"), "2026-W01", "VIP",
+    ]  # fmt: skip
+    assert len(set(rows["slug"])) == 2
+    assert rows["slug"].str.fullmatch("x[0-9a-f]{16}").all()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a b", "é", "a" * 65, "x0123456789abcdef"])
+def test_what_cannot_stand_in_an_address_is_hashed(name: str):
+    assert slug_of(name) != name
+    assert len(slug_of(name)) == 17
+
+
+def test_every_change_is_counted(store: Store):
+    seen = [store.changes()]
+    store.save(make_result())
+    seen.append(store.changes())
+    store.note("machine", "play", "c1", "0-3")
+    seen.append(store.changes())
+    assert seen == sorted(set(seen))
+
+
+def test_documents_are_kept_once(store: Store):
+    for body in ("{}", "other"):
+        store.keep_document("rubrics", "h", body)
+    query = sa.select(SQL["rubrics"])
+    assert [tuple(r) for r in store.fetch(query)] == [("h", "{}")]
+
+
+def test_a_query_that_takes_too_long_is_given_up(store: Store):
+    numbers = sa.select(sa.literal(1).label("n")).cte("numbers", recursive=True)
+    numbers = numbers.union_all(sa.select(numbers.c.n + 1).where(numbers.c.n < 10**9))
+    query = sa.select(sa.func.count()).select_from(numbers)
+    with pytest.raises(SlowQuery, match=r"0\.1 s"):
+        store.fetch(query, 0.1)
+    assert store.fetch(sa.select(sa.literal(1))) == [(1,)]

@@ -59,6 +59,8 @@ def test_a_store_of_version_1_is_brought_up_to_date(address: str):
             assert store.load("c1") == make_result(turns=2)
             assert store.frame("failures")["call_id"].tolist() == ["broken"]
             assert store.runs() == []
+            assert old[["slug", "week"]].tolist() == ["c1", "2026-W11"]
+            assert old[["settings_hash", "rubric_hash"]].tolist() == ["s1", "r1"]
     with Store.open(address) as store:
         measured = {"agent_loudness_lufs": -23.5, "customer_interruptions_successful": 2}
         store.save(make_result("c2", measures=measured))

@@ -116,7 +116,9 @@ def analyse(
     UsageError
         What would fail for every recording (weights, rubric, store) ends the run.
     """
-    rubrics.check()
+    for rubric in rubrics.all():
+        store.keep_document("rubrics", rubric.sha256, rubric.outline())
+    store.keep_document("settings", settings.digest(), settings.model_dump_json())
     weights = weights_used(settings)
     todo: list[tuple[Recording, bool]] = []
     for recording in recordings:

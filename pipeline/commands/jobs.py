@@ -243,7 +243,7 @@ def _working(
     place: Place, settings: Settings, recordings: int | None
 ) -> Iterator[tuple[Engine, Rubrics]]:
     rubrics = Rubrics(settings)
-    rubrics.check()
+    rubrics.all()
     with open_engine(
         settings,
         rubrics,

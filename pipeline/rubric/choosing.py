@@ -33,7 +33,7 @@ class Rubrics:
             self._loaded[name] = load_rubric(config_path(name))
         return self._loaded[name]
 
-    def check(self) -> None:
+    def all(self) -> tuple[Rubric, ...]:
         """Load every rubric the settings name, so that a mistake is known before the night.
 
         Raises
@@ -43,5 +43,5 @@ class Rubrics:
         """
         rules = self.settings.compliance
         names = [rules.rubric, *rules.rubric_by_queue.values(), *rules.rubric_by_team.values()]
-        for name in [*names, *([rules.rubric_outbound] if rules.rubric_outbound else [])]:
-            self.load(name)
+        names += [rules.rubric_outbound] if rules.rubric_outbound else []
+        return tuple(self.load(name) for name in dict.fromkeys(names))

@@ -7,6 +7,7 @@ knows nothing of particular items: their names, phrases and places all come from
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -104,6 +105,29 @@ class Rubric:
         raise RubricError(
             f'The rubric {self.id} has no item "{item_id}".',
             nearest(item_id, (i.id for i in self.items)),
+        )
+
+    def outline(self) -> str:
+        """What a reader of verdicts needs of it, as JSON: sections and items in both languages."""
+        items = [
+            {
+                "id": i.id,
+                "name": {"zh": i.name_zh, "en": i.name_en},
+                "description": {"zh": i.description_zh, "en": i.description_en},
+                "sources": i.sources,
+                "section": i.section,
+                "weight": i.weight,
+                "severity": i.severity,
+                "fails_by_omission": i.fails is None,
+                "has_trigger": i.when is not None,
+            }
+            for i in self.items
+        ]
+        sections = [{"id": s.id, "name": {"zh": s.name_zh, "en": s.name_en}} for s in self.sections]
+        head = {"id": self.id, "name": {"zh": self.name_zh, "en": self.name_en}}
+        return json.dumps(
+            head | {"version": self.version, "sections": sections, "items": items},
+            ensure_ascii=False,
         )
 
 

@@ -12,6 +12,8 @@ SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address wor
   earlier good result: that stays, and its ``error`` in ``calls`` says that a newer attempt failed.
 * Outside scores live in ``outside_scores``, one group of rows per imported file, and survive a new
   analysis; where a call has some, they take the place of outside verdicts within the result.
+* ``rubrics`` and ``settings`` keep what the hashes in ``calls`` stand for, ``sound`` the curves a
+  page draws, ``audit`` who did what; ``changes`` counts every change, so that pages can be cached.
 * A run that writes holds :meth:`Store.exclusive`; reading needs it never.
 
 Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` many rows of SQLite;
@@ -21,13 +23,15 @@ Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` man
 
 from pipeline.store.database import STORE_NAME, shown_address
 from pipeline.store.lock import Holder
-from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, to_frame
+from pipeline.store.migrations import SQL
+from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, slug_of, to_frame
 from pipeline.store.runs import Run, State
 from pipeline.store.store import Store
 from pipeline.store.tables import TABLES, Column, columns_of
 
 __all__ = [
     "ARROW",
+    "SQL",
     "STORE_NAME",
     "TABLES",
     "Column",
@@ -40,5 +44,6 @@ __all__ = [
     "frame_of",
     "schema_of",
     "shown_address",
+    "slug_of",
     "to_frame",
 ]

@@ -13,7 +13,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, SlowQuery
 from pipeline.store import packed
 
 STORE_NAME = "callcoach.db"
@@ -35,6 +35,7 @@ ADDRESS_HINT = "Give a file, a folder, or postgresql://USER:PASSWORD@HOST/DATABA
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+pg8000"}
 _PASSING_STATES = ("08", "57P01", "57P02", "57P03", "40001", "40P01")  # SQLSTATE, or its class
 _PASSING_TEXTS = ("network error", "can't create a connection", "connection is closed")
+_STEPS_BETWEEN_LOOKS = 10_000  # instructions of SQLite's machine: about a millisecond
 _FULL = "Free some space on the disk and run the command again; finished calls are kept."
 _DAMAGED = "The file is damaged: restore a copy, or move it away and analyse again."
 _ADVICE = (
@@ -134,6 +135,35 @@ def patiently(url: URL, attempt: Callable[[], T]) -> T:
                 _log.warning("%s does not answer; trying again in %.1f s", shown(url), pause)
             time.sleep(pause)
             pause = min(2 * pause, longest)
+
+
+def within(connection: Connection, query: sa.Select[Any], limit_s: float) -> Sequence[sa.Row[Any]]:
+    """Rows of a query that is given up after ``limit_s`` seconds.
+
+    Raises
+    ------
+    SlowQuery
+        When it is.
+    """
+    end = time.monotonic() + limit_s
+    driver: Any = connection.connection.driver_connection
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:
+        driver.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+    else:
+        connection.execute(sa.text(f"SET LOCAL statement_timeout = {round(1000 * limit_s)}"))
+    try:
+        return connection.execute(query).all()
+    except DBAPIError as error:
+        if _details(error.orig).get("C") == "57014" or "interrupted" in str(error.orig):
+            raise SlowQuery(
+                f"The answer takes longer than {limit_s:g} s.",
+                "Narrow the dates, or choose one team or one agent.",
+            ) from error
+        raise
+    finally:
+        if is_sqlite:
+            driver.set_progress_handler(None, 0)
 
 
 @contextmanager

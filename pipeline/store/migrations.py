@@ -20,9 +20,10 @@ from sqlalchemy.engine import Connection, Engine
 from pipeline.errors import OutputError
 from pipeline.measures import KINDS, Dtype
 from pipeline.store.database import now, shown, writing
-from pipeline.store.rows import Identity
+from pipeline.store.rows import Identity, place_of, queue_of
 from pipeline.store.tables import TABLES
 
+ROWS = 1000  # of a table brought up to date at a time
 LOCK_KEY = 7_316_021  # PostgreSQL advisory lock that orders concurrent migrations
 KEYS: Mapping[str, tuple[str, ...]] = {
     "calls": ("call_id",),
@@ -51,17 +52,58 @@ def _first_tables(connection: Connection) -> None:
 
 def _runs_and_levels(connection: Connection) -> None:
     """Record runs; add active level, loudness, and how many interruptions took the floor."""
-    tables = tables_of(2).tables
-    calls = tables["calls"]
+    _add_columns(connection, 2)
+    tables_of(2).tables["runs"].create(connection)
+
+
+def _desk(connection: Connection) -> None:
+    """What the desk reads: addresses, weeks and queues of calls, sound, rubrics, settings."""
+    _add_columns(connection, 3)
+    tables = tables_of(3).tables
+    for name in ("sound", "rubrics", "settings", "changes", "audit"):
+        tables[name].create(connection)
+    connection.execute(tables["changes"].insert(), [{"counter": 0}])
+    calls, results = tables["calls"], tables["results"]
+    made_from = sa.select(results.c.settings_hash, results.c.rubric_hash)
+    made_from = made_from.where(results.c.call_id == calls.c.call_id)
+    connection.execute(
+        calls.update().values(
+            settings_hash=made_from.with_only_columns(results.c.settings_hash).scalar_subquery(),
+            rubric_hash=made_from.with_only_columns(results.c.rubric_hash).scalar_subquery(),
+        )
+    )
+    known = sa.select(calls.c.call_id, calls.c.started_at, results.c.payload)
+    known = known.outerjoin(results, results.c.call_id == calls.c.call_id)
+    update = calls.update().where(calls.c.call_id == sa.bindparam("of_call"))
+    last = ""
+    while rows := connection.execute(
+        known.where(calls.c.call_id > last).order_by(calls.c.call_id).limit(ROWS)
+    ).all():
+        last = rows[-1].call_id
+        connection.execute(
+            update,
+            [
+                {"of_call": call_id, **place_of(call_id, started_at), **queue_of(payload)}
+                for call_id, started_at, payload in rows
+            ],
+        )
+    sa.Index("calls_slug", calls.c.slug, unique=True).create(connection)
+    sa.Index("calls_agent_started", calls.c.agent_id, calls.c.started_at).create(connection)
+    sa.Index("calls_week", calls.c.week, calls.c.team).create(connection)
+
+
+def _add_columns(connection: Connection, version: int) -> None:
+    """Add the columns of the contract that came with one version."""
     quote = connection.dialect.identifier_preparer.quote
-    for name in (c.name for c in TABLES["calls"] if c.since == 2):
-        kind = calls.c[name].type.compile(connection.dialect)
-        connection.execute(sa.text(f"ALTER TABLE calls ADD COLUMN {quote(name)} {kind}"))
-    tables["runs"].create(connection)
+    for name, table in tables_of(version).tables.items():
+        for column in (c for c in TABLES.get(name, ()) if c.since == version):
+            kind = table.c[column.name].type.compile(connection.dialect)
+            change = f"ALTER TABLE {name} ADD COLUMN {quote(column.name)} {kind}"
+            connection.execute(sa.text(change))
 
 
 Migration = Callable[[Connection], None]
-MIGRATIONS: tuple[Migration, ...] = (_first_tables, _runs_and_levels)
+MIGRATIONS: tuple[Migration, ...] = (_first_tables, _runs_and_levels, _desk)
 
 
 def tables_of(version: int) -> sa.MetaData:
@@ -87,6 +129,8 @@ def tables_of(version: int) -> sa.MetaData:
     )
     if version >= 2:
         _runs(metadata)
+    if version >= 3:
+        _desk_tables(metadata)
     return metadata
 
 
@@ -101,6 +145,27 @@ def _runs(metadata: sa.MetaData) -> None:
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in counts),
         sa.Column("audio_s", sa.Double, nullable=False),
     )
+
+
+def _desk_tables(metadata: sa.MetaData) -> None:
+    sa.Table(
+        "sound",
+        metadata,
+        sa.Column("call_id", sa.Text, primary_key=True),
+        sa.Column("sha256", sa.Text, nullable=False),  # of the recording it was made from
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("curves", sa.LargeBinary, nullable=False),
+    )
+    for name in ("rubrics", "settings"):
+        sa.Table(
+            name,
+            metadata,
+            sa.Column("hash", sa.Text, primary_key=True),
+            sa.Column("body", sa.Text, nullable=False),
+        )
+    sa.Table("changes", metadata, sa.Column("counter", sa.BigInteger, nullable=False))
+    texts = ("at", "actor", "action", "object", "detail")
+    sa.Table("audit", metadata, *(sa.Column(name, sa.Text, nullable=False) for name in texts))
 
 
 SQL: Mapping[str, sa.Table] = tables_of(len(MIGRATIONS)).tables

@@ -13,9 +13,11 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -41,6 +43,9 @@ ARROW: Mapping[Dtype, pa.DataType] = {
     "float64": pa.float64(),
     "boolean": pa.bool_(),
 }
+_PLAIN_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9._-]{1,64}")
+_HASHED_ID = re.compile(r"x[0-9a-f]{16}")
+_HEAD_BYTES = 64 * 1024  # a payload begins with the recording
 _PANDAS = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 
 
@@ -127,6 +132,35 @@ def unpack(payload: bytes) -> CallResult:
     return from_json(CallResult, json.loads(text))
 
 
+def slug_of(identifier: str) -> str:
+    """An id as it stands in an address of the desk: itself where that is plain, else a hash.
+
+    >>> slug_of("2026-03-01_a.b"), slug_of("客服/1")
+    ('2026-03-01_a.b', 'xcee7baca79604f32')
+    """
+    if _PLAIN_ID.fullmatch(identifier) and not _HASHED_ID.fullmatch(identifier):
+        return identifier
+    return "x" + hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def place_of(call_id: str, started_at: str | None) -> dict[str, str | None]:
+    """Slug and ISO week of a call, the week in the time its start is given in."""
+    try:
+        year, week, _ = datetime.fromisoformat(started_at or "").isocalendar()
+    except ValueError:
+        return {"slug": slug_of(call_id), "week": None}
+    return {"slug": slug_of(call_id), "week": f"{year}-W{week:02d}"}
+
+
+def queue_of(payload: bytes | None) -> dict[str, Any]:
+    """Queue and waiting time in a stored result, of which only the beginning is looked at."""
+    if payload is None:
+        return {"queue": None, "wait_s": None}
+    head = zlib.decompressobj().decompress(payload, _HEAD_BYTES).decode("utf-8", "replace")
+    recording, _ = json.JSONDecoder().raw_decode(head, head.index("{", 1))
+    return {name: recording.get(name) for name in ("queue", "wait_s")}
+
+
 def to_batch(columns: Sequence[Column], rows: Sequence[Any]) -> pa.RecordBatch:
     """Build a batch with these columns of the contract from rows in their order."""
     schema = schema_of(columns)
@@ -153,7 +187,8 @@ def frame_of(batches: Sequence[pa.RecordBatch]) -> pd.DataFrame:
 
 def _metadata_row(recording: Recording) -> dict[str, Any]:
     names = {c.name for c in TABLES["calls"]}
-    return {k: v for k, v in to_json(recording).items() if k in names}
+    known = {k: v for k, v in to_json(recording).items() if k in names}
+    return known | place_of(clean(recording.call_id), recording.started_at)
 
 
 def _call_row(result: CallResult, failures: Sequence[Failure]) -> dict[str, Any]:
@@ -165,6 +200,8 @@ def _call_row(result: CallResult, failures: Sequence[Failure]) -> dict[str, Any]
     row["error"] = "; ".join(f.message for f in failures) or None
     row["warnings"] = "; ".join(result.warnings) or None
     row["preset"] = result.provenance.preset
+    row["settings_hash"] = result.provenance.settings_hash
+    row["rubric_hash"] = result.provenance.rubric or ""
     row["program_version"] = result.provenance.program_version
     row["processing_seconds"] = sum(result.stage_seconds.values())
     return typed("calls", row)

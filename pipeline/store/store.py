@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -36,6 +36,7 @@ from pipeline.store.tables import Column, columns_of
 BATCH_ROWS = 20_000
 FETCH_ROWS = 1000  # at a time: more of them no longer fit the processor's cache
 RESULT_ROWS = 100
+QUERY_S = 2.0  # a page waits no longer for one query
 
 T = TypeVar("T")
 
@@ -207,6 +208,36 @@ class Store:
         """Record that a run has ended: ``finished`` or ``stopped``."""
         self._write("runs", lambda c: runs.end(c, run, state))
 
+    def keep_document(self, kind: Literal["rubrics", "settings"], digest: str, body: str) -> None:
+        """Keep what a hash in ``calls`` stands for; what is kept already stays as it is."""
+        table = SQL[kind]
+        known = sa.select(table.c.hash).where(table.c.hash == digest)
+        if self._read(lambda c: c.scalar(known)) is None:
+            row = [{"hash": digest, "body": body}]
+
+            def write(connection: Connection) -> None:
+                if connection.scalar(known) is None:
+                    connection.execute(table.insert(), row)
+
+            self._write(f"{kind} {digest}", write)
+
+    def save_sound(self, call_id: str, sha256: str, version: int, curves: bytes) -> None:
+        """Keep the curves of a call, in place of earlier ones; see ``pipeline.signal.curves``."""
+        table, key = SQL["sound"], clean(call_id)
+        row = [{"call_id": key, "sha256": sha256, "version": version, "curves": curves}]
+
+        def write(connection: Connection) -> None:
+            connection.execute(table.delete().where(table.c.call_id == key))
+            connection.execute(table.insert(), row)
+
+        self._write(f"sound {key}", write)
+
+    def note(self, actor: str, action: str, object_: str, detail: str = "") -> None:
+        """Add a row to ``audit``: who did what to what, now (UTC)."""
+        row = {"at": database.now(), "actor": actor, "action": action, "object": clean(object_)}
+        rows = [row | {"detail": clean(detail)}]
+        self._write("audit", lambda c: c.execute(SQL["audit"].insert(), rows) and None)
+
     # --- reading --------------------------------------------------------------------------------
 
     def runs(self, limit: int = 100) -> list[Run]:
@@ -248,6 +279,20 @@ class Store:
             ).all():
                 yield from scores.results_of(connection, rows)
                 last = rows[-1].call_id
+
+    def fetch(self, query: sa.Select[Any], limit_s: Seconds = QUERY_S) -> Sequence[sa.Row[Any]]:
+        """Rows of one query of another room over :data:`SQL`, read in one transaction.
+
+        Raises
+        ------
+        SlowQuery
+            If it takes longer than ``limit_s``.
+        """
+        return self._read(lambda c: database.within(c, query, limit_s))
+
+    def changes(self) -> int:
+        """A number that is another one after every change of the store."""
+        return int(self._read(lambda c: c.scalar(sa.select(SQL["changes"].c.counter))) or 0)
 
     def count(self, table: str) -> int:
         """Number of rows of one table of the contract."""
@@ -355,6 +400,8 @@ class Store:
         if self._pinned is not None:
             raise ParameterError("A snapshot cannot be written.", "Write to the store itself.")
 
+        changes = SQL["changes"]
+
         def attempt() -> T:
             if self._lock is not None:
                 self._lock.confirm()
@@ -362,7 +409,9 @@ class Store:
                 if connection.dialect.name == "postgresql":
                     key = sa.func.hashtextextended(subject, 0)
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
-                return work(connection)
+                done = work(connection)
+                connection.execute(changes.update().values(counter=changes.c.counter + 1))
+                return done
 
         return database.patiently(self._engine.url, attempt)
 
