@@ -8,11 +8,24 @@ Conventions: times in seconds, rates in spoken units (Han characters as spoken) 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from pipeline.schema import AGENT, SPEAKERS, Event, Seconds, Span, Speaker, Turn, Voice
+from pipeline.schema import (
+    AGENT,
+    CUSTOMER,
+    SPEAKERS,
+    Event,
+    Party,
+    Seconds,
+    Span,
+    Speaker,
+    Turn,
+    Voice,
+)
+from pipeline.settings import MIN_ROLE_CONFIDENCE
+from pipeline.settings import Voice as VoiceSettings
 
 MAX_LATENCY_S = 10.0
 MIN_LATENCY_S = -1.0
@@ -25,25 +38,18 @@ OF_ONE_PARTY = (
     "speaking_rate_p50", "speaking_rate_p90", "level_dbfs", "active_level_dbfs", "loudness_lufs",
     "level_sd_db", "f0_median_hz", "pitch_sd_st", "pitch_range_st", "longest_turn_s",
 )  # fmt: skip
+OF_BOTH = (
+    "hold", "dead_air", "silence", "response_delay", "interruption", "backchannel", "overlap",
+)  # fmt: skip
 OF_NO_PARTY = (
     "rings", "first_speech_s", "overlap_s", "overlap_ratio", "silence_ratio", "dead_air",
     "dead_air_s",
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class RateOptions:
-    """The norm and what counts for a rate."""
-
-    rate_norm: float = 150.0
-    min_turn_units: int = 8
-    articulation_pause_s: Seconds = 0.25
-    fast_rate: float = 300.0
-
-
 def rate_turns(
     turns: Sequence[Turn],
-    options: RateOptions = RateOptions(),
+    options: VoiceSettings = VoiceSettings(),
 ) -> tuple[Turn, ...]:
     """Give every turn with enough units its speaking and articulation rate."""
     rated = []
@@ -64,7 +70,7 @@ def rate_turns(
 
 def fast_speech(
     turns: Sequence[Turn],
-    options: RateOptions = RateOptions(),
+    options: VoiceSettings = VoiceSettings(),
 ) -> tuple[Event, ...]:
     """Turns spoken faster than ``fast_rate``."""
     return tuple(
@@ -86,7 +92,7 @@ def measure_call(
     events: Sequence[Event],
     voices: Mapping[Speaker, Voice],
     duration: Seconds,
-    options: RateOptions = RateOptions(),
+    options: VoiceSettings = VoiceSettings(),
 ) -> dict[str, float | None]:
     """All measures of a call, by column name of the calls table.
 
@@ -98,7 +104,7 @@ def measure_call(
     voices : mapping of speaker to Voice
     duration : float
         Length of the recording, seconds.
-    options : RateOptions
+    options : Voice settings
     """
     talk = {s: sum(t.duration for t in turns if t.speaker == s) for s in SPEAKERS}
     result: dict[str, float | None] = {}
@@ -111,18 +117,36 @@ def measure_call(
     return {name: _rounded(value) for name, value in result.items()}
 
 
-def without_party(values: Mapping[str, float | None], missing: Speaker) -> dict[str, float | None]:
-    """The measures of a call in which one party was not recorded: what rests on both is None."""
-    (heard,) = (s for s in SPEAKERS if s != missing)
-    known = {f"{heard}_{name}" for name in OF_ONE_PARTY} | {"rings", "first_speech_s"}
-    if missing != AGENT:
-        known.add("speaking_rate_vs_norm")
-    return {name: value if name in known else None for name, value in values.items()}
+def without_unknown(
+    events: Sequence[Event],
+    values: Mapping[str, float | None],
+    parties: Sequence[Party],
+    role_confidence: float,
+) -> tuple[tuple[Event, ...], dict[str, float | None], list[str]]:
+    """Take out what rests on a party who was not recorded, or on roles that are in doubt.
 
-
-def without_roles(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """The measures of a call in which nobody knows who is who: only those that ask no role."""
-    return {name: value if name in OF_NO_PARTY else None for name, value in values.items()}
+    Returns
+    -------
+    events, measures, warnings
+        What is left, a measure that cannot be had as None, and a sentence for each reason.
+    """
+    warnings, kept, known = [], tuple(events), dict(values)
+    missing = next((p.role for p in parties if not p.live), None)
+    if missing:
+        warnings.append(
+            f"The {missing} is on no channel that carries a signal: what rests on the {missing} "
+            "is not scored."
+        )
+        kept = tuple(e for e in events if e.kind not in OF_BOTH)
+        heard = CUSTOMER if missing == AGENT else AGENT
+        of_heard = {f"{heard}_{name}" for name in OF_ONE_PARTY} | {"rings", "first_speech_s"}
+        if heard == AGENT:
+            of_heard.add("speaking_rate_vs_norm")
+        known = {name: value if name in of_heard else None for name, value in known.items()}
+    if parties and role_confidence < MIN_ROLE_CONFIDENCE:
+        warnings.append("Who is the agent is in doubt: nothing is scored by role.")
+        known = {name: value if name in OF_NO_PARTY else None for name, value in known.items()}
+    return kept, known, warnings
 
 
 def spoken_s(spans: Sequence[Span], pause_s: Seconds) -> Seconds:
@@ -139,7 +163,7 @@ def _speaker(
     events: Sequence[Event],
     voice: Voice,
     talk: Mapping[Speaker, Seconds],
-    options: RateOptions,
+    options: VoiceSettings,
 ) -> dict[str, float | None]:
     own = [t for t in turns if t.speaker == speaker and not t.is_backchannel]
     rated = [t for t in own if t.speaking_rate is not None]
@@ -205,7 +229,7 @@ def _latencies(speaker: Speaker, turns: Sequence[Turn]) -> list[float]:
     return [g for g in gaps if MIN_LATENCY_S <= g <= MAX_LATENCY_S]
 
 
-def _both(values: Mapping[str, float | None], options: RateOptions) -> dict[str, float | None]:
+def _both(values: Mapping[str, float | None], options: VoiceSettings) -> dict[str, float | None]:
     agent, customer = values["agent_speaking_rate"], values["customer_speaking_rate"]
     level, other = values["agent_level_dbfs"], values["customer_level_dbfs"]
     return {

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.schema import Audio, ChannelQuality, Event, Seconds, Span, Speaker, Turn, Voice
+from pipeline.settings import Voice as VoiceSettings
 from pipeline.signal.level import (
     LUFS_BLOCK_S,
     active_speech_level,
@@ -46,16 +47,6 @@ MIN_BANDWIDTH_HZ = 2000.0
 NO_QUALITY: Mapping[Speaker, ChannelQuality] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceOptions:
-    """What is scored and what is raised."""
-
-    min_voiced_s: Seconds = 2.0
-    raised_voice_db: float = 6.0
-    raised_voice_s: Seconds = 2.0
-    min_snr_db: float = 15.0
-
-
 class VoiceMeasures(NamedTuple):
     """The turns with their measures, the voices, ``raised_voice`` events, and what is withheld."""
 
@@ -69,7 +60,7 @@ def measure_voices(
     turns: Sequence[Turn],
     audio: Mapping[Speaker, Audio],
     sample_rate: int,
-    options: VoiceOptions = VoiceOptions(),
+    options: VoiceSettings = VoiceSettings(),
     quality: Mapping[Speaker, ChannelQuality] = NO_QUALITY,
 ) -> VoiceMeasures:
     """Measure level and pitch of every turn and speaker.
@@ -81,7 +72,7 @@ def measure_voices(
         The channel each speaker is heard in.
     sample_rate : int
         Hz.
-    options : VoiceOptions
+    options : Voice settings
     quality : mapping of speaker to ChannelQuality, optional
         Of the channel each speaker is heard in; a speaker without is taken to be heard well.
 
@@ -121,7 +112,7 @@ class _Speaker:
     turns: Sequence[Turn]
     alone: Sequence[list[Span]]
     quality: ChannelQuality | None
-    options: VoiceOptions
+    options: VoiceSettings
 
     def measure(self) -> tuple[list[Turn], Voice]:
         """Each turn and the voice over the call, as they sound."""

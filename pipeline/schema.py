@@ -221,8 +221,23 @@ class ChannelQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class Party:
+    """One side of a call: the channel it is heard in, and whether that channel carries a signal.
+
+    On a mono recording both parties are heard in one channel.
+    """
+
+    role: Speaker
+    channel: int
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Dialogue:
-    """One call as a rubric sees it: who said what when, what happened, what was measured."""
+    """One call as a rubric sees it: who said what when, what happened, what was measured.
+
+    ``role_confidence`` is how sure it is which party is the agent (0-1).
+    """
 
     recording: Recording
     duration: Seconds
@@ -230,6 +245,13 @@ class Dialogue:
     events: tuple[Event, ...]
     measures: Mapping[str, float | None] = field(default_factory=dict)
     quality: tuple[ChannelQuality, ...] = ()
+    parties: tuple[Party, ...] = ()
+    role_confidence: float = 1.0
+
+    def heard_in(self, role: Speaker) -> ChannelQuality | None:
+        """The channel that a party is heard in; None when nothing is known of it."""
+        channel = next((p.channel for p in self.parties if p.role == role), None)
+        return next((q for q in self.quality if q.channel == channel), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +301,20 @@ class CallResult:
     provenance: Provenance
     stage_seconds: Mapping[str, Seconds]
     voices: Mapping[Speaker, Voice] = field(default_factory=dict)
-    problems: tuple[Failure, ...] = ()
+    parties: tuple[Party, ...] = ()
+
+    def dialogue(self) -> Dialogue:
+        """The call as a rubric sees it."""
+        return Dialogue(
+            self.recording,
+            self.duration,
+            self.turns,
+            self.events,
+            self.measures,
+            self.quality,
+            self.parties,
+            self.role_confidence,
+        )
 
 
 T = TypeVar("T")

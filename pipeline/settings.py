@@ -21,6 +21,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import SettingsError, nearest
 
 DEFAULT_PRESET = "embedded"
+MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
 CONFIG_FOLDER_VARIABLE = "CALLCOACH_CONFIGS"
 
 
@@ -126,6 +127,7 @@ class Interruptions(_Section):
         0.3, "s", "shorter overlaps are clean or terminal transitions", ge=0.05, le=10
     )
     min_overlap_mono_s: float = _setting(0.3, "s", "the same on mono recordings", ge=0.05, le=10)
+    min_units: int = _setting(0, "units", "fewer units said are no interruption", ge=0, le=50)
     min_floor_s: float = _setting(
         1.0, "s", "the other party must have talked this long before", ge=0, le=10
     )

@@ -12,6 +12,7 @@ from pipeline.errors import RubricError
 from pipeline.rubric import (
     Rubric,
     annotate_events,
+    diff_verdicts,
     judge,
     load_rubric,
     rubric_from_text,
@@ -260,9 +261,10 @@ def test_what_was_heard_decides_even_beside_bad_speech() -> None:
     assert verdict("pass: {says: {by: agent, any: [您好]}}", said) == "pass"
 
 
-def test_a_bad_channel_cannot_be_judged_by_absence() -> None:
+@pytest.mark.parametrize("agent_channel", [0, 1])
+def test_a_bad_channel_cannot_be_judged_by_absence(agent_channel: int) -> None:
     call = replace(
-        dialogue("A: 好的。 / C: 你好。"),
+        dialogue("A: 好的。 / C: 你喂。"),
         quality=(
             ChannelQuality(0, None, 0.0, None, 0.0, None, ("noisy",)),
             ChannelQuality(1, 40.0, 0.0, None, 5.0, -20.0),
@@ -271,7 +273,10 @@ def test_a_bad_channel_cannot_be_judged_by_absence() -> None:
     text = HEAD + "hearing: {blocking_problems: [noisy]}\nitems:\n"
     text += item("one", "pass: {says: {by: agent, any: [您好]}}")
     text += item("two", "pass: {says: {by: customer, any: [您好]}}")
-    assert [v.verdict for v in judge(call, rubric_from_text(text))] == ["cannot_tell", "pass"]
+    assert [v.verdict for v in judge(call, rubric_from_text(text))] == [
+        "cannot_tell" if agent_channel == 0 else "fail",
+        "fail" if agent_channel == 0 else "cannot_tell",
+    ]
 
 
 def test_a_missing_measure_cannot_be_judged() -> None:
@@ -409,3 +414,14 @@ def _seconds(call: Dialogue, rubric: Rubric) -> float:
     start = time.process_time()
     judge(call, rubric)
     return time.process_time() - start
+
+
+def test_in_doubt_about_who_is_the_agent_nothing_is_judged_whichever_door() -> None:
+    rubric = rubric_from_text(
+        HEAD + "items:\n" + item("one", "pass: {says: {by: agent, any: [您好]}}")
+    )
+    call = replace(dialogue("A: 您好。 / C: 你好。"), role_confidence=0.5)
+    assert [v.verdict for v in judge(call, rubric)] == ["cannot_tell"]
+    assert [t.verdict.verdict for t in trace(call, rubric)] == ["cannot_tell"]
+    assert diff_verdicts(rubric, rubric, [call]) == ()
+    assert [v.verdict for v in judge(replace(call, role_confidence=0.6), rubric)] == ["pass"]

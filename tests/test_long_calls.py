@@ -11,7 +11,8 @@ import pytest
 from faster_whisper.vad import get_vad_model
 
 from pipeline.audio import Resampled, decode, resample
-from pipeline.speech.vad import BLOCK, SileroDetector, VadOptions, detect_speech, frame_levels_db
+from pipeline.settings import Vad
+from pipeline.speech.vad import BLOCK, SileroDetector, detect_speech, frame_levels_db
 from tests.audio_files import write_wav_header
 from tests.fakes import EnergyDetector, buzz, noise, place
 
@@ -73,7 +74,7 @@ def test_the_detector_hears_the_same_piece_by_piece() -> None:
 
 def test_speech_is_found_the_same_piece_by_piece() -> None:
     wave = decode(CALL)
-    options, detector = VadOptions(), EnergyDetector()
+    options, detector = Vad(), EnergyDetector()
     for samples in wave.samples:
         whole = resample(samples, wave.sample_rate, 16_000)
         lazy = Resampled(samples, wave.sample_rate, 16_000)
@@ -86,5 +87,5 @@ def test_speech_is_found_the_same_piece_by_piece() -> None:
 def test_the_shortest_recordings_are_taken(seconds: float) -> None:
     sound = noise(seconds)
     place(sound, buzz("好", 200.0), 0.0)
-    spans = detect_speech(Resampled(sound, 8000, 16_000), EnergyDetector(), VadOptions())
+    spans = detect_speech(Resampled(sound, 8000, 16_000), EnergyDetector(), Vad())
     assert all(0 <= start < end <= seconds + 0.011 for start, end in spans)

@@ -10,19 +10,18 @@ from hypothesis import strategies as st
 
 from pipeline.measures import KINDS, MEASURES, POOLED, SCORES, columns
 from pipeline.metrics import (
-    RateOptions,
     fast_speech,
     measure_call,
     rate_turns,
     spoken_s,
-    without_party,
-    without_roles,
+    without_unknown,
 )
-from pipeline.schema import AGENT, CUSTOMER, Event, Span, Turn, Voice
+from pipeline.schema import AGENT, CUSTOMER, Event, Party, Span, Turn, Voice
+from pipeline.settings import Voice as VoiceSettings
 from pipeline.settings import settings_table
 from pipeline.store import TABLES
 
-RATES = RateOptions(min_turn_units=8)
+RATES = VoiceSettings(min_turn_units=8)
 COUNTS = {
     *(f"{s}_{m}" for s in (AGENT, CUSTOMER) for m in
       ("talk_s", "turns", "units", "interruptions", "interruptions_successful", "interruption_s",
@@ -146,20 +145,20 @@ def test_interruptions_are_stated_per_ten_minutes_of_the_others_talk():
 def test_of_a_call_of_one_recorded_party_only_that_partys_own_measures_are_kept():
     hold = Event("hold", 10, 30, AGENT, {"announced": True})
     values = measure(turn(AGENT, 0, 4, units=12), turn(AGENT, 31, 35, units=12), events=[hold])
-    kept = without_party(values, CUSTOMER)
+    kept = without_unknown((), values, unheard(CUSTOMER), 1.0)[1]
     assert kept["agent_speaking_rate"] == values["agent_speaking_rate"] == 180
     assert kept["agent_talk_s"] == 8
     assert kept["speaking_rate_vs_norm"] == values["speaking_rate_vs_norm"]
     nothing = ("agent_talk_ratio", "agent_interruptions", "holds", "dead_air", "silence_ratio",
                "customer_talk_s", "customer_turns", "overlap_s")  # fmt: skip
     assert {kept[name] for name in nothing} == {None}
-    assert without_party(values, AGENT)["speaking_rate_vs_norm"] is None
+    assert without_unknown((), values, unheard(AGENT), 1.0)[1]["speaking_rate_vs_norm"] is None
     assert set(kept) == set(values)
 
 
 def test_where_nobody_knows_who_is_who_no_measure_is_anybodys():
     values = measure(turn(AGENT, 0, 4, units=12), turn(CUSTOMER, 5, 9, units=16))
-    kept = without_roles(values)
+    kept = without_unknown((), values, BOTH, 0.5)[1]
     assert kept["silence_ratio"] == values["silence_ratio"]
     assert kept["overlap_s"] == 0
     assert {v for n, v in kept.items() if n.startswith((AGENT, CUSTOMER))} == {None}
@@ -198,10 +197,10 @@ def test_a_call_that_is_all_music_has_a_hold_and_no_rates():
 
 def test_fast_turns_are_events():
     turns = rate_turns([turn(AGENT, 0, 4, units=24), turn(CUSTOMER, 5, 9, units=16)], RATES)
-    (event,) = fast_speech(turns, RateOptions(fast_rate=300))
+    (event,) = fast_speech(turns, VoiceSettings(fast_rate=300))
     assert (event.kind, event.by, event.start, event.end) == ("fast_speech", AGENT, 0, 4)
     assert event.detail["speaking_rate"] == 360
-    assert fast_speech(turns, RateOptions(fast_rate=400)) == ()
+    assert fast_speech(turns, VoiceSettings(fast_rate=400)) == ()
 
 
 lengths = st.lists(
@@ -244,7 +243,14 @@ def test_swapping_the_parties_swaps_their_measures(rows):
     assert one["silence_ratio"] == two["silence_ratio"]
 
 
-# The catalogue.
+BOTH = (Party(AGENT, 0), Party(CUSTOMER, 1))
+
+
+def unheard(role: str) -> tuple[Party, ...]:
+    return tuple(replace(p, live=p.role != role) for p in BOTH)
+
+
+# The table of measures.
 
 
 def test_every_measure_of_a_call_is_in_the_catalogue_and_the_other_way_round():

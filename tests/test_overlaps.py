@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dialogue.overlaps import (
     PRESETS,
-    OverlapOptions,
     find_overlaps,
     overlap_spans,
-    with_min_overlap,
 )
 from pipeline.schema import AGENT, CUSTOMER, Event, Turn, Word
+from pipeline.settings import Interruptions
 
 Drawn = tuple[str, float, float]
 
@@ -34,12 +31,12 @@ def turn(
     return Turn(number, speaker, start, end, spans, text, words, 0.9, backchannel, units=len(text))
 
 
-def overlaps(*turns: tuple, options: OverlapOptions = PRESETS["tree"]) -> list[Event]:
+def overlaps(*turns: tuple, options: Interruptions = Interruptions()) -> list[Event]:
     made = [turn(i, *t) for i, t in enumerate(sorted(turns, key=lambda t: t[1]))]
     return list(find_overlaps(made, options))
 
 
-def kinds(*turns: tuple, options: OverlapOptions = PRESETS["tree"]) -> list[tuple]:
+def kinds(*turns: tuple, options: Interruptions = Interruptions()) -> list[tuple]:
     return [(e.kind, e.detail.get("kind"), e.by) for e in overlaps(*turns, options=options)]
 
 
@@ -84,7 +81,7 @@ def test_a_pause_that_the_speaker_ends_at_once_is_not_yielding():
 def test_how_soon_a_speaker_must_stop_to_have_yielded_is_a_setting():
     rows = [(CUSTOMER, 0, 7), (AGENT, 4.2, 9)]
     assert kinds(*rows)[0][1] == "talk_over"
-    patient = replace(PRESETS["tree"], yield_within_s=3.0)
+    patient = Interruptions(yield_within_s=3.0)
     assert kinds(*rows, options=patient)[0][1] == "successful"
 
 
@@ -117,7 +114,8 @@ def test_the_words_of_both_are_the_evidence():
 
 
 # The timelines that the presets tell apart: seconds of overlap, and how many characters were said.
-STRICT, SCA, HUAWEI = (PRESETS[p] for p in ("strict", "sca", "huawei"))
+RULES = {p: Interruptions(preset=p) for p in PRESETS}
+STRICT, SCA, HUAWEI = (RULES[p] for p in ("strict", "sca", "huawei"))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +133,7 @@ STRICT, SCA, HUAWEI = (PRESETS[p] for p in ("strict", "sca", "huawei"))
 def test_presets_differ_in_how_long_an_overlap_must_be(overlap_s: float, counted_by: set[str]):
     rows = [(CUSTOMER, 0, 10 + overlap_s), (AGENT, 10, 16)]
     found = {
-        p for p, o in PRESETS.items() if "interruption" in {k[0] for k in kinds(*rows, options=o)}
+        p for p, o in RULES.items() if "interruption" in {k[0] for k in kinds(*rows, options=o)}
     }
     assert found == counted_by
 
@@ -150,14 +148,24 @@ def test_sca_wants_four_characters(text: str, counts: bool):
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_no_preset_counts_who_interrupts_somebody_that_hardly_began(preset: str):
     rows = [(CUSTOMER, 0.0, 9.0), (AGENT, 0.5, 9.5)]
-    assert {k[0] for k in kinds(*rows, options=PRESETS[preset])} <= {"overlap"}
+    assert {k[0] for k in kinds(*rows, options=RULES[preset])} <= {"overlap"}
 
 
 def test_mono_recordings_need_a_longer_overlap():
     rows = [(CUSTOMER, 0, 5), (AGENT, 4.6, 8)]
     assert kinds(*rows)[0][0] == "interruption"
-    assert kinds(*rows, options=with_min_overlap(PRESETS["tree"], 0.5))[0][0] == "overlap"
-    assert with_min_overlap(HUAWEI, 0.5) == HUAWEI
+    made = [turn(i, *row) for i, row in enumerate(rows)]
+    mono = Interruptions(min_overlap_mono_s=0.5)
+    assert find_overlaps(made, mono)[0].kind == "interruption"
+    assert find_overlaps(made, mono, shared_audio=True)[0].kind == "overlap"
+
+
+@pytest.mark.parametrize("preset", ["strict", "sca", "huawei"])
+def test_a_setting_that_is_given_counts_with_every_preset(preset: str):
+    rows = [(CUSTOMER, 0, 10.4), (AGENT, 10, 16)]
+    assert kinds(*rows, options=Interruptions(preset=preset))[0][0] == "overlap"
+    given = Interruptions(preset=preset, min_overlap_s=0.3, min_units=0)
+    assert kinds(*rows, options=given)[0][0] == "interruption"
 
 
 def test_the_surer_the_longer():
@@ -188,7 +196,7 @@ def disjoint(rows: list[tuple[str, int, int]]) -> list[Drawn]:
 @given(drawings, st.sampled_from(sorted(PRESETS)))
 def test_interruptions_lie_in_the_overlap_of_both(rows, preset: str):
     made = disjoint(rows)
-    options = PRESETS[preset]
+    options, least = RULES[preset], PRESETS[preset].get("min_overlap_s", 0.3)
     for event in overlaps(*made, options=options):
         mine = [(a, b) for s, a, b in made if s == event.by]
         others = [(a, b) for s, a, b in made if s != event.by]
@@ -199,7 +207,7 @@ def test_interruptions_lie_in_the_overlap_of_both(rows, preset: str):
         assert event.start in {a for a, _ in mine}
         assert event.detail["overlap_s"] <= shared + 0.01
         if event.kind == "interruption":
-            assert event.detail["overlap_s"] >= options.min_overlap_s - 0.01
+            assert event.detail["overlap_s"] >= least - 0.01
             assert 0 < event.confidence <= 1
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.prosody import VoiceOptions, measure_voices
+from pipeline.prosody import measure_voices
 from pipeline.schema import AGENT, CUSTOMER, Audio, ChannelQuality, Span, Turn, Voice
+from pipeline.settings import Voice as VoiceSettings
 from tests.fakes import RATE, noise, place
 
-SHORT = VoiceOptions(min_voiced_s=0.5)
+SHORT = VoiceSettings(min_voiced_s=0.5)
 
 
 def turn(number: int, speaker: str, *spans: Span) -> Turn:
@@ -194,7 +195,7 @@ def test_the_power_of_the_noise_is_taken_out_of_the_level():
     audio = {AGENT: line((1, sound)) + hiss}
     turns = [turn(0, AGENT, (1, 9))]
     quality = told(snr_db=14.0 - 0.17, level_dbfs=-26 + 0.17)
-    options = VoiceOptions(min_snr_db=10)
+    options = VoiceSettings(min_snr_db=10)
     plain = measure_voices(turns, audio, RATE, options).voices[AGENT]
     clean = measure_voices(turns, audio, RATE, options, {AGENT: quality}).voices[AGENT]
     assert plain.level_dbfs == pytest.approx(-25.83, abs=0.03)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.audio import resample
 from pipeline.schema import AGENT, CUSTOMER, Span, SpeakerSegment
+from pipeline.settings import Vad
 from pipeline.speech.diarization.voices import TwoVoices
 from pipeline.speech.speaker_assignment import by_channel, by_diarization, label_spans
-from pipeline.speech.vad import VadOptions
 from tests.fakes import HEARD_RATE, RATE, EnergyDetector, PitchDiarizer, Script
 
 SCRIPT = Script.of(
@@ -19,7 +19,7 @@ SCRIPT = Script.of(
     (CUSTOMER, 4.0, "我想问一下我的订单到哪里了"),
     (AGENT, 9.0, "好的请稍等"),
 )
-OPTIONS = VadOptions()
+OPTIONS = Vad()
 
 
 def heard(samples: np.ndarray) -> np.ndarray:

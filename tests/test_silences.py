@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dialogue.silences import SilenceOptions, find_silences, ringing_event
+from pipeline.dialogue.silences import find_silences, ringing_event
 from pipeline.schema import AGENT, CUSTOMER, Event, Span, Turn, Word
+from pipeline.settings import Silences
 
 WAIT = "好的，请您稍等，我帮您查询一下。"
 BACK = "让您久等了，感谢您的耐心等候。"
@@ -26,7 +27,7 @@ def turn(
 
 
 def waits(*turns: Turn, music: tuple[Span, ...] = (), **options: float) -> list[Event]:
-    return list(find_silences(turns, music, SilenceOptions(**options)))
+    return list(find_silences(turns, music, Silences(**options)))
 
 
 def holds(*turns: Turn, music: tuple[Span, ...] = (), **options: float) -> list[Event]:
@@ -220,7 +221,7 @@ def drawn(rows: list[tuple[str, int, int, str]], by: float = 0.0) -> list[Turn]:
 @given(timelines)
 def test_waits_lie_where_nobody_speaks_and_do_not_overlap(rows):
     turns = drawn(rows)
-    options = SilenceOptions()
+    options = Silences()
     found = find_silences(turns, ())
     for event in found:
         assert turns[0].end <= event.start < event.end <= turns[-1].start

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dialogue.turns import TurnOptions, build_turns
+from pipeline.dialogue.turns import build_turns
 from pipeline.schema import AGENT, CUSTOMER, Span, Turn, Utterance, Word
+from pipeline.settings import Turns
 
 SHORT = 0.6
-DEFAULT = TurnOptions()
+DEFAULT = Turns()
 
 
 def say(speaker: str, start: float, end: float, text: str, confidence: float = 0.95) -> Utterance:
@@ -21,7 +22,7 @@ def say(speaker: str, start: float, end: float, text: str, confidence: float = 0
     return Utterance(speaker, start, end, text, words, confidence)
 
 
-def turns(*rows: tuple[str, float, float, str], options: TurnOptions = DEFAULT) -> tuple[Turn, ...]:
+def turns(*rows: tuple[str, float, float, str], options: Turns = DEFAULT) -> tuple[Turn, ...]:
     """Turns of a timeline in which every row is one stretch of speech with its text."""
     speech: dict[str, list[Span]] = {AGENT: [], CUSTOMER: []}
     for speaker, start, end, _ in rows:
@@ -61,8 +62,8 @@ def test_an_overlap_does_not_break_a_turn():
 
 def test_how_long_a_pause_may_be_is_a_setting():
     rows = [(AGENT, 0, 2, "您好"), (AGENT, 3.5, 5, "请问")]
-    assert len(turns(*rows, options=TurnOptions(join_gap_s=2.0))) == 1
-    assert len(turns(*rows, options=TurnOptions(join_gap_s=1.0))) == 2
+    assert len(turns(*rows, options=Turns(join_gap_s=2.0))) == 1
+    assert len(turns(*rows, options=Turns(join_gap_s=1.0))) == 2
 
 
 @pytest.mark.parametrize("text", ["嗯", "对对", "好的", "是的", "明白"])
@@ -98,14 +99,15 @@ def test_a_sound_too_short_to_make_out_within_the_others_speech_is_a_backchannel
 
 
 def within_the_others_turn(
-    seconds: float, text: str, confidence: float, options: TurnOptions = DEFAULT
+    seconds: float, text: str, confidence: float, shared_audio: bool = False
 ) -> bool:
     """Whether something said in the midst of the other's turn is taken for a backchannel."""
     speech = {CUSTOMER: [(0.0, 8.0)], AGENT: [(4.0, 4.0 + seconds)]}
     heard = [say(CUSTOMER, 0, 8, LONG)]
     if text:
         heard.append(say(AGENT, 4.0, 4.0 + seconds, text, confidence))
-    (short,) = (t for t in build_turns(speech, heard, options) if t.speaker == AGENT)
+    found = build_turns(speech, heard, DEFAULT, shared_audio=shared_audio)
+    (short,) = (t for t in found if t.speaker == AGENT)
     return short.is_backchannel
 
 
@@ -143,15 +145,14 @@ def test_what_is_misheard_under_the_others_voice_is_told_by_its_length(
 def test_in_shared_audio_other_words_may_be_the_others(
     seconds: float, text: str, backchannel: bool
 ):
-    shared = TurnOptions(shared_audio=True)
-    assert within_the_others_turn(seconds, text, 0.95, shared) is backchannel
+    assert within_the_others_turn(seconds, text, 0.95, shared_audio=True) is backchannel
     assert not within_the_others_turn(0.5, "两千六百", 0.95)
 
 
 def test_the_longest_backchannel_is_a_setting():
     rows = [(CUSTOMER, 0, 8, LONG), (AGENT, 4, 4.9, "嗯")]
-    assert turns(*rows, options=TurnOptions(backchannel_max_s=1.0))[1].is_backchannel
-    assert not turns(*rows, options=TurnOptions(backchannel_max_s=0.5))[1].is_backchannel
+    assert turns(*rows, options=Turns(backchannel_max_s=1.0))[1].is_backchannel
+    assert not turns(*rows, options=Turns(backchannel_max_s=0.5))[1].is_backchannel
 
 
 def test_every_word_goes_where_it_was_said():
@@ -169,10 +170,10 @@ def test_rejected_text_is_in_no_turn():
 
 def test_opening_body_and_closing():
     rows = [(AGENT if i % 2 == 0 else CUSTOMER, 5.0 * i, 5.0 * i + 4, LONG) for i in range(20)]
-    found = turns(*rows, options=TurnOptions(opening_s=12, closing_s=12))
+    found = turns(*rows, options=Turns(opening_s=12, closing_s=12))
     assert [t.phase for t in found] == ["opening"] * 3 + ["body"] * 14 + ["closing"] * 3
     later = turns(*((s, a + 30, b + 30, t) for s, a, b, t in rows),
-                  options=TurnOptions(opening_s=12, closing_s=12))  # fmt: skip
+                  options=Turns(opening_s=12, closing_s=12))  # fmt: skip
     assert [t.phase for t in later] == [t.phase for t in found]
 
 

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
 from pipeline.schema import Audio
-from pipeline.settings import load_settings
+from pipeline.settings import Vad, load_settings
 from pipeline.speech.vad import (
     FRAME_S,
     PROBABILITY_FRAME_S,
     SileroDetector,
-    VadOptions,
     close_gaps,
     detect_speech,
     frame_levels_db,
@@ -172,7 +171,7 @@ def test_edges_are_those_of_the_sound_however_late_the_detector(late_s, dbfs, no
 
 
 def test_edges_of_real_speech():
-    options = VadOptions(**load_settings().vad.model_dump())
+    options = Vad(**load_settings().vad.model_dump())
     errors = []
     for clip in CLIPS:
         samples, rate = soundfile.read(clip, dtype="float32")
@@ -210,23 +209,23 @@ def test_noise_that_the_detector_takes_for_speech_does_not_lend_its_edges():
 
 def test_energy_reaches_only_so_far_from_a_detection():
     audio = voiced(6, [(1.0, 5.0)])
-    near = detect_speech(audio, Says((2.9, 3.1)), VadOptions(reach_s=0.2))
-    far = detect_speech(audio, Says((2.9, 3.1)), VadOptions(reach_s=0.5))
+    near = detect_speech(audio, Says((2.9, 3.1)), Vad(reach_s=0.2))
+    far = detect_speech(audio, Says((2.9, 3.1)), Vad(reach_s=0.5))
     assert near[0] == pytest.approx((2.7, 3.3), abs=0.06)
     assert far[0] == pytest.approx((2.4, 3.6), abs=0.06)
 
 
 def test_short_pauses_are_part_of_speech_and_longer_ones_are_not():
     bursts = [(0.5, 1.0), (1.1, 1.6), (1.9, 2.4)]
-    found = detect_speech(voiced(3, bursts), Says((0.5, 2.4)), VadOptions(min_pause_s=0.18))
+    found = detect_speech(voiced(3, bursts), Says((0.5, 2.4)), Vad(min_pause_s=0.18))
     assert [pytest.approx(s, abs=EDGE_S) for s in found] == [(0.5, 1.6), (1.9, 2.4)]
-    apart = detect_speech(voiced(3, bursts), Says((0.5, 2.4)), VadOptions(min_pause_s=0.05))
+    apart = detect_speech(voiced(3, bursts), Says((0.5, 2.4)), Vad(min_pause_s=0.05))
     assert len(apart) == 3
 
 
 def test_bursts_too_short_to_be_speech_are_dropped():
     audio = voiced(3, [(0.5, 0.55), (1.5, 2.0)])
-    found = detect_speech(audio, Says((0.4, 2.1)), VadOptions(min_speech_s=0.08))
+    found = detect_speech(audio, Says((0.4, 2.1)), Vad(min_speech_s=0.08))
     assert [pytest.approx(s, abs=EDGE_S) for s in found] == [(1.5, 2.0)]
 
 

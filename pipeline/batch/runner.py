@@ -171,7 +171,7 @@ def _saved(done: Done, store: Store) -> Step:
     outcome, recording = done.outcome, done.task.recording
     if isinstance(outcome, Failure):
         return _failed(recording, outcome, store)
-    store.save(outcome, outcome.problems)
+    store.save(outcome)
     return Step(
         recording,
         "analysed" if done.task.earlier is None else "judged again",

@@ -13,7 +13,6 @@ from pipeline.commands.console import clock
 from pipeline.errors import ParameterError, UsageError
 from pipeline.qa_scores import reading as outside
 from pipeline.rubric import check_rubric, diff_verdicts, load_rubric, run_examples, score, trace
-from pipeline.schema import CallResult, Dialogue
 from pipeline.settings import config_path
 from pipeline.store import Run, Store
 
@@ -45,7 +44,7 @@ def try_on(file: str, call_id: str, out: Path) -> list[str]:
     rubric = load_rubric(config_path(file))
     with Store.open(out, create=False) as store:
         try:
-            call = _dialogue(store.load(call_id))
+            call = store.load(call_id).dialogue()
         except ParameterError as cause:
             raise UsageError(cause.message, cause.hint) from cause
     traces = trace(call, rubric)
@@ -57,7 +56,7 @@ def diff(old: str, new: str, out: Path) -> list[str]:
     """Verdicts of all stored calls that change from one rubric to another."""
     rubrics = load_rubric(config_path(old)), load_rubric(config_path(new))
     with Store.open(out, create=False) as store:
-        changes = diff_verdicts(*rubrics, (_dialogue(r) for r in store.results()))
+        changes = diff_verdicts(*rubrics, (r.dialogue() for r in store.results()))
     lines = [
         f"{c.call_id}  {c.item_id}: {c.before or 'no such item'} -> {c.after or 'no such item'}"
         + (f"  ({c.quote})" if c.quote else "")
@@ -132,14 +131,3 @@ def _frame(frame: pd.DataFrame, empty: str) -> Iterator[str]:
         yield empty
     else:
         yield frame.to_string(index=False, max_colwidth=40, na_rep="-", float_format="%.2f")
-
-
-def _dialogue(result: CallResult) -> Dialogue:
-    return Dialogue(
-        result.recording,
-        result.duration,
-        result.turns,
-        result.events,
-        result.measures,
-        result.quality,
-    )

@@ -21,41 +21,42 @@ E. Schegloff, "Overlapping talk and the organization of turn-taking", Language i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from pipeline.schema import Event, Seconds, Span, Turn
+from pipeline.settings import Interruptions
 
 REPORTED_OVERLAP_S = 0.12
 BACKCHANNEL_CONFIDENCE = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class OverlapOptions:
-    """When an overlap is an interruption."""
+MAX_PAUSE_S = 0.5
 
-    min_overlap_s: Seconds = 0.3
-    min_floor_s: Seconds = 1.0
-    max_pause_s: Seconds = 0.5
-    min_units: int = 0
-    yield_within_s: Seconds = 2.0
-    resume_within_s: Seconds = 1.0
-
-
-PRESETS = {
-    "tree": OverlapOptions(),
-    "strict": OverlapOptions(min_overlap_s=0.5),
-    "sca": OverlapOptions(min_overlap_s=2.0, min_units=4, min_floor_s=1.0),
-    "huawei": OverlapOptions(min_overlap_s=4.0),
+# What other systems' definitions ask for, where the settings do not say it.
+PRESETS: Mapping[str, Mapping[str, float]] = {
+    "tree": {},
+    "strict": {"min_overlap_s": 0.5},
+    "sca": {"min_overlap_s": 2.0, "min_units": 4, "min_floor_s": 1.0},
+    "huawei": {"min_overlap_s": 4.0},
 }
 
 
 def find_overlaps(
     turns: Sequence[Turn],
-    options: OverlapOptions = OverlapOptions(),
+    options: Interruptions = Interruptions(),
+    *,
+    shared_audio: bool = False,
 ) -> tuple[Event, ...]:
     """Classify every overlap and every backchannel of a call.
+
+    Parameters
+    ----------
+    turns : sequence of Turn
+    options : Interruptions
+        A preset other than ``tree`` takes the place of the settings it names, unless they are given.
+    shared_audio : bool
+        Both voices are in one channel: overlaps shorter than ``min_overlap_mono_s`` do not count.
 
     Returns
     -------
@@ -65,6 +66,7 @@ def find_overlaps(
     """
     events = [_backchannel(t) for t in turns if t.is_backchannel]
     floor = [t for t in turns if not t.is_backchannel]
+    options = _by_preset(options, shared_audio)
     for b in floor:
         for a in floor:
             if a.speaker != b.speaker and a.start < b.start < a.end:
@@ -98,7 +100,7 @@ def _backchannel(turn: Turn) -> Event:
     )
 
 
-def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: OverlapOptions) -> Iterator[Event]:
+def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: Interruptions) -> Iterator[Event]:
     shared = overlap_spans(a.spans, b.spans)
     start, end = b.start, min(a.end, b.end)
     seconds = end - start
@@ -111,7 +113,7 @@ def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: OverlapOptions) 
         "words": _words(b, start, end + 1.0),
         "words_other": _words(a, start - 2.0, end),
     }
-    if floor_s < options.min_floor_s or paused_s > options.max_pause_s:
+    if floor_s < options.min_floor_s or paused_s > MAX_PAUSE_S:
         if seconds >= options.min_overlap_s:
             yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
         return
@@ -130,7 +132,7 @@ def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: OverlapOptions) 
 
 
 def _outcome(
-    a: Turn, b: Turn, start: Seconds, floor: Sequence[Turn], options: OverlapOptions
+    a: Turn, b: Turn, start: Seconds, floor: Sequence[Turn], options: Interruptions
 ) -> Literal["successful", "attempted", "talk_over"]:
     resumes = any(
         t.speaker == a.speaker
@@ -149,11 +151,16 @@ def _words(turn: Turn, start: Seconds, end: Seconds) -> str:
     return "".join(w.text for w in turn.words if w.end > start and w.start < end)
 
 
-def _confidence(seconds: Seconds, options: OverlapOptions) -> float:
+def _confidence(seconds: Seconds, options: Interruptions) -> float:
     """Grows with how far the overlap is beyond the threshold; edges are good to about 50 ms."""
     return round(min(0.95, 0.6 + (seconds - options.min_overlap_s) / 2), 2)
 
 
-def with_min_overlap(options: OverlapOptions, seconds: Seconds) -> OverlapOptions:
-    """The same rules with another shortest overlap (mono recordings need a longer one)."""
-    return replace(options, min_overlap_s=max(options.min_overlap_s, seconds))
+def _by_preset(options: Interruptions, shared_audio: bool) -> Interruptions:
+    """The settings as they count: a preset's values where none are given, the longer on mono."""
+    preset = PRESETS[options.preset]
+    values = {k: v for k, v in preset.items() if k not in options.model_fields_set}
+    if shared_audio:
+        least = values.get("min_overlap_s", options.min_overlap_s)
+        values["min_overlap_s"] = max(least, options.min_overlap_mono_s)
+    return options.model_copy(update=values)

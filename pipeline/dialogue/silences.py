@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeline.schema import AGENT, CUSTOMER, Event, EventKind, Seconds, Span, Turn
+from pipeline.settings import Silences
 from pipeline.text import syllables
 
 WAIT_PHRASES = (
@@ -31,21 +31,10 @@ MAX_CUSTOMER_STRETCH_S = 3.0
 MUSIC_SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class SilenceOptions:
-    """Lengths from which a wait is reported, in seconds."""
-
-    hold_min_s: Seconds = 8.0
-    announce_within_s: Seconds = 6.0
-    silence_min_s: Seconds = 3.0
-    dead_air_min_s: Seconds = 5.0
-    response_delay_s: Seconds = 3.0
-
-
 def find_silences(
     turns: Sequence[Turn],
     music: Sequence[Span],
-    options: SilenceOptions = SilenceOptions(),
+    options: Silences = Silences(),
 ) -> tuple[Event, ...]:
     """Find holds, dead air, silences and late answers of the agent.
 
@@ -54,7 +43,7 @@ def find_silences(
     turns : sequence of Turn
     music : sequence of (start, end)
         Hold music, from :func:`pipeline.signal.tones.find_music`.
-    options : SilenceOptions
+    options : Silences
 
     Returns
     -------
@@ -88,7 +77,7 @@ def ringing_event(rings: Sequence[Span]) -> tuple[Event, ...]:
     )
 
 
-def _holds(turns: Sequence[Turn], music: Sequence[Span], options: SilenceOptions) -> list[Event]:
+def _holds(turns: Sequence[Turn], music: Sequence[Span], options: Silences) -> list[Event]:
     agent = [t for t in turns if t.speaker == AGENT and not t.is_backchannel]
     holds: list[Event] = []
     for before, after in zip(agent[:-1], agent[1:], strict=True):
@@ -117,7 +106,7 @@ def _quiet_part(
     end: Seconds,
     turns: Sequence[Turn],
     music: Sequence[Span],
-    options: SilenceOptions,
+    options: Silences,
 ) -> Span | None:
     """The longest wait between two agent turns: nobody speaks, but for a word of the customer."""
     talk = sorted(

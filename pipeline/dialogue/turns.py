@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.schema import Seconds, Span, Speaker, Turn, Utterance, Word
+from pipeline.settings import Turns
 from pipeline.text import count_units, is_backchannel
 
 BACKCHANNEL_GAP_S = 0.5
@@ -23,21 +24,6 @@ SURE = 0.9  # confidence from which words under the other's voice are believed
 SLOW_BACKCHANNEL_S = 1.0  # 嗯，是的 with a pause in it: so long, and hardly any syllables
 SLOW_UNITS = 4
 WORD_REACH_S = 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class TurnOptions:
-    """When units are one turn, and what a backchannel is.
-
-    With ``shared_audio`` both voices are in one channel, and what is heard of a short sound under
-    the other's voice may be the other's words.
-    """
-
-    join_gap_s: Seconds = 2.0
-    backchannel_max_s: Seconds = 1.3
-    opening_s: Seconds = 20.0
-    closing_s: Seconds = 20.0
-    shared_audio: bool = False
 
 
 @dataclass(slots=True)
@@ -63,7 +49,9 @@ class _Unit:
 def build_turns(
     speech: Mapping[Speaker, Sequence[Span]],
     utterances: Sequence[Utterance],
-    options: TurnOptions = TurnOptions(),
+    options: Turns = Turns(),
+    *,
+    shared_audio: bool = False,
 ) -> tuple[Turn, ...]:
     """Build the turns of a call.
 
@@ -73,7 +61,10 @@ def build_turns(
         The voice-activity timeline, by role.
     utterances : sequence of Utterance
         Recognised text, by role; rejected ones have no words and are ignored.
-    options : TurnOptions
+    options : Turns
+    shared_audio : bool
+        Both voices are in one channel: what is heard of a short sound under the other's voice may
+        be the other's words.
 
     Returns
     -------
@@ -88,7 +79,7 @@ def build_turns(
             [w for u in utterances if u.speaker == speaker for w in u.words],
         )
     for unit in units:
-        unit.backchannel = _is_backchannel(unit, units, options)
+        unit.backchannel = _is_backchannel(unit, units, options, shared_audio)
     joined = _join(units, options.join_gap_s)
     first = min((u.start for u in joined), default=0.0)
     last = max((u.end for u in joined), default=0.0)
@@ -117,7 +108,9 @@ def _give_words(units: list[_Unit], words: list[Word]) -> None:
         unit.words.sort(key=lambda w: (w.start, w.end))
 
 
-def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -> bool:
+def _is_backchannel(
+    unit: _Unit, units: Sequence[_Unit], options: Turns, shared_audio: bool
+) -> bool:
     """Listening words while the other has the floor, or a short sound in the midst of it.
 
     What overlaps the other's speech, with the other talking before and after it, is a backchannel
@@ -136,7 +129,7 @@ def _is_backchannel(unit: _Unit, units: Sequence[_Unit], options: TurnOptions) -
     if is_backchannel(unit.text):
         return True
     seconds, count = unit.end - unit.start, count_units(unit.text)
-    if options.shared_audio:
+    if shared_audio:
         return seconds <= UNSURE_BACKCHANNEL_S
     confidence = sum(w.confidence for w in unit.words) / max(len(unit.words), 1)
     if confidence >= SURE and count >= SURE_UNITS:
@@ -177,7 +170,7 @@ def _taken(start: Seconds, end: Seconds, speaker: Speaker, floor: Sequence[_Unit
     )
 
 
-def _turn(number: int, unit: _Unit, first: Seconds, last: Seconds, options: TurnOptions) -> Turn:
+def _turn(number: int, unit: _Unit, first: Seconds, last: Seconds, options: Turns) -> Turn:
     confidence = sum(w.confidence for w in unit.words) / len(unit.words) if unit.words else 0.0
     middle = (unit.start + unit.end) / 2
     opening = unit.start < first + options.opening_s and middle < (first + last) / 2

@@ -31,8 +31,9 @@ from typing import Literal
 from pipeline.evaluation.pairing import overlap_s
 from pipeline.evaluation.timing import TurnPair
 from pipeline.evaluation.truth import TrueTurn, Truth
-from pipeline.metrics import MAX_LATENCY_S, MIN_LATENCY_S, RateOptions
+from pipeline.metrics import MAX_LATENCY_S, MIN_LATENCY_S
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, CallResult, Seconds, Speaker
+from pipeline.settings import Voice
 
 MeasureName = Literal[
     "turn_speaking_rate", "turn_articulation_rate", "speaking_rate", "articulation_rate",
@@ -73,7 +74,7 @@ OF_A_VOICE: dict[str, MeasureName] = {
 OF_A_CALL: tuple[MeasureName, ...] = (
     "turn_time_ratio", "talk_ratio", "overlap", "first_speech", "level_gap",
 )  # fmt: skip
-RATES = RateOptions()
+RATES = Voice()
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,15 +251,9 @@ class Call:
         return None
 
     def _channel_problem(self, speaker: Speaker) -> str:
-        quality = self.dialogue.quality
-        if not quality:
-            return ""
-        channel = self.dialogue.recording.agent_channel or 0
-        if speaker == CUSTOMER:
-            channel = 1 - channel
-        entry = next((q for q in quality if q.channel == channel), quality[0])
-        blocking = self.hearing.blocking_problems
-        return next((p for p in entry.problems if any(b in p for b in blocking)), "")
+        channel, blocking = self.dialogue.heard_in(speaker), self.hearing.blocking_problems
+        problems = channel.problems if channel else ()
+        return next((p for p in problems if any(b in p for b in blocking)), "")
 
 
 class Condition(Protocol):

@@ -14,6 +14,7 @@ from pipeline.rubric.context import Call, Scope
 from pipeline.rubric.findings import Finding, Hit, Outcome
 from pipeline.rubric.load import Item, Rubric
 from pipeline.schema import AGENT, Dialogue, Event, Verdict, VerdictName
+from pipeline.settings import MIN_ROLE_CONFIDENCE
 from pipeline.text.phonetic.slots import duration_seconds
 
 FULL_SCORE = 1.0
@@ -83,7 +84,18 @@ def trace(
     items = {i.id: i for i in rubric.items}
     needed = {*wanted, *(n for name in wanted for n in rubric.needs[name])}
     traces = {name: _judge_item(call, items[name]) for name in rubric.order if name in needed}
-    return tuple(traces[name] for name in wanted)
+    found = tuple(traces[name] for name in wanted)
+    if dialogue.role_confidence >= MIN_ROLE_CONFIDENCE:
+        return found
+    return tuple(replace(t, verdict=_undecided(t.verdict)) for t in found)
+
+
+def _undecided(verdict: Verdict) -> Verdict:
+    """What a verdict is worth when nobody knows who is the agent."""
+    if verdict.verdict not in ("pass", "fail"):
+        return verdict
+    why = "who is the agent is in doubt"
+    return replace(verdict, verdict="cannot_tell", score=None, max_score=None, note=why)
 
 
 def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:

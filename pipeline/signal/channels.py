@@ -95,6 +95,49 @@ class ChannelFinding:
         return f"Channel {self.channel} carries channel {self.other} at {self.value:.0f} dB."
 
 
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """Channels that stand for one speaker each; one when the recording is mono in effect.
+
+    ``quality`` describes the channels in use and those that carry no signal while just one other
+    does; the latter are ``dead``. ``leaks`` is the matrix of :func:`crosstalk_db` of those in use.
+    """
+
+    channels: tuple[int, ...]
+    dead: tuple[int, ...]
+    leaks: Floats
+    quality: tuple[ChannelQuality, ...]
+    warnings: tuple[str, ...]
+
+
+def usable(wave: Waveform) -> Usable:
+    """Choose the channels to work on and say what was found of the others."""
+    findings = channel_findings(wave)
+    copies = {f.channel for f in findings if f.problem == "identical"}
+    mixed = {f.other for f in findings if f.problem == "mixed"}
+    dead = {f.channel for f in findings if f.problem == "dead"}
+    kept = [c for c in range(wave.channels) if c not in copies | dead | mixed]
+    kept = kept or [c for c in range(wave.channels) if c not in copies]
+    warnings = [f.message for f in findings]
+    if dead and len(kept) == 1 and wave.channels > 1:
+        warnings.append(f"Channel {kept[0]} is treated as mono.")
+    if len(kept) > 2:
+        power = [float(np.dot(samples, samples)) for samples in wave.samples]
+        loudest = sorted(sorted(kept, key=lambda c: -power[c])[:2])
+        warnings.append(
+            f"{wave.channels} channels; the two loudest ({loudest[0]} and {loudest[1]}) are used."
+        )
+        kept = loudest
+    silent = tuple(sorted(dead - set(kept))) if len(kept) == 1 else ()
+    quality = tuple(
+        replace(c, problems=tuple(p for p in c.problems if p != "identical"))
+        for c in assess(wave)
+        if c.channel in (*kept, *silent)
+    )
+    leaks = crosstalk_db(wave)[np.ix_(kept, kept)]
+    return Usable(tuple(kept), silent, leaks, quality, tuple(warnings))
+
+
 def assess(
     waveform: Waveform,
     *,

@@ -8,18 +8,20 @@ Conventions: audio float32 of any rate from 8 kHz, shape (n,); masks have frames
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft
 
-from pipeline.schema import Audio, Seconds, Span
+from pipeline.schema import Audio, Seconds, Span, Waveform
 
 FRAME_S = 0.010
 TONE_HZ = (425.0, 475.0)
 TONE_SHARE = 0.8
+RING_SEARCH_S = 60.0
 RING_ON_S = (0.75, 1.35)
 WINDOW_S = 0.064
 STEADY_FRAMES = 12
@@ -33,6 +35,29 @@ MIN_TONAL_CALL = 0.5
 EDGE_S = 0.3  # over which frames at the edges of music must be steady
 REACH_S = 0.4  # how far a first or last note may reach beyond
 FRAMES_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Tones:
+    """Bursts of ringback tone, and the music in each channel."""
+
+    rings: tuple[Span, ...]
+    music: Mapping[int, tuple[Span, ...]]
+
+    @property
+    def all_music(self) -> tuple[Span, ...]:
+        """The music of all channels, ordered by start."""
+        return tuple(sorted(s for spans in self.music.values() for s in spans))
+
+
+def find_tones(wave: Waveform, channels: Sequence[int]) -> Tones:
+    """Find ringing and music in some channels; rings are looked for in ``RING_SEARCH_S``."""
+    rings: list[Span] = []
+    for c in channels:
+        found = find_ringing(wave.samples[c], wave.sample_rate, until=RING_SEARCH_S)
+        rings = max(rings, found, key=len)
+    music = {c: tuple(find_music(wave.samples[c], wave.sample_rate)) for c in channels}
+    return Tones(tuple(rings), music)
 
 
 def find_ringing(audio: Audio, sample_rate: int, *, until: Seconds | None = None) -> list[Span]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline.schema import AGENT, CUSTOMER, Speaker, Utterance
+from pipeline.schema import AGENT, CUSTOMER, Party, Recording, Span, Speaker, Utterance
+from pipeline.signal.channels import Usable
 from pipeline.text import syllables
 
 LOW_CONFIDENCE = 0.8
@@ -42,6 +43,66 @@ class Roles:
     confidence: float
     reason: str
     warning: str | None = None
+
+    def apply(
+        self, heard: Sequence[Utterance], speech: Mapping[Speaker, Sequence[Span]]
+    ) -> tuple[tuple[Utterance, ...], dict[Speaker, tuple[Span, ...]]]:
+        """Utterances and speech by role instead of by voice."""
+        by_role: dict[Speaker, list[Span]] = {}
+        for label, spans in speech.items():
+            by_role.setdefault(self.speakers[label], []).extend(spans)
+        renamed = tuple(replace(u, speaker=self.speakers[u.speaker]) for u in heard)
+        return renamed, {s: tuple(sorted(spans)) for s, spans in by_role.items()}
+
+
+def find_parties(
+    recording: Recording,
+    usable: Usable,
+    source: str,
+    speech: Mapping[Speaker, Sequence[Span]],
+    heard: Sequence[Utterance],
+) -> tuple[Roles, tuple[Party, ...], list[str]]:
+    """Say which voice is the agent, and which channel each party is heard in.
+
+    Parameters
+    ----------
+    recording : Recording
+        Its ``agent_channel`` decides where it names a channel in use, or the one that is dead.
+    usable : Usable
+    source : str
+        ``channel`` or ``diarization``: what the labels of ``speech`` are.
+    speech : mapping of label to spans
+    heard : sequence of Utterance
+
+    Returns
+    -------
+    roles, parties, warnings
+        A party that was heard, and the one whose channel is dead, if that is known.
+    """
+    named, labels = recording.agent_channel, list(speech)
+    warnings = [] if any(speech.values()) else ["No speech was found."]
+    if named is not None and usable.dead and len(labels) == 1:  # the other channel is the other's
+        role = CUSTOMER if named in usable.dead else AGENT
+        roles = Roles({labels[0]: role}, 1.0, "metadata")
+    else:
+        if named is not None and source == "channel" and str(named) not in speech:
+            warnings.insert(
+                0,
+                f"agent_channel {named} of the metadata is no channel in use "
+                f"({', '.join(labels)}); the agent is told by the words.",
+            )
+        by_metadata = str(named) if named is not None and source == "channel" else None
+        roles = assign_roles(heard, labels, agent_voice=by_metadata, direction=recording.direction)
+        warnings += [roles.warning] if roles.warning else []
+    channel_of = {
+        role: int(label) if source == "channel" else usable.channels[0]
+        for label, role in roles.speakers.items()
+    }
+    parties = [Party(role, channel) for role, channel in channel_of.items()]
+    if usable.dead and len(channel_of) == 1:
+        missing = CUSTOMER if AGENT in channel_of else AGENT
+        parties.append(Party(missing, usable.dead[0], live=False))
+    return roles, tuple(parties), warnings
 
 
 def assign_roles(

@@ -16,15 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.schema import Audio, Seconds, Sound, Span, Speaker, SpeakerSegment
+from pipeline.settings import Settings, Vad
+from pipeline.signal.channels import Usable, leaked
+from pipeline.signal.tones import Tones, mask_of
 from pipeline.speech.diarization.diarizers import Diarizer
+from pipeline.speech.models import Models
 from pipeline.speech.vad import (
     BLOCK,
     FRAME_S,
     SAMPLE_RATE,
     SpeechDetector,
-    VadOptions,
     close_gaps,
     detect_speech,
+    frame_levels_db,
     runs,
 )
 
@@ -41,10 +45,35 @@ class Voices:
     audio: Mapping[Speaker, Sound]
 
 
+def assign_speech(
+    audio: Mapping[int, Sound], usable: Usable, tones: Tones, settings: Settings, models: Models
+) -> Voices:
+    """Say whose speech is where: by channel where two are usable, else by diarization.
+
+    ``audio`` are the channels in use by number, shape (n,), float32, 16 kHz.
+    """
+    frames = max(a.size for a in audio.values()) // (SAMPLE_RATE // 100) + 1
+    ignore = {c: mask_of([*tones.rings, *tones.music[c]], frames) for c in audio}
+    if len(audio) == 1:
+        (channel,) = audio
+        return by_diarization(
+            audio[channel],
+            models.detector,
+            models.diarizer,
+            settings.vad,
+            ignore[channel],
+            settings.diarization.speakers,
+        )
+    hidden = leaked(np.stack([frame_levels_db(a) for a in audio.values()]), usable.leaks)
+    for c, mask in zip(audio, hidden, strict=True):
+        ignore[c][: mask.size] |= mask
+    return by_channel(audio, models.detector, settings.vad, ignore)
+
+
 def by_channel(
     channels: Mapping[int, Sound],
     detector: SpeechDetector,
-    options: VadOptions,
+    options: Vad,
     ignore: Mapping[int, NDArray[np.bool_]],
 ) -> Voices:
     """One voice a channel.
@@ -68,7 +97,7 @@ def by_diarization(
     audio: Sound,
     detector: SpeechDetector,
     diarizer: Diarizer,
-    options: VadOptions,
+    options: Vad,
     ignore: NDArray[np.bool_] | None,
     speakers: int,
 ) -> Voices:

@@ -21,7 +21,6 @@ Silero VAD, MIT licence, https://github.com/snakers4/silero-vad
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from pipeline.schema import Audio, Seconds, Sound, Span
+from pipeline.settings import Vad
 from pipeline.signal.pitch import FIRST_CEILING_HZ, FIRST_FLOOR_HZ, track_f0
 
 SAMPLE_RATE = 16_000
@@ -53,18 +53,6 @@ HUM_VOICED_SHARE = 0.5
 HUM_PERIODICITY = 0.4  # median of the normalised autocorrelation; 0.45 for hums at 15 dB
 HUM_STEP_ST = (0.02, 0.5)  # median change of pitch in 10 ms; it glides, but does not jump
 HUM_RANGE_ST = 0.7  # from the 10th to the 90th percentile of the pitch
-
-
-@dataclass(frozen=True, slots=True)
-class VadOptions:
-    """How speech is told from the rest. All times in seconds, levels in dB."""
-
-    threshold: float = 0.5
-    reach_s: Seconds = 0.30
-    above_floor_db: float = 6.0
-    below_peak_db: float = 38.0
-    min_speech_s: Seconds = 0.08
-    min_pause_s: Seconds = 0.18
 
 
 class SpeechDetector(Protocol):
@@ -103,7 +91,7 @@ class SileroDetector:
 def detect_speech(
     audio: Sound,
     detector: SpeechDetector,
-    options: VadOptions = VadOptions(),
+    options: Vad = Vad(),
     *,
     ignore: NDArray[np.bool_] | None = None,
 ) -> tuple[Span, ...]:
@@ -113,7 +101,7 @@ def detect_speech(
     ----------
     audio : Sound, shape (n,), float32, 16 kHz
     detector : SpeechDetector
-    options : VadOptions
+    options : Vad
     ignore : ndarray of bool, shape (frames of 10 ms,), optional
         Frames that are known not to be this speaker's (crosstalk, tones).
 
@@ -193,7 +181,7 @@ def _loud(
     level: NDArray[np.float64],
     likely: NDArray[np.bool_],
     quiet: NDArray[np.bool_],
-    options: VadOptions,
+    options: Vad,
 ) -> NDArray[np.bool_]:
     """Frames that stand out of the noise and are not too far below the talker."""
     floor = noise_floor_db(level)

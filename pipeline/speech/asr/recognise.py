@@ -13,6 +13,7 @@ attached to the word before it.
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -86,6 +87,13 @@ def recognise(
         for window, heard in _listen(windows, decoder, options)
     ]
     return tuple(sorted(found, key=lambda u: (u.start, u.end)))
+
+
+def rejected(heard: Sequence[Utterance]) -> tuple[str, ...]:
+    """Say how many texts were rejected as not spoken, and why; nothing when there were none."""
+    reasons = Counter(u.rejected for u in heard if u.rejected)
+    counts = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
+    return (f"Recognised text was rejected as not spoken: {counts}.",) if counts else ()
 
 
 def _listen(
