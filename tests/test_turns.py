@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,3 +229,20 @@ def test_swapping_the_parties_swaps_the_turns(rows):
     found = sorted(shown(turns(*made)))
     swapped = turns(*((other[s], a, b, t) for s, a, b, t in made))
     assert sorted((other[t.speaker], t.start, t.end, t.is_backchannel) for t in swapped) == found
+
+
+def test_two_voices_of_one_party_are_one_stretch_where_they_overlap():
+    (turn,) = build_turns({CUSTOMER: [(0.0, 10.0), (2.0, 3.0)]}, [])
+    assert (turn.start, turn.end, turn.spans) == (0.0, 10.0, ((0.0, 10.0),))
+    (turn,) = build_turns({CUSTOMER: [(2.0, 5.0), (0.0, 3.0)]}, [])
+    assert turn.spans == ((0.0, 5.0),)
+
+
+def test_turns_of_four_hours_of_talk_take_no_time_that_grows_with_their_square():
+    speech: dict[str, list[Span]] = {AGENT: [], CUSTOMER: []}
+    for i in range(6000):
+        speech[AGENT if i % 2 == 0 else CUSTOMER].append((2.4 * i, 2.4 * i + 2.2))
+    heard = [say(s, a, b, "好的我们看一下") for s, spans in speech.items() for a, b in spans]
+    began = time.process_time()
+    assert len(build_turns(speech, heard)) == 6000
+    assert time.process_time() - began < 3.0  # 0.4 s as this is written; quadratic, 40 s

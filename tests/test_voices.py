@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,18 @@ def test_speech_is_cut_where_the_voice_changes_and_into_short_pieces():
 def test_no_piece_is_cut_too_short_to_embed():
     found = cut_pieces([(0.0, 2.0)], [SpeakerSegment(0.1, 1.95, "a")])
     assert found == [(0.0, 2.0)]
+
+
+def test_pieces_that_sound_the_same_are_one_voice():
+    assert tell_apart(np.ones((4, 8)), [(9.0 * i, 9.0 * i + 2) for i in range(4)]) is None
+
+
+def test_thousands_of_pieces_are_told_apart_in_little_memory():
+    labels = RNG.integers(0, 2, 3000)
+    rows, at = embeddings(labels, noise=0.8, dimension=192), pieces(3000)
+    tracemalloc.start()
+    found = tell_apart(rows, at, [(9.0 * i, 9.0 * i + 0.2) for i in range(600)])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert same(found, labels)
+    assert most < 100 * 2**20

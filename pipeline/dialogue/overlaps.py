@@ -65,12 +65,15 @@ def find_overlaps(
         ``talk_over``, overlap_s, words of both), ``backchannel`` and ``overlap``.
     """
     events = [_backchannel(t) for t in turns if t.is_backchannel]
-    floor = [t for t in turns if not t.is_backchannel]
     options = _by_preset(options, shared_audio)
+    floor = sorted((t for t in turns if not t.is_backchannel), key=lambda t: (t.start, t.end))
+    talking: list[Turn] = []
     for b in floor:
-        for a in floor:
-            if a.speaker != b.speaker and a.start < b.start < a.end:
+        talking = [a for a in talking if a.end > b.start]
+        for a in talking:
+            if a.speaker != b.speaker and a.start < b.start:
                 events += _classify(a, b, floor, options)
+        talking.append(b)
     return tuple(sorted(events, key=lambda e: (e.start, e.end, e.kind)))
 
 

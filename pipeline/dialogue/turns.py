@@ -9,6 +9,7 @@ Conventions: times in seconds; spans are ordered and disjoint per speaker.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,6 @@ SURE_UNITS = 2
 SURE = 0.9  # confidence from which words under the other's voice are believed
 SLOW_BACKCHANNEL_S = 1.0  # 嗯，是的 with a pause in it: so long, and hardly any syllables
 SLOW_UNITS = 4
-WORD_REACH_S = 0.6
 
 
 @dataclass(slots=True)
@@ -71,15 +71,13 @@ def build_turns(
     tuple of Turn
         Ordered by start, numbered from 0. Backchannels are turns of their own, marked as such.
     """
-    units = [u for speaker, spans in speech.items() for u in _units(speaker, spans)]
-    units.sort(key=lambda u: (u.start, u.end))
-    for speaker in speech:
-        _give_words(
-            [u for u in units if u.speaker == speaker],
-            [w for u in utterances if u.speaker == speaker for w in u.words],
-        )
+    own = {speaker: _units(speaker, spans) for speaker, spans in speech.items()}
+    for speaker, units in own.items():
+        _give_words(units, [w for u in utterances if u.speaker == speaker for w in u.words])
+    units = sorted((u for one in own.values() for u in one), key=lambda u: (u.start, u.end))
     for unit in units:
-        unit.backchannel = _is_backchannel(unit, units, options, shared_audio)
+        others = [u for s, one in own.items() if s != unit.speaker for u in _near(one, unit)]
+        unit.backchannel = _is_backchannel(unit, others, options, shared_audio)
     joined = _join(units, options.join_gap_s)
     first = min((u.start for u in joined), default=0.0)
     last = max((u.end for u in joined), default=0.0)
@@ -87,30 +85,39 @@ def build_turns(
 
 
 def _units(speaker: Speaker, spans: Sequence[Span]) -> list[_Unit]:
+    """Units in the order of time, disjoint even where spans of two voices of a party overlap."""
     units: list[_Unit] = []
-    for span in spans:
-        if units and span[0] - units[-1].end < BACKCHANNEL_GAP_S:
-            units[-1].spans.append(span)
+    for start, end in sorted(spans):
+        if not units or start - units[-1].end >= BACKCHANNEL_GAP_S:
+            units.append(_Unit(speaker, [(start, end)], []))
+        elif start > units[-1].end:
+            units[-1].spans.append((start, end))
         else:
-            units.append(_Unit(speaker, [span], []))
+            last = units[-1].spans.pop()
+            units[-1].spans.append((last[0], max(last[1], end)))
     return units
 
 
-def _give_words(units: list[_Unit], words: list[Word]) -> None:
+def _give_words(units: Sequence[_Unit], words: Sequence[Word]) -> None:
     """Every word goes to the unit it was said in, or to the nearest one."""
-    if not units:
-        return
-    for word in words:
+    starts = [u.start for u in units]
+    for word in words if units else ():
         middle = (word.start + word.end) / 2
-        nearest = min(units, key=lambda u: max(u.start - middle, middle - u.end, 0.0))
+        at = max(bisect_right(starts, middle) - 1, 0)
+        nearest = min(units[at : at + 2], key=lambda u: max(u.start - middle, middle - u.end, 0.0))
         nearest.words.append(word)
     for unit in units:
         unit.words.sort(key=lambda w: (w.start, w.end))
 
 
-def _is_backchannel(
-    unit: _Unit, units: Sequence[_Unit], options: Turns, shared_audio: bool
-) -> bool:
+def _near(units: Sequence[_Unit], unit: _Unit) -> Sequence[_Unit]:
+    """Those of a party's units that come within ``CONTINUES_WITHIN_S`` of a unit."""
+    first = bisect_left(units, unit.start - CONTINUES_WITHIN_S, key=lambda u: u.end)
+    last = bisect_right(units, unit.end + CONTINUES_WITHIN_S, key=lambda u: u.start)
+    return units[first:last]
+
+
+def _is_backchannel(unit: _Unit, near: Sequence[_Unit], options: Turns, shared_audio: bool) -> bool:
     """Listening words while the other has the floor, or a short sound in the midst of it.
 
     What overlaps the other's speech, with the other talking before and after it, is a backchannel
@@ -120,7 +127,7 @@ def _is_backchannel(
     """
     if unit.end - unit.start > options.backchannel_max_s:
         return False
-    others = [u for u in units if u.speaker != unit.speaker and not u.backchannel]
+    others = [u for u in near if not u.backchannel]
     before = any(u.start < unit.start < u.end + CONTINUES_WITHIN_S for u in others)
     after = any(u.end > unit.end > u.start - CONTINUES_WITHIN_S for u in others)
     overlapping = any(u.start < unit.end and u.end > unit.start for u in others)
@@ -140,33 +147,35 @@ def _is_backchannel(
 
 def _join(units: Sequence[_Unit], gap_s: Seconds) -> list[_Unit]:
     """Join each speaker's units while nobody else takes the floor in between."""
-    floor = [u for u in units if not u.backchannel]
-    joined: list[_Unit] = []
-    open_turn: dict[Speaker, _Unit] = {}
-    for unit in floor:
-        current = open_turn.get(unit.speaker)
-        if (
-            current is not None
-            and unit.start - current.end <= gap_s
-            and not _taken(current.end, unit.start, unit.speaker, floor)
-        ):
-            current.spans.extend(unit.spans)
-            current.words.extend(unit.words)
-        else:
-            current = _Unit(unit.speaker, list(unit.spans), list(unit.words))
-            open_turn[unit.speaker] = current
-            joined.append(current)
-    joined += [u for u in units if u.backchannel]
+    floor: dict[Speaker, list[_Unit]] = {}
+    for unit in units:
+        if not unit.backchannel:
+            floor.setdefault(unit.speaker, []).append(unit)
+    joined = [u for u in units if u.backchannel]
+    for speaker, own in floor.items():
+        others = [one for s, one in floor.items() if s != speaker]
+        current: _Unit | None = None
+        for unit in own:
+            if (
+                current is not None
+                and unit.start - current.end <= gap_s
+                and not any(_taken(current.end, unit.start, one) for one in others)
+            ):
+                current.spans.extend(unit.spans)
+                current.words.extend(unit.words)
+            else:
+                current = _Unit(speaker, list(unit.spans), list(unit.words))
+                joined.append(current)
     return sorted(joined, key=lambda u: (u.start, u.end))
 
 
-def _taken(start: Seconds, end: Seconds, speaker: Speaker, floor: Sequence[_Unit]) -> bool:
-    """Whether somebody else speaks in the pause from ``start`` to ``end``."""
+def _taken(start: Seconds, end: Seconds, others: Sequence[_Unit]) -> bool:
+    """Whether another party, whose units these are, speaks in the pause from start to end."""
+    first = bisect_right(others, start, key=lambda u: u.end)
+    last = bisect_left(others, end, key=lambda u: u.start)
     return any(
-        u.speaker != speaker
-        and min(u.end, end) - max(u.start, start) > 0.5 * min(end - start, u.end - u.start)
-        for u in floor
-        if u.start < end and u.end > start
+        min(u.end, end) - max(u.start, start) > 0.5 * min(end - start, u.end - u.start)
+        for u in others[first:last]
     )
 
 

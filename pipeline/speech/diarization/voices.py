@@ -19,12 +19,14 @@ Interspeech 2006.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from pipeline.schema import Audio, Seconds, Span, SpeakerSegment
 
@@ -102,7 +104,7 @@ def cut_pieces(spans: Sequence[Span], segments: Sequence[SpeakerSegment]) -> lis
     pieces: list[Span] = []
     for start, end in spans:
         at = start
-        for change in changes:
+        for change in changes[bisect_left(changes, start) : bisect_right(changes, end)]:
             if at + MIN_PIECE_S <= change <= end - MIN_PIECE_S:
                 pieces += _even(at, change)
                 at = change
@@ -133,16 +135,14 @@ def tell_apart(
     if heard.sum() < 2:
         return None
     seconds = np.array([end - start for start, end in pieces])
-    mixed = np.array([_shared_s(piece, overlaps) for piece in pieces]) > seconds / 2
+    mixed = _shared_s(pieces, overlaps) > seconds / 2
     weight = np.sqrt(np.minimum(seconds, WEIGHT_UP_TO_S)) * heard
     weight *= np.where(mixed, MIXED_WEIGHT, 1.0)
     voices = _unit(np.where(heard[:, None], embeddings, 0.0))
     centred = voices - (voices * weight[:, None]).sum(axis=0) / weight.sum()
-    centred = _unit(centred * heard[:, None])
-    affinity = (centred @ centred.T) * np.outer(weight, weight) * 10 / heard.sum()
-    np.fill_diagonal(affinity, 0.0)
+    centred = _unit(centred * heard[:, None]) * weight[:, None] * np.sqrt(10 / heard.sum())
     ties = _ties(pieces)
-    labels = (np.linalg.eigh(affinity + ties)[1][:, -1] > 0).astype(np.int64)
+    labels = _signs(centred, ties)
     together = sum(end - start for start, end in overlaps)
     if together < TWO_AT_ONCE_S and _alike(voices, labels, seconds * heard) > ONE_VOICE:
         return None
@@ -150,10 +150,32 @@ def tell_apart(
 
 
 def _ties(pieces: Sequence[Span]) -> Floats:
-    """How strongly pieces that follow each other belong together, shape (n, n)."""
+    """How strongly each piece belongs together with the next one, shape (n - 1,)."""
     pauses = [max(after[0] - before[1], 0.0) for before, after in pairwise(pieces)]
-    ties = np.diag(TIE * np.exp(-np.array(pauses) / TIE_FADES_S), 1)
-    return np.asarray(ties + ties.T)
+    return np.asarray(TIE * np.exp(-np.array(pauses) / TIE_FADES_S), np.float64)
+
+
+def _pulled(ties: Floats, values: Floats) -> Floats:
+    """What the ties of each piece say of it: the values of its neighbours, each by its tie."""
+    pulled = np.zeros(values.size)
+    pulled[:-1] += ties * values[1:]
+    pulled[1:] += ties * values[:-1]
+    return pulled
+
+
+def _signs(rows: Floats, ties: Floats) -> NDArray[np.int64]:
+    """Signs of the leading eigenvector of likeness and ties, which are never written out."""
+    size, own = len(rows), (rows**2).sum(axis=1)
+
+    def times(values: Floats) -> Floats:
+        flat = values.ravel()
+        likeness = rows @ (rows.T @ flat) - own * flat
+        return np.asarray(likeness + _pulled(ties, flat) + flat)  # plus one: never all zero
+
+    graph = LinearOperator((size, size), matvec=times, dtype=np.float64)
+    start = np.random.default_rng(0).normal(size=size)  # so that the same call gives the same
+    _, vectors = eigsh(graph, k=1, which="LA", v0=start)
+    return np.asarray(vectors[:, 0] > 0, np.int64)
 
 
 def _settled(
@@ -167,15 +189,24 @@ def _settled(
         apart = second - first
         middle, half = (second + first) @ apart / 2, max(float(apart @ apart) / 2, 1e-9)
         likeness = LIKENESS * weight * (voices @ apart - middle) / half
-        moved = (likeness + ties @ (2 * labels - 1) > 0).astype(np.int64)
+        moved = (likeness + _pulled(ties, np.asarray(2 * labels - 1, np.float64)) > 0).astype(
+            np.int64
+        )
         if (moved == labels).all():
             break
         labels = moved
     return labels
 
 
-def _shared_s(piece: Span, overlaps: Sequence[Span]) -> Seconds:
-    return sum(max(0.0, min(piece[1], b) - max(piece[0], a)) for a, b in overlaps)
+def _shared_s(pieces: Sequence[Span], overlaps: Sequence[Span]) -> Floats:
+    """Seconds of each piece in which two are heard; overlaps are ordered and disjoint."""
+    if not overlaps:
+        return np.zeros(len(pieces))
+    edges = np.array(overlaps)
+    until = np.cumsum(edges[:, 1] - edges[:, 0])
+    passed = np.stack((np.concatenate(([0.0], until[:-1])), until), axis=1)
+    at = np.interp(np.array(pieces), edges.ravel(), passed.ravel())
+    return np.asarray(at[:, 1] - at[:, 0])
 
 
 def _alike(voices: Floats, labels: NDArray[np.int64], weight: Floats) -> float:
