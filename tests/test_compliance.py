@@ -24,7 +24,7 @@ from pipeline.rubric.context import match_probability
 from pipeline.rubric.examples import parse_example
 from pipeline.rubric.located import Located
 from pipeline.rubric.speech_rules import count_questions, statement_units
-from pipeline.schema import ChannelQuality, Dialogue, Verdict
+from pipeline.schema import ChannelQuality, Dialogue, Party, Verdict
 
 HEAD = """
 rubric: {id: t, name: {zh: 测, en: t}}
@@ -269,6 +269,7 @@ def test_a_bad_channel_cannot_be_judged_by_absence(agent_channel: int) -> None:
             ChannelQuality(0, None, 0.0, None, 0.0, None, ("noisy",)),
             ChannelQuality(1, 40.0, 0.0, None, 5.0, -20.0),
         ),
+        parties=(Party("agent", agent_channel), Party("customer", 1 - agent_channel)),
     )
     text = HEAD + "hearing: {blocking_problems: [noisy]}\nitems:\n"
     text += item("one", "pass: {says: {by: agent, any: [您好]}}")

@@ -29,7 +29,7 @@ GROWTH_MIB = 160  # half an hour of 8 kHz is 55 MiB, and as much again while it 
 JUDGE = """
 import json, sys, time, warnings
 import numpy as np
-from pipeline import quality
+from pipeline.signal import channels as quality
 from pipeline.audio import decode
 from pipeline.errors import RecordingError
 
