@@ -1,0 +1,5 @@
+"""``python -m pipeline`` is ``callcoach``."""
+
+from pipeline.cli import main
+
+main()
