@@ -13,8 +13,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -22,6 +23,7 @@ from pipeline.errors import SettingsError, nearest
 
 DEFAULT_PRESET = "embedded"
 MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
+DEFAULT_ZONE = "Asia/Shanghai"
 CONFIG_FOLDER_VARIABLE = "CALLCOACH_CONFIGS"
 
 
@@ -167,6 +169,21 @@ class Compliance(_Section):
     rubric_by_team: dict[str, str] = _setting({}, "", "rubric by team name")
 
 
+class Time(_Section):
+    """The clock of the business; none of it changes what is heard."""
+
+    zone: str = _setting(
+        DEFAULT_ZONE, "", "time zone of weeks, calling hours and holidays (IANA name)"
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"no time zone; for example {DEFAULT_ZONE} or UTC")
+        return name
+
+
 class Agents(_Section):
     """Per-agent tables."""
 
@@ -200,13 +217,16 @@ class Settings(_Section):
     silences: Silences = Silences()
     voice: Voice = Voice()
     compliance: Compliance = Compliance()
+    time: Time = Time()
     agents: Agents = Agents()
     run: Run = Run()
 
     def digest(self, *sections: str) -> str:
         """SHA-256 of the settings that decide what is heard and measured, or of some sections."""
         names = sections or tuple(
-            n for n in type(self).model_fields if n not in ("preset", "agents", "compliance", "run")
+            n
+            for n in type(self).model_fields
+            if n not in ("preset", "time", "agents", "compliance", "run")
         )
         data = self.model_dump(mode="json", include=set(names))
         for section in data.values():

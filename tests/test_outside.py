@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ScoresError
-from pipeline.qa_scores.reading import (
+from pipeline.qa_scores import (
     JUDGED,
     VERDICT_WORDS,
     agreement,
     call_agreement,
     join,
+    newest,
     read_scores,
 )
 from pipeline.schema import Verdict
@@ -42,8 +43,15 @@ def verdict_rows(*rows: tuple[object, ...]) -> pd.DataFrame:
     return data.reindex(columns=frame.columns).astype(frame.dtypes.to_dict())
 
 
+def problems(tmp_path: Path, text: str) -> dict[int, str]:
+    rows = read_scores(sheet(tmp_path, text)).rows
+    return {
+        r["row"]: r["problem"] for r in rows.to_dict("records") if isinstance(r["problem"], str)
+    }
+
+
 def test_a_sheet_is_read_in_every_format_alike(tmp_path: Path):
-    expected = read_scores(sheet(tmp_path, SHEET))
+    expected = read_scores(sheet(tmp_path, SHEET)).rows.drop(columns="file")
     assert expected["verdict"].tolist()[1:] == ["fail"]
     assert expected["score"].tolist() == [96.0, 0.0]
     assert expected["row"].tolist() == [2, 3]
@@ -52,21 +60,30 @@ def test_a_sheet_is_read_in_every_format_alike(tmp_path: Path):
     frame.to_parquet(tmp_path / "scores.parquet")
     (tmp_path / "gbk.csv").write_bytes(SHEET.encode("gb18030"))
     (tmp_path / "bom.csv").write_bytes(SHEET.encode("utf-8-sig"))
-    for name in ("scores.xlsx", "scores.parquet", "gbk.csv", "bom.csv"):
-        pd.testing.assert_frame_equal(read_scores(tmp_path / name), expected)
+    (tmp_path / "unicode.csv").write_bytes(SHEET.replace(",", "\t").encode("utf-16"))
+    (tmp_path / "semicolon.csv").write_text(SHEET.replace(",", ";"), encoding="utf-8")
+    for name in ("scores.xlsx", "scores.parquet", "gbk.csv", "bom.csv", "unicode.csv",
+                 "semicolon.csv"):  # fmt: skip
+        found = read_scores(tmp_path / name).rows
+        assert set(found["file"]) == {name}
+        pd.testing.assert_frame_equal(found.drop(columns="file"), expected)
 
 
 def test_chinese_headers_and_numeric_ids_are_understood(tmp_path: Path):
     frame = pd.DataFrame({"通话编号": [1001, 1002], "得分": ["88分", 92.5], "质检员": ["王", None]})
     frame.to_excel(tmp_path / "scores.xlsx", index=False)
-    scores = read_scores(tmp_path / "scores.xlsx")
+    scores, notes = read_scores(tmp_path / "scores.xlsx")
     assert scores["call_id"].tolist() == ["1001", "1002"]
     assert scores["score"].tolist() == [88.0, 92.5]
     assert scores["reviewer"].isna().tolist() == [False, True]
+    assert notes == [
+        "scores.xlsx: columns understood: 通话编号 = call_id, 得分 = score, 质检员 = reviewer."
+    ]
 
 
 def test_leading_zeros_of_ids_are_kept(tmp_path: Path):
-    assert read_scores(sheet(tmp_path, "call_id,score\n007,50\n"))["call_id"].tolist() == ["007"]
+    rows = read_scores(sheet(tmp_path, "call_id,score\n007,50\n")).rows
+    assert rows["call_id"].tolist() == ["007"]
 
 
 @pytest.mark.parametrize(
@@ -74,65 +91,103 @@ def test_leading_zeros_of_ids_are_kept(tmp_path: Path):
 )
 def test_verdict_words(tmp_path: Path, word: str, verdict: str):
     text = f"call_id,item_id,verdict\nc1,a, {word.upper()} \n"
-    assert read_scores(sheet(tmp_path, text))["verdict"].tolist() == [verdict]
+    assert read_scores(sheet(tmp_path, text)).rows["verdict"].tolist() == [verdict]
 
 
 def test_an_item_with_only_a_score_is_judged_by_its_share(tmp_path: Path):
     text = "call_id,item_id,score,max_score\nc1,a,1,\nc1,b,0,\nc1,c,3,5\nc1,d,2,5\nc1,e,,5\n"
-    scores = read_scores(sheet(tmp_path, text))
-    assert scores["verdict"].tolist()[:4] == ["pass", "fail", "pass", "fail"]
-    assert scores["verdict"].isna().tolist() == [False] * 4 + [True]
+    rows = read_scores(sheet(tmp_path, text)).rows
+    assert rows["verdict"].tolist()[:4] == ["pass", "fail", "pass", "fail"]
+    assert rows["verdict"].isna().tolist() == [False] * 4 + [True]
+
+
+def test_an_item_of_full_marks_that_are_not_said_is_no_judgement(tmp_path: Path):
+    text = "call_id,item_id,score\nc1,a,10\nc2,a,1\nc3,a,0\nc4,b,1\n"
+    found = problems(tmp_path, text)
+    assert set(found) == {2, 3}  # 1 is 1 of 10, not all of 1; 0 is nothing of anything
+    assert all("满分" in problem for problem in found.values())
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "score", "top"),
+    [
+        ("score,max_score", "4.5,5", 4.5, 5.0),
+        ("得分,满分", "110,120", 110.0, 120.0),
+        ("得分（满分120）,note", "110,", 110.0, 120.0),
+        ("得分(5分制),note", "4.5,", 4.5, 5.0),
+        ("score,note", "4.5/5,", 4.5, 5.0),
+        ("score,note", "95%,", 95.0, None),
+        ("score,max_score", "95%,120", 114.0, 120.0),
+        ("score,note", "95,", 95.0, None),
+    ],
+)
+def test_full_marks_and_per_cent(
+    tmp_path: Path, header: str, cells: str, score: float, top: float | None
+):
+    row = read_scores(sheet(tmp_path, f"call_id,{header}\nc1,{cells}\n")).rows.iloc[0]
+    assert row["score"] == pytest.approx(score)
+    assert (None if pd.isna(row["max_score"]) else row["max_score"]) == top
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("call_id,item_id,verdct\nc1,a,pass\n", r'"verdict"'),
-        ("call,points\nc1,5\n", "names no calls"),
-        ("call_id,team\nc1,5\n", "gives no scores"),
-        ("call_id,call_id ,score\nc1,c1,5\n", "two columns"),
+        ("call,points\nc1,5\n", 'no column "call_id" or "recording"'),
+        ("call_id,team\nc1,5\n", 'no column "score" or "verdict"'),
+        ("call_id,call_id ,score\nc1,c1,5\n", "more than once"),
         ("call_id,score\nc1,101\n", r"row 2: score is 101, allowed: 0 to 100"),
-        ("call_id,score\nc1,50\nc2,-1\n", r"row 3: score is -1"),
-        ("call_id,score\nc1,good\n", r"row 2: score is 'good'.*a number"),
+        ("call_id,score\nc1,good\n", r"row 2: score is 'good'.*no number"),
         ("call_id,item_id,score\nc1,a,80\n", r"max_score"),
         ("call_id,item_id,verdict\nc1,a,pas\n", r'Did you mean "pass"'),
         ("call_id,verdict\nc1,pass\n", "without item_id"),
         ("call_id,score\n", "holds no scores"),
-        ("", "cannot be read"),
+        ("", "is empty"),
     ],
 )
-def test_wrong_sheets_are_refused_with_the_place_and_what_is_allowed(
+def test_sheets_of_no_use_are_refused_with_the_place_and_what_is_allowed(
     tmp_path: Path, text: str, message: str
 ):
     with pytest.raises(ScoresError, match=message):
         read_scores(sheet(tmp_path, text))
 
 
+def test_one_unreadable_row_costs_one_row(tmp_path: Path):
+    text = "call_id,score\nc1,50\nc2,-1\nc3,good\nc1,7,8\nc2,60\n"
+    scores, notes = read_scores(sheet(tmp_path, text))
+    assert scores["score"][scores["problem"].isna()].tolist() == [50.0, 60.0]
+    found = problems(tmp_path, text)
+    assert found[3].startswith("score is -1, allowed: 0 to 100")
+    assert found[4] == "score is 'good', which is no number"
+    assert notes == ['scores.csv: rows longer than its header were not used: row 5 ("8").']
+
+
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path):
-    with pytest.raises(ScoresError, match="no file"):
+    with pytest.raises(ScoresError, match="No such file"):
         read_scores(tmp_path / "missing.csv")
-    with pytest.raises(ScoresError, match=r"'.txt'.*Allowed: .csv"):
-        read_scores(tmp_path / "scores.txt")
+    with pytest.raises(ScoresError, match=r'".ods"; allowed are .csv'):
+        read_scores(tmp_path / "scores.ods")
     (tmp_path / "fake.xlsx").write_bytes(b"no workbook")
-    with pytest.raises(ScoresError, match="cannot be read as XLSX"):
+    with pytest.raises(ScoresError, match="cannot be read"):
         read_scores(tmp_path / "fake.xlsx")
 
 
-def test_columns_that_are_not_used_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    read_scores(sheet(tmp_path, "call_id,score,branch_office\nc1,5,x\n"))
-    assert "branch_office" in caplog.text
+def test_columns_that_are_not_used_are_said(tmp_path: Path):
+    notes = read_scores(sheet(tmp_path, "call_id,score,branch_office\nc1,5,x\n")).notes
+    assert notes == ["scores.csv: columns that are not used: branch_office."]
 
 
 def test_rows_find_their_call_by_id_path_name_or_stem(tmp_path: Path):
     text = (
         "call_id,recording,score\n"
         "c1,,1\n,/a/x/One.wav,2\n,D:\\calls\\ONE.WAV,3\n,one,4\nwrong,one.wav,5\n"
-        ",two.wav,6\nghost,,7\n,ghost.wav,8\n,,9\n,/b/two.wav,10\nc2,,\n"
+        ",two.wav,6\nghost,,7\n,ghost.wav,8\n,,9\n,/b/two.wav,10\nc2,,\n,\\\\srv\\rec\\one.V3,11\n"
+        ",tow,12\n"
     )
-    joined = join(read_scores(sheet(tmp_path, text)), CALLS)
+    joined = join(read_scores(sheet(tmp_path, text)).rows, CALLS)
     found = joined.rows["call_id"].astype(object).where(joined.rows["call_id"].notna(), None)
     assert found.tolist() == [
-        "c1", "c1", "c1", "c1", "c1", None, None, None, None, "c2", "c2",
+        "c1", "c1", "c1", "c1", "c1", None, None, None, None, "c2", "c2", "c1", None,
     ]  # fmt: skip
     assert dict(zip(joined.unmatched["row"], joined.unmatched["problem"], strict=True)) == {
         7: "2 calls have a recording of this name",
@@ -140,23 +195,42 @@ def test_rows_find_their_call_by_id_path_name_or_stem(tmp_path: Path):
         9: "no call has this recording",
         10: "neither call_id nor recording",
         12: "neither a verdict nor a score",
+        14: "no call has this recording; the nearest is two.wav",
     }
-    assert joined.scores == {"c1": 3.0, "c2": 10.0}
-    assert joined.verdicts == {}
 
 
-def test_several_reviewers_are_all_kept(tmp_path: Path):
+def test_items_are_known_by_their_names_and_unknown_ones_are_noted(tmp_path: Path):
+    items = {"opening_greeting": "开场问候", "closing_thanks": "结束致谢"}
     text = (
-        "call_id,item_id,verdict,score,max_score,reviewer,note\n"
-        "c1,a,pass,1,1,qa1,\nc1,a,fail,0,1,qa2,太快\nc1,a,fail,0,1,qa2,太快\n"
-        "c1,,,80,,qa1,\nc1,,,90,,qa2,\n"
+        "call_id,item_id,verdict\nc1,开场问候,√\nc1,Closing_Thanks,×\nc1,开场白,合格\n"
+        "c2,开场白,合格\n"
     )
-    joined = join(read_scores(sheet(tmp_path, text)), CALLS)
-    second = Verdict("a", "outside", "fail", 0.0, 1.0, reviewer="qa2", note="太快")
-    first = Verdict("a", "outside", "pass", 1.0, 1.0, reviewer="qa1")
-    assert joined.verdicts == {"c1": (first, second, second)}
-    assert joined.scores == {"c1": 85.0}
-    assert joined.unmatched.empty
+    joined = join(read_scores(sheet(tmp_path, text)).rows, CALLS, items)
+    assert joined.rows["item_id"].tolist() == [
+        "opening_greeting", "closing_thanks", "开场白", "开场白",
+    ]  # fmt: skip
+    assert joined.rows["verdict"].tolist() == ["pass", "fail", "pass", "pass"]
+    assert joined.notes == [
+        'The item "开场白" is none of the rubric; the nearest is opening_greeting (开场问候).'
+    ]
+
+
+def judgements(*rows: tuple[str | None, str | None, int]) -> list[int]:
+    """Scores that count of (reviewer, time, score), all of one call."""
+    names = ("reviewer", "scored_at", "score")
+    given = [
+        {"call_id": "c1", "item_id": None, **dict(zip(names, row, strict=True))} for row in rows
+    ]
+    return [row["score"] for row in newest(given)]
+
+
+def test_of_one_reviewer_the_newest_counts_and_a_second_opinion_stands_beside():
+    first, again = ("qa1", "2026-03-13", 60), ("qa1", "2026-03-15", 90)
+    assert judgements(first, again) == judgements(again, first) == [90]
+    assert judgements(first, ("qa2", "2026-03-14", 70), again) == [70, 90]
+    assert judgements(("qa1", None, 40), ("qa1", None, 90)) == [90]  # by what was read later
+    assert judgements(first, ("qa1", None, 80)) == [80]
+    assert judgements((None, None, 1), (None, None, 2), ("qa1", None, 3)) == [2, 3]
 
 
 def test_agreement_of_a_call_counts_only_what_both_judged():

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import qa_scores as outside
 from pipeline.errors import OutputError, ParameterError, SlowQuery
 from pipeline.measures import KINDS
-from pipeline.qa_scores import reading as outside
 from pipeline.schema import (
     CallResult,
     ChannelQuality,
@@ -112,7 +112,7 @@ def make_failure(call_id: str = "c1", message: str = "not audio") -> Failure:
 def scores_sheet(tmp_path: Path, text: str, calls: pd.DataFrame) -> outside.Joined:
     path = tmp_path / "scores.csv"
     path.write_text(text, encoding="utf-8")
-    return outside.join(outside.read_scores(path), calls)
+    return outside.join(outside.read_scores(path).rows, calls)
 
 
 def counts(store: Store) -> dict[str, int]:
@@ -260,7 +260,7 @@ def test_outside_scores_are_merged_and_survive(store: Store, tmp_path: Path):
     )
     joined = scores_sheet(tmp_path, text, store.frame("calls"))
     for _ in range(2):
-        store.save_outside("march.csv", joined)
+        store.save_outside(joined.rows)
         store.save(make_result("c1"))
     calls = store.frame("calls").set_index("call_id")
     assert calls["outside_score"].to_dict() == pytest.approx(
@@ -275,13 +275,42 @@ def test_outside_scores_are_merged_and_survive(store: Store, tmp_path: Path):
     assert store.load("c2") == make_result("c2")
 
     other = scores_sheet(tmp_path, "call_id,score\nc2,60\n", store.frame("calls"))
-    store.save_outside("march.csv", other)
-    assert store.load("c1") == make_result("c1")
-    assert store.frame("calls").set_index("call_id")["outside_score"].isna().to_dict() == {
-        "c1": True,
-        "c2": False,
-    }
-    assert (store.frame("verdicts")["source"] == "rubric").all()
+    store.save_outside(other.rows)  # another month under the same name takes nothing away
+    scored = store.frame("calls").set_index("call_id")["outside_score"]
+    assert scored.to_dict() == {"c1": 85.0, "c2": 60.0}
+
+
+def test_a_correction_replaces_whatever_the_file_is_called(store: Store, tmp_path: Path):
+    store.save(make_result("c1"))
+    header = "call_id,score,reviewer,scored_at\n"
+    for text, score in (
+        (f"{header}c1,40,qa1,\n", 40.0),
+        (f"{header}c1,90,qa1,\n", 90.0),
+        (f"{header}c1,80,qa2,2026-03-13\n", 85.0),  # a second opinion stands beside
+        (f"{header}c1,60,qa2,2026-03-12\n", 85.0),  # older, so it does not count
+        (f"{header}c1,100,qa2,2026-03-14\n", 95.0),
+    ):
+        store.save_outside(scores_sheet(tmp_path, text, store.frame("calls")).rows)
+        assert store.frame("calls")["outside_score"].tolist() == [score], text
+    assert store.frame("outside_scores")["score"].tolist() == [90, 80, 60, 100]
+
+
+def test_full_marks_apply_to_overall_scores(store: Store, tmp_path: Path):
+    store.save(make_result("c1"))
+    text = "call_id,score,max_score,reviewer\nc1,4.5,5,qa1\nc1,110,120,qa2\n"
+    store.save_outside(scores_sheet(tmp_path, text, store.frame("calls")).rows)
+    assert store.frame("calls")["outside_score"].tolist() == [pytest.approx((90 + 91.666667) / 2)]
+
+
+def test_scores_that_came_before_their_call_are_joined_later(store: Store, tmp_path: Path):
+    store.save_outside(scores_sheet(tmp_path, "call_id,score\nc1,60\n", store.frame("calls")).rows)
+    assert len(store.pending_outside()) == 1
+    store.save(make_result("c1"))
+    late = outside.join(store.pending_outside(), store.frame("calls"))
+    store.save_outside(late.rows)
+    assert store.frame("calls")["outside_score"].tolist() == [60.0]
+    assert len(store.frame("outside_scores")) == 1
+    assert store.pending_outside().empty
 
 
 def test_a_snapshot_does_not_see_later_writes(store: Store):

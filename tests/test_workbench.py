@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import qa_scores as outside
 from pipeline.commands import workbench
 from pipeline.errors import UsageError
-from pipeline.qa_scores import reading as outside
 from pipeline.settings import load_settings
 from pipeline.store import Store
 from tests import fakes
@@ -31,8 +31,8 @@ def scored(out: Path, text: str) -> None:
     sheet = out / "scores.csv"
     sheet.write_text(text, "utf-8")
     with Store.open(out) as store:
-        joined = outside.join(outside.read_scores(sheet), store.frame("calls")[["call_id", "path"]])
-        store.save_outside(sheet.name, joined)
+        joined = outside.join(outside.read_scores(sheet).rows, store.frame("calls"))
+        store.save_outside(joined.rows)
 
 
 def test_try_says_what_was_looked_for_found_and_scored(out: Path):

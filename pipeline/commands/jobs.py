@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,9 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from pipeline import evaluation
+from pipeline import qa_scores as outside
 from pipeline.audio import AUDIO_SUFFIXES
 from pipeline.batch.engines import Engine
 from pipeline.batch.engines.choosing import Kind, open_engine
@@ -28,8 +28,8 @@ from pipeline.commands import console as terminal
 from pipeline.commands.run_log import LOG_NAME, Journal
 from pipeline.errors import NoRecordings, OutputError
 from pipeline.export import export
-from pipeline.qa_scores import reading as outside
-from pipeline.recordings import Found, find_recordings
+from pipeline.io.times import is_local
+from pipeline.recordings import Found, Row, find_recordings
 from pipeline.rubric import Rubrics
 from pipeline.schema import Recording, Seconds
 from pipeline.settings import Settings
@@ -48,13 +48,14 @@ class Inputs:
     scores: Path | None = None
     name_pattern: str | None = None
 
-    def find(self) -> Found:
-        """List the recordings."""
+    def find(self, zone: str, metadata: Sequence[Row] | None = None) -> Found:
+        """List the recordings; ``metadata`` are rows that were read before."""
         return find_recordings(
             self.recordings,
             suffixes=AUDIO_SUFFIXES,
-            metadata=self.metadata,
+            metadata=self.metadata if metadata is None else metadata,
             name_pattern=self.name_pattern,
+            zone=zone,
         )
 
 
@@ -78,9 +79,12 @@ def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = F
     int
         How many recordings failed.
     """
-    found = inputs.find()
+    found = inputs.find(settings.time.zone)
     sheet = outside.read_scores(inputs.scores) if inputs.scores else None
-    terminal.say_list("Note", found.warnings)
+    terminal.say_list("Note", [*found.warnings, *(sheet.notes if sheet else ())])
+    if any(r.started_at and is_local(r.started_at) for r in found.recordings):
+        zone = settings.time.zone
+        terminal.say(f"Note: times without an offset are taken as those of {zone} (time.zone).")
     with _opened(place) as (store, journal):
         with _working(place, settings, len(found.recordings)) as (engine, rubrics):
             for failure in found.failures:
@@ -92,7 +96,7 @@ def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = F
                 journal,
             )
             tally = terminal.watch_progress(steps, len(found.recordings))
-        unmatched = _import_scores(store, sheet, inputs.scores)
+        unmatched = _import_scores(store, sheet, settings)
         files = _exported(store, place.out, settings)
     terminal.say_list("Outside score not used", unmatched)
     terminal.summary(tally, found, settings)
@@ -118,8 +122,8 @@ def evaluate(
     """
     earlier = evaluation.read_baseline(baseline) if baseline else None
     pairs = evaluation.find_truths(folder)
-    found = Inputs([str(p) for p, _ in pairs], metadata).find()
-    truths = {str(path.resolve()): truth for path, truth in pairs}
+    found = Inputs([str(p) for p, _ in pairs], metadata).find(settings.time.zone)
+    truths = {os.path.abspath(path): truth for path, truth in pairs}
     recordings = [_with_meta(r, truths[r.path]) for r in found.recordings]
     with tempfile.TemporaryDirectory() as temporary:
         place = Place(out or Path(temporary))
@@ -164,7 +168,7 @@ def watch(
         terminal.say(f"Watching {', '.join(inputs.recordings)}; tables in {place.out}.")
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                found = _find_or_none(inputs)
+                found = _find_or_none(inputs, settings.time.zone)
                 terminal.say_list("Note", [w for w in found.warnings if w not in said])
                 said.update(found.warnings)
                 ready = arrivals.ready(found.recordings)
@@ -173,7 +177,7 @@ def watch(
                     for step in _recorded(steps, len(ready), store, journal):
                         terminal.say_step(step)
                     sheet = outside.read_scores(inputs.scores) if inputs.scores else None
-                    _import_scores(store, sheet, inputs.scores)
+                    _import_scores(store, sheet, settings)
                     _exported(store, place.out, settings)
                 time.sleep(every_s)
         terminal.say("Stopped. What was finished is saved; the next start goes on from there.")
@@ -289,22 +293,28 @@ def _note_run(store: Store, run: int, tally: Tally) -> None:
     )
 
 
-def _import_scores(store: Store, sheet: pd.DataFrame | None, path: Path | None) -> list[str]:
-    """Join outside scores to the calls; say which rows found none."""
-    if sheet is None or path is None:
+def _import_scores(store: Store, sheet: outside.Scores | None, settings: Settings) -> list[str]:
+    """Join outside scores to the calls, also those that came before their call; say which did not."""
+    new = [] if sheet is None else [sheet.rows]
+    waiting = store.pending_outside()
+    if not new and waiting.empty:
         return []
-    joined = outside.join(sheet, store.frame("calls", columns=["call_id", "path"]))
-    store.save_outside(path.name, joined)
-    return [
-        f"{path.name} row {row.row}: {row.problem}"
-        for row in joined.rows[joined.rows["problem"].notna()].itertuples()
-    ]
+    calls = store.frame("calls", columns=["call_id", "path"])
+    if not waiting.empty:
+        late = outside.join(waiting, calls, Rubrics(settings).item_names()).rows
+        store.save_outside(late[late["call_id"].notna()])
+    if sheet is None:
+        return []
+    joined = outside.join(sheet.rows, calls, Rubrics(settings).item_names())
+    store.save_outside(joined.rows)
+    unused = [f"{row.file} row {row.row}: {row.problem}" for row in joined.unmatched.itertuples()]
+    return [*joined.notes, *unused]
 
 
-def _find_or_none(inputs: Inputs) -> Found:
+def _find_or_none(inputs: Inputs, zone: str) -> Found:
     """What there is, which while watching may be nothing yet."""
     try:
-        return inputs.find()
+        return inputs.find(zone)
     except NoRecordings:
         return Found([], [], [])
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline import measures
+from pipeline import qa_scores as outside
 from pipeline.commands.console import clock
 from pipeline.errors import ParameterError, UsageError
-from pipeline.qa_scores import reading as outside
 from pipeline.rubric import check_rubric, diff_verdicts, load_rubric, run_examples, score, trace
 from pipeline.settings import config_path
 from pipeline.store import Run, Store

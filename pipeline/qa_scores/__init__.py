@@ -1,1 +1,29 @@
-"""Judgements of people: read their tables, join them to calls, compare them with ours."""
+"""Compliance scores from outside: a quality team's own sheet, joined to the calls and compared.
+
+Parts: ``reading`` the sheet and whose call each row is; ``agreement`` how far both sides agree.
+"""
+
+from pipeline.qa_scores.agreement import JUDGED, Agreement, agreement, call_agreement
+from pipeline.qa_scores.reading import (
+    COLUMNS,
+    VERDICT_WORDS,
+    Joined,
+    Scores,
+    join,
+    newest,
+    read_scores,
+)
+
+__all__ = [
+    "COLUMNS",
+    "JUDGED",
+    "VERDICT_WORDS",
+    "Agreement",
+    "Joined",
+    "Scores",
+    "agreement",
+    "call_agreement",
+    "join",
+    "newest",
+    "read_scores",
+]

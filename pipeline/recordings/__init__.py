@@ -10,7 +10,8 @@ from both; the table wins.
 Conventions
 -----------
 A call id that nobody gave is the file name without suffix; where that is not unique it is led by
-as many folder names as it takes. Rows and recordings that do not find each other are reported,
+as many folder names as it takes. A time with an offset is turned into business time; one without
+is taken as business time. Rows and recordings that do not find each other are reported,
 never dropped. A value that cannot be used is left out and reported; a table that cannot be used
 stops the run.
 """
@@ -19,40 +20,53 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from pipeline.errors import UsageError, nearest
 from pipeline.io import files
+from pipeline.io.names import Names
+from pipeline.io.times import local_time
 from pipeline.recordings.listing import list_paths
-from pipeline.recordings.notes import Notes
+from pipeline.recordings.notes import LISTED, Notes
 from pipeline.recordings.table import Row, is_manifest, read_rows
-from pipeline.recordings.values import FIELDS, put
+from pipeline.recordings.values import FIELDS, LOST_DIGITS, put
 from pipeline.schema import Failure, Recording
+from pipeline.settings import DEFAULT_ZONE
 
-__all__ = ["FIELDS", "Found", "find_recordings"]
+__all__ = [
+    "FIELDS",
+    "Found",
+    "Row",
+    "find_recordings",
+    "id_taken",
+    "read_rows",
+]
 
 
 class Found(NamedTuple):
     """What :func:`find_recordings` returns.
 
     ``failures`` are recordings that cannot enter the run, one row each; ``warnings`` are sentences
-    for the log.
+    for the log; ``named`` are the paths of the recordings whose call id was given, not made.
     """
 
     recordings: list[Recording]
     failures: list[Failure]
     warnings: list[str]
+    named: frozenset[str] = frozenset()
 
 
 def find_recordings(
     inputs: Sequence[str],
     *,
     suffixes: Collection[str],
-    metadata: str | Path | None = None,
+    metadata: str | Path | Sequence[Row] | None = None,
     name_pattern: str | None = None,
+    zone: str = DEFAULT_ZONE,
 ) -> Found:
     """List the recordings that the inputs name, each with its metadata.
 
@@ -64,12 +78,14 @@ def find_recordings(
         is named twice counts once.
     suffixes : collection of str
         Lower-case suffixes by which recordings are recognised in folders and glob patterns.
-    metadata : str or Path, optional
-        Table with a column ``recording`` (file name, path or URL) and any of :data:`FIELDS`; its
-        cells go before those of a manifest.
+    metadata : str, Path or sequence of Row, optional
+        Table with a column ``recording`` (file name, path or URL) and any of :data:`FIELDS`, or
+        its rows; they go before those of a manifest.
     name_pattern : str, optional
         Regular expression with named groups out of :data:`FIELDS`, searched in the file name, or
         in the whole path with ``/`` when the pattern contains a ``/``.
+    zone : str
+        Business time zone, as an IANA name.
 
     Returns
     -------
@@ -89,22 +105,25 @@ def find_recordings(
     pattern = None if name_pattern is None else _compile(name_pattern)
     manifests = [given for given in inputs if is_manifest(given)]
     listed = [row for path in manifests for row in read_rows(path, notes, f"{files.name(path)} ")]
-    rows = [] if metadata is None else read_rows(str(metadata), notes)
+    rows = read_rows(str(metadata), notes) if isinstance(metadata, (str, Path)) else metadata or []
     others = [given for given in inputs if given not in manifests]
     paths, failures = list_paths(others, [r.address for r in listed], frozenset(suffixes), notes)
     known: dict[str, dict[str, Any]] = {path: {} for path in paths}
     if pattern is not None:
         _apply_pattern(pattern, known, notes)
-    said = _apply_rows(listed, lambda row: [row.address] * (row.address in known), known, notes)
+    said = _apply_rows(listed, None, known, notes)
     if metadata is not None:
-        said = _apply_rows(rows, _Index(known).find, known, notes) | said
+        names = Names((path, path) for path in known)
+        said = _apply_rows(rows, names, known, notes) | said
     if metadata is not None or manifests:
         for path in (path for path in known if path not in said):
             notes.count("Recordings without a metadata row:", files.name(path))
+    _to_business_time(known.values(), zone, notes)
     ordered = {path: known[path] for path in (*said, *known)}
     recordings, clashes = _with_call_ids(ordered, notes)
     recordings.sort(key=lambda recording: recording.path)
-    return Found(recordings, failures + clashes, notes.sentences())
+    named = frozenset(path for path, values in known.items() if "call_id" in values)
+    return Found(recordings, failures + clashes, notes.sentences(), named)
 
 
 # -- file names ----------------------------------------------------------------------------------
@@ -148,18 +167,24 @@ def _apply_pattern(
 
 
 def _apply_rows(
-    rows: Sequence[Row],
-    find: Callable[[Row], Sequence[str]],
-    known: Mapping[str, dict[str, Any]],
-    notes: Notes,
+    rows: Sequence[Row], names: Names | None, known: Mapping[str, dict[str, Any]], notes: Notes
 ) -> dict[str, str]:
-    """Give each row to the recording it names; return which row each got, in their order."""
+    """Give each row to the recording it names; return which row each got, in their order.
+
+    Without ``names`` a row names its recording by the whole address.
+    """
     taken: dict[str, str] = {}
     for row in rows:
-        hits = find(row)
+        hits = [row.address] * (row.address in known)
+        if names is not None:
+            hits = names.find(row.recording, row.address)
         name = f"{row.where} ({row.recording}"
         if not hits:
-            notes.count("Metadata rows without a recording:", f"{name})")
+            missing = "Metadata rows without a recording:"
+            if names is not None and len(notes.alike[missing]) < LISTED:
+                nearest_name = names.nearest(row.recording)
+                name += f"; nearest: {nearest_name}" if nearest_name else ""
+            notes.count(missing, f"{name})")
         elif len(hits) > 1:
             notes.count("Metadata rows not used, as several recordings bear the name:", f"{name})")
         elif hits[0] in taken:
@@ -173,29 +198,15 @@ def _apply_rows(
     return taken
 
 
-class _Index:
-    """Paths by everything a table may call them: exact first, then by letters of any case."""
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        self.exact: dict[str, list[str]] = defaultdict(list)
-        self.folded: dict[str, list[str]] = defaultdict(list)
-        for path in paths:
-            parts = files.parts(path)
-            tails = ["/".join(parts[start:]) for start in range(len(parts))]
-            for name in (path.replace(os.sep, "/"), *tails, os.path.splitext(tails[-1])[0]):
-                for table, key in ((self.exact, name), (self.folded, name.casefold())):
-                    if path not in table[key][-1:]:
-                        table[key].append(path)
-
-    def find(self, row: Row) -> list[str]:
-        """All paths that the name in this row fits best."""
-        given = row.recording
-        plain = given if files.is_url(given) else os.path.normpath(given)
-        for table, fold in ((self.exact, str), (self.folded, str.casefold)):
-            for name in (row.address, plain):
-                if hits := table.get(fold(name.replace(os.sep, "/"))):
-                    return hits
-        return []
+def _to_business_time(known: Iterable[dict[str, Any]], zone: str, notes: Notes) -> None:
+    """Convert times that have an offset."""
+    converted = 0
+    for values in known:
+        text = values.get("started_at", "")
+        values |= {"started_at": local_time(text, ZoneInfo(zone))} if text else {}
+        converted += values.get("started_at", "") != text
+    if converted:
+        notes.add(f"Times with an offset were converted to {zone} (time.zone): {converted}.")
 
 
 # -- call ids ------------------------------------------------------------------------------------
@@ -210,6 +221,8 @@ def _with_call_ids(
     for path, call_id in made.items():
         if call_id != files.stem(path):
             notes.count("File names that are not unique; the call id got a prefix:", call_id)
+    for call_id in {i for i in given.values() if LOST_DIGITS.fullmatch(i)}:
+        notes.count("Call ids that seem to have lost digits in a spreadsheet:", call_id)
     owner: dict[str, str] = {}
     recordings, failures = [], []
     for path, values in known.items():
@@ -218,17 +231,26 @@ def _with_call_ids(
         if first == path:
             recordings.append(Recording(path=path, **{**values, "call_id": call_id}))
             continue
-        failures.append(
-            Failure(
-                path=path,
-                call_id=call_id,
-                stage="recordings",
-                error_type="MetadataError",
-                message=f'The call id "{call_id}" is already that of {files.name(first)}.',
-                hint="Give every recording its own call_id in the metadata.",
-            )
-        )
+        failures.append(id_taken(path, call_id, first))
     return recordings, failures
+
+
+def id_taken(path: str, call_id: str, owner: str) -> Failure:
+    """The failure of a recording whose given call id is that of another one."""
+    hint = "Give every recording its own call_id in the metadata."
+    if LOST_DIGITS.fullmatch(call_id):
+        hint = (
+            "The id lost digits in a spreadsheet, which keeps 15 of them: export it again with "
+            "the column formatted as text."
+        )
+    return Failure(
+        path=path,
+        call_id=call_id,
+        stage="recordings",
+        error_type="MetadataError",
+        message=f'The call id "{call_id}" is already that of {files.name(owner)}.',
+        hint=hint,
+    )
 
 
 def _names_from_paths(paths: Sequence[str], taken: Collection[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_LISTED = 3  # names quoted in a warning before "and N more"
+LISTED = 3  # names quoted in a warning before "and N more"
 
 
 @dataclass
@@ -31,5 +31,5 @@ class Notes:
 
 def first_names(names: Sequence[str]) -> str:
     """List the first few names and how many more there are."""
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -45,3 +45,7 @@ class Rubrics:
         names = [rules.rubric, *rules.rubric_by_queue.values(), *rules.rubric_by_team.values()]
         names += [rules.rubric_outbound] if rules.rubric_outbound else []
         return tuple(self.load(name) for name in dict.fromkeys(names))
+
+    def item_names(self) -> dict[str, str]:
+        """Chinese name of each item by its id, over all rubrics of the settings."""
+        return {item.id: item.name_zh for rubric in self.all() for item in rubric.items}

@@ -31,7 +31,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "events": ("call_id", "event"),
     "verdicts": ("call_id", "position"),
     "failures": ("call_id", "position"),
-    "outside_scores": ("file", "row"),
+    "outside_scores": ("position",),
 }
 _INDEXES: Mapping[str, tuple[str, ...]] = {
     "calls": ("agent_id", "started_at"),
@@ -102,8 +102,19 @@ def _add_columns(connection: Connection, version: int) -> None:
             connection.execute(sa.text(change))
 
 
+def _scores_by_judgement(connection: Connection) -> None:
+    """Number outside scores in the order they came, as files of one name may hold other scores."""
+    old, new = (tables_of(v).tables["outside_scores"] for v in (3, 4))
+    rows = connection.execute(sa.select(old).order_by(old.c.file, old.c.row)).mappings().all()
+    old.drop(connection)
+    new.create(connection)
+    if rows:
+        numbered = [{**row, "position": position} for position, row in enumerate(rows)]
+        connection.execute(new.insert(), numbered)
+
+
 Migration = Callable[[Connection], None]
-MIGRATIONS: tuple[Migration, ...] = (_first_tables, _runs_and_levels, _desk)
+MIGRATIONS: tuple[Migration, ...] = (_first_tables, _runs_and_levels, _desk, _scores_by_judgement)
 
 
 def tables_of(version: int) -> sa.MetaData:
@@ -111,6 +122,8 @@ def tables_of(version: int) -> sa.MetaData:
     metadata = sa.MetaData()
     for name, contract in TABLES.items():
         keys = KEYS[name]
+        if name == "outside_scores" and version < 4:
+            keys = ("file", "row")
         columns = [sa.Column("position", sa.BigInteger)] if "position" in keys else []
         columns += [
             sa.Column(c.name, _SQL_TYPES[KINDS[c.kind].dtype]())

@@ -2,15 +2,16 @@
 
 Conventions
 -----------
-``outside_scores`` keeps the imported rows, one group per file, whatever is analysed again. Where a
-call has some, its verdicts with source ``outside``, its ``outside_score`` and its
-``outside_agreement`` are made from them, and take the place of those within the stored result.
+``outside_scores`` keeps the imported rows in the order in which they came, whatever is analysed
+again; a row takes the place of one that says the same judgement. Where a call has some, its
+verdicts with source ``outside``, its ``outside_score`` and its ``outside_agreement`` are made from
+them, and take the place of those within the stored result.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -18,28 +19,72 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pipeline.qa_scores import reading as outside
+from pipeline import qa_scores as outside
 from pipeline.schema import CallResult, Verdict, from_json
 from pipeline.store.migrations import SQL
-from pipeline.store.rows import clean, typed, unpack
+from pipeline.store.rows import typed, unpack
 
 OUTSIDE_POSITION = 1_000_000  # outside verdicts come after those of the rubric
+FULL_MARKS = 100.0  # of an overall score
+AT_ONCE = 500  # values in one statement
+_NAMES = ("call_id", "given_call_id", "recording")
+_JUDGEMENT = (*_NAMES, "item_id", "reviewer", "scored_at")
 
 
-def replace_file(connection: Connection, file: str, joined: outside.Joined) -> list[str]:
-    """Put the rows of one imported file in place of its earlier ones; returns the calls concerned."""
+def add(connection: Connection, rows: pd.DataFrame) -> list[str]:
+    """Add imported rows in place of those that say the same judgement; returns the calls concerned.
+
+    A judgement is known by call (or what the row calls it), item, reviewer and time.
+    """
     table = SQL["outside_scores"]
-    of_file = table.c.file == clean(file)
-    calls = sa.select(table.c.call_id).where(of_file, table.c.call_id.is_not(None)).distinct()
-    rows = [
-        typed("outside_scores", {"file": file, **{str(k): v for k, v in record.items()}})
-        for record in joined.rows.astype(object).to_dict("records")
+    last = connection.scalar(sa.select(sa.func.max(table.c.position)))
+    added: dict[tuple[str | None, ...], dict[str, Any]] = {}
+    for record in rows.astype(object).to_dict("records"):
+        row = typed("outside_scores", {str(k): v for k, v in record.items()})
+        added.pop(_judgement(row), None)
+        added[_judgement(row)] = row
+    named = {_unmatched(row) for row in added.values()}
+    columns = [table.c[name] for name in ("position", *_JUDGEMENT)]
+    given = sorted({row[name] for row in added.values() for name in _NAMES if row[name]})
+    replaced = []
+    for first in range(0, len(given), AT_ONCE):
+        names = given[first : first + AT_ONCE]
+        of_these = sa.or_(*(table.c[name].in_(names) for name in _NAMES))
+        replaced += [
+            row["position"]
+            for row in connection.execute(sa.select(*columns).where(of_these)).mappings()
+            if _judgement(row) in added or (row["call_id"] is None and _unmatched(row) in named)
+        ]
+    for first in range(0, len(replaced), AT_ONCE):
+        some = replaced[first : first + AT_ONCE]
+        connection.execute(table.delete().where(table.c.position.in_(some)))
+    numbered = [
+        row | {"position": position}
+        for position, row in enumerate(added.values(), start=(-1 if last is None else last) + 1)
     ]
-    concerned = set(connection.scalars(calls))
-    connection.execute(table.delete().where(of_file))
-    if rows:
-        connection.execute(table.insert(), rows)
-    return sorted(concerned.union(connection.scalars(calls)))
+    if numbered:
+        connection.execute(table.insert(), numbered)
+    return sorted({row["call_id"] for row in numbered if row["call_id"]})
+
+
+def pending(connection: Connection) -> pd.DataFrame:
+    """The rows whose call was not there when they were imported, as they were read."""
+    table = SQL["outside_scores"]
+    query = sa.select(table).where(table.c.call_id.is_(None)).order_by(table.c.position)
+    found = connection.execute(query).mappings().all()
+    rows = [{**row, "call_id": row["given_call_id"], "problem": None} for row in found]
+    columns = [c.name for c in table.c if c.name not in ("given_call_id", "position")]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def _judgement(row: Mapping[Any, Any]) -> tuple[str | None, ...]:
+    if row["call_id"] is None:
+        return _unmatched(row)
+    return tuple(row[name] for name in ("call_id", "item_id", "reviewer", "scored_at"))
+
+
+def _unmatched(row: Mapping[Any, Any]) -> tuple[str | None, ...]:
+    return tuple(row[name] for name in _JUDGEMENT[1:])
 
 
 def merge(connection: Connection, call_ids: Sequence[str]) -> None:
@@ -48,7 +93,7 @@ def merge(connection: Connection, call_ids: Sequence[str]) -> None:
     of_these = verdicts.c.call_id.in_(call_ids)
     connection.execute(verdicts.delete().where(of_these, verdicts.c.source == "outside"))
     usable = sa.select(scores).where(scores.c.call_id.in_(call_ids), scores.c.problem.is_(None))
-    found = connection.execute(usable.order_by(scores.c.file, scores.c.row)).mappings().all()
+    found = outside.newest(connection.execute(usable.order_by(scores.c.position)).mappings().all())
     rows = [
         typed("verdicts", {**row, "source": "outside"}) | {"position": OUTSIDE_POSITION + i}
         for i, row in enumerate(r for r in found if r["item_id"] is not None)
@@ -61,7 +106,8 @@ def merge(connection: Connection, call_ids: Sequence[str]) -> None:
     overall: dict[str, list[float]] = {}
     for row in found:
         if row["item_id"] is None and row["score"] is not None:
-            overall.setdefault(row["call_id"], []).append(row["score"])
+            share = row["score"] / (row["max_score"] or FULL_MARKS)
+            overall.setdefault(row["call_id"], []).append(round(share * FULL_MARKS, 6))
     update = calls.update().where(calls.c.call_id == sa.bindparam("of_call"))
     connection.execute(
         update,

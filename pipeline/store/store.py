@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from pipeline.errors import ParameterError, nearest
-from pipeline.qa_scores import reading as outside
 from pipeline.schema import CallResult, Failure, Recording, Seconds
 from pipeline.store import database, migrations, packed, runs, scores
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
@@ -176,19 +175,25 @@ class Store:
 
         self._write(call_id, write)
 
-    def save_outside(self, file: str, joined: outside.Joined) -> None:
-        """Write imported outside scores; rows imported earlier under the same ``file`` go.
+    def save_outside(self, rows: pd.DataFrame) -> None:
+        """Write imported outside scores, as :func:`pipeline.qa_scores.join` gives them.
 
-        The verdicts with source ``outside``, ``outside_score`` and ``outside_agreement`` of every
-        call concerned are brought up to date. Rows that match no call are kept as well.
+        A row replaces what was imported of the same call, item, reviewer and time, whatever the
+        file is called. The verdicts with source ``outside``, ``outside_score`` and
+        ``outside_agreement`` of every call concerned are brought up to date. Rows that match no
+        call are kept as well.
         """
 
         def write(connection: Connection) -> None:
-            concerned = scores.replace_file(connection, file, joined)
+            concerned = scores.add(connection, rows)
             for first in range(0, len(concerned), RESULT_ROWS):
                 scores.merge(connection, concerned[first : first + RESULT_ROWS])
 
-        self._write(f"outside {file}", write)
+        self._write("outside", write)
+
+    def pending_outside(self) -> pd.DataFrame:
+        """Imported rows whose call was not there yet, to be joined again."""
+        return self._read(scores.pending)
 
     def begin_run(self, recordings: int) -> int:
         """Record that a run over so many recordings begins; returns its number.

@@ -1,0 +1,491 @@
+"""The one reader of tables that people keep: CSV text of any kind, XLSX workbooks, Parquet.
+
+Every cell is read as the text that a person sees: ``0012`` by its number format, ``95%``, the value
+of a merged range in each of its rows. Columns are known by our names or by the usual Chinese and
+English ones; what stands above the header is skipped. Whatever was understood, skipped or left
+out is said in the notes of the table.
+
+Conventions
+-----------
+Text is UTF-8, UTF-16, GB 18030 or Big5, told apart by what it decodes to. The header is the row
+with the most known columns among the first ones. Every sheet with the columns that are needed is
+read. A row that is longer than its header costs itself only. Missing cells are absent.
+
+Sources: RFC 4180 (CSV), ECMA-376 part 1 (workbooks, number formats), GB 18030, Big5 (code page 950).
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import difflib
+import io
+import math
+import re
+import unicodedata
+import zipfile
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RecordingError, UsageError, nearest
+from pipeline.io import files
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
+HEADER_WITHIN = 20  # rows in which the header is looked for
+MAX_ROWS = 2**20
+MAX_COLUMNS = 2000  # of a sheet; cells further right are not read
+MAX_UNPACKED_BYTES = 512 * 2**20  # of a workbook: more is a mistake or an attack
+MISSPELT = 0.75  # likeness from which on an unknown column is taken for a slip of the pen
+DELIMITERS = ",\t;|"
+MISSING = {"", "nan", "nat", "none", "null", "<na>", "-", "#n/a", "#value!", "#ref!"}
+TOTALS = {
+    "合计",
+    "总计",
+    "小计",
+    "平均",
+    "平均分",
+    "合計",
+    "總計",
+    "total",
+    "totals",
+    "sum",
+    "average",
+}
+MOSTLY = 0.3  # share of NUL bytes from which on text without a mark is UTF-16
+_INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
+_SHOWN = 3
+
+CALL_COLUMNS: Mapping[str, Sequence[str]] = {
+    "call_id": ("通话编号", "通话ID", "呼叫ID", "呼叫编号", "通话流水号", "流水号", "会话ID", "会话编号",
+                "录音流水号", "录音编号", "通話編號", "流水號", "contact_id", "conversation_id",
+                "interaction_id", "session_id", "ucid", "uuid"),
+    "recording": ("录音文件", "录音文件名", "录音", "录音名称", "录音名", "录音路径", "录音地址", "录音链接",
+                  "文件名", "文件名称", "文件路径", "音频文件", "音频", "文件", "錄音", "錄音檔", "錄音檔案",
+                  "檔名",
+                  "recording_file", "record_file", "file_name", "filename", "audio_file",
+                  "file_path", "filepath", "audio", "file", "path"),
+}  # fmt: skip
+"""What people call the columns that say which call a row is about, the surest name first."""
+
+Grid = list[tuple[int, list[str]]]  # rows that are not blank, each with its number in the sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row. ``where`` names it as a spreadsheet shows it, with the sheet where there are several.
+
+    ``cells`` holds the text of each known column that is not empty.
+    """
+
+    where: str
+    number: int
+    sheet: str
+    cells: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Table:
+    """The rows of all sheets, the header of each known column, and what has to be said."""
+
+    rows: list[Row] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_table(
+    path: str,
+    columns: Mapping[str, Sequence[str]],
+    needs: Sequence[Sequence[str]],
+    error: type[UsageError],
+) -> Table:
+    """Read a table that a person keeps.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL of a file with one of ``SUFFIXES``.
+    columns : mapping of str to sequence of str
+        Every column that is known, and what people call it besides, the surest name first.
+    needs : sequence of sequence of str
+        Of each of these groups at least one column must be there.
+    error : type of UsageError
+        What to raise.
+
+    Raises
+    ------
+    error
+        If it cannot be read, no sheet has the columns needed, or one of them is misspelt.
+    """
+    suffix = files.suffix(path)
+    if suffix not in SUFFIXES:
+        raise error(
+            f'{path} ends in "{suffix}"; allowed are {", ".join(SUFFIXES)}.',
+            "Save the table as CSV (UTF-8) or XLSX.",
+        )
+    table = Table()
+    try:
+        with files.local(path) as copy:
+            if suffix == ".parquet":
+                sheets = {"": _read_parquet(Path(copy))}
+            elif suffix.startswith(".xls"):
+                sheets = _read_workbook(Path(copy), files.name(path), table.notes)
+            else:
+                sheets = {"": _read_text(Path(copy).read_bytes(), columns, table.notes)}
+    except RecordingError as cause:
+        raise error(cause.message, cause.hint) from cause
+    except Exception as cause:  # three parsers, each with its own family of errors
+        text = " ".join(str(cause).split()).rstrip(".") or type(cause).__name__
+        if isinstance(cause, FileNotFoundError):
+            raise error(f"{path}: No such file.", "Check the path.") from cause
+        raise error(f"{path} cannot be read: {text}.", "Open it and save it again.") from cause
+    sheets = {name: grid for name, grid in sheets.items() if grid}
+    if not sheets:
+        raise error(f"{path} is empty.", "It needs a header row.")
+    found = {name: _header(grid, columns) for name, grid in sheets.items()}
+    fit = [
+        name
+        for name, (_, known) in found.items()
+        if all(set(group) & set(known.values()) for group in needs)
+    ]
+    for name in fit or list(sheets)[:1]:
+        _check_names(path, sheets[name][found[name][0]][1], found[name][1], columns, needs, error)
+    if others := [name for name in sheets if name not in fit]:
+        table.notes.append(
+            f"{files.name(path)}: sheets without the columns needed were not read: "
+            f"{', '.join(others)}."
+        )
+    for name in fit:
+        at, known = found[name]
+        _take(table, path, name if len(fit) > 1 else "", sheets[name], at, known)
+    if not table.rows and table.notes and "longer than its header" in table.notes[-1]:
+        raise error(table.notes[-1], "Put quotes around cells that contain the delimiter.")
+    return table
+
+
+def _take(
+    table: Table, path: str, sheet: str, grid: Grid, at: int, known: Mapping[int, str]
+) -> None:
+    """Add the rows of one sheet, and notes on what was not taken."""
+    name, header = files.name(path), grid[at][1]
+    titles = [next(cell for cell in cells if cell) for _, cells in grid[:at]]
+    titles = [title for title in titles if not title.casefold().startswith("sep=")]
+    if titles:
+        table.notes.append(f"{name}: rows above the header were skipped: {'; '.join(titles)}.")
+    headers = {known[i]: header[i] for i in known}
+    plain = {column: _folded(said) for column, said in headers.items()}
+    unused = [said for i, said in enumerate(header) if said and i not in known]
+    if any(plain[column] != column for column in plain) and headers != table.headers:
+        told = ", ".join(f"{said} = {column}" for column, said in headers.items())
+        table.notes.append(f"{name}: columns understood: {told}.")
+    if unused and headers != table.headers:
+        table.notes.append(f"{name}: columns that are not used: {', '.join(unused)}.")
+    table.headers = table.headers or headers
+    long: list[str] = []
+    totals: list[str] = []
+    for number, cells in grid[at + 1 :]:
+        where = f"{sheet} row {number}".strip()
+        first = next(cell for cell in cells if cell)
+        if cells[: len(header)] == header:
+            continue  # the header again, as on every printed page
+        if any(cells[len(header) :]):
+            long.append(f'{where} ("{next(c for c in cells[len(header) :] if c)}")')
+        elif first.casefold() in TOTALS:
+            totals.append(f"{where} ({first})")
+        else:
+            values = {known[i]: cell for i, cell in enumerate(cells) if cell and i in known}
+            table.rows.append(Row(where, number, sheet, values))
+    if totals:
+        table.notes.append(f"{name}: rows of totals were skipped: {_first(totals)}.")
+    if long:
+        table.notes.append(f"{name}: rows longer than its header were not used: {_first(long)}.")
+
+
+# --- columns ------------------------------------------------------------------------------------
+
+
+def _header(grid: Grid, columns: Mapping[str, Sequence[str]]) -> tuple[int, dict[int, str]]:
+    """Place in the grid of the row with the most known columns, and the column of each cell."""
+    best: tuple[int, dict[int, str]] = (0, {})
+    for at, (_, cells) in enumerate(grid[:HEADER_WITHIN]):
+        known = _known(cells, columns)
+        if len(known) > len(best[1]):
+            best = at, known
+    return best
+
+
+def _known(header: Sequence[str], columns: Mapping[str, Sequence[str]]) -> dict[int, str]:
+    """Column of each cell of a header; the surest names choose first."""
+    names = [_folded(cell) for cell in header]
+    wanted: list[tuple[int, int, str]] = []
+    for column, others in columns.items():
+        ranks = {_folded(name): rank for rank, name in enumerate((column, *others))}
+        wanted += [(ranks[name], i, column) for i, name in enumerate(names) if name in ranks]
+    known: dict[int, str] = {}
+    for _, i, column in sorted(wanted, key=lambda w: w[:2]):
+        if i not in known and column not in known.values():
+            known[i] = column
+    return known
+
+
+def _folded(header: str) -> str:
+    """A header as it is compared: without case, spaces, marks, and what stands in brackets."""
+    text = re.sub(r"[(（\[【].*?[)）\]】]", "", unicodedata.normalize("NFKC", header)).strip(
+        " *:："
+    )
+    text = re.sub(r"[\s-]+", "_" if text.isascii() else "", text)
+    return text.casefold()
+
+
+def _check_names(
+    path: str,
+    header: Sequence[str],
+    known: Mapping[int, str],
+    columns: Mapping[str, Sequence[str]],
+    needs: Sequence[Sequence[str]],
+    error: type[UsageError],
+) -> None:
+    """Raise for columns that are missing, misspelt, or there twice."""
+    names = [_folded(cell) for cell in header]
+    for name, count in Counter(names).items():
+        if count > 1 and name in {_folded(header[i]) for i in known}:
+            raise error(f'{path} has the column "{name}" more than once.', "Keep one of them.")
+    free = [column for column in columns if column not in known.values()]
+    for i, name in enumerate(names):
+        close = difflib.get_close_matches(name, free, n=1, cutoff=MISSPELT)
+        if i not in known and close:
+            raise error(f'{path} has an unknown column "{name}".', nearest(name, columns))
+    for group in needs:
+        if not set(group) & set(known.values()):
+            wanted = " or ".join(f'"{column}"' for column in group)
+            others = ", ".join((*group, *(o for column in group for o in columns[column][:4])))
+            raise error(
+                f"{path} has no column {wanted} (it has: {', '.join(filter(None, header))}).",
+                f"Name a column one of: {others}.",
+            )
+
+
+# --- cells --------------------------------------------------------------------------------------
+
+
+def _clean(text: str) -> str:
+    """A cell without what exporters put around it to guard it; empty when it means "missing"."""
+    text = text.translate(_INVISIBLE).strip().removeprefix("'").strip()
+    if guarded := re.fullmatch(r'="(.*)"', text):
+        text = guarded[1].strip()
+    return "" if text.casefold() in MISSING else text
+
+
+def _shown(value: Any, number_format: str = "General") -> str:
+    """A value of a workbook or a Parquet file as a person sees it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time() and value.tzinfo is None
+        if midnight and number_format != "General" and "h" not in number_format.lower():
+            return value.date().isoformat()
+        return value.isoformat() if value == value else ""
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, (int, float)):
+        return _shown_number(value, number_format)
+    return _clean(str(value))
+
+
+def _shown_number(value: float, number_format: str) -> str:
+    """A number by its format: leading zeros, letters before it, per cent; else in full."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""
+    section = number_format.split(";")[0]
+    if "%" in section:
+        return f"{value * 100:.10g}%"
+    whole = float(value).is_integer()
+    parts = re.fullmatch(r'((?:"[^"]*"|\\.)*)(0{2,})((?:"[^"]*"|\\.)*)', section)
+    if parts and whole:
+        before, zeros, after = (re.sub(r'["\\]', "", part) for part in parts.groups())
+        return f"{before}{int(value):0{len(zeros)}d}{after}"
+    if whole and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.5E}" if whole and isinstance(value, float) else f"{value:.15g}"
+
+
+# --- text ---------------------------------------------------------------------------------------
+
+
+def _read_text(content: bytes, columns: Mapping[str, Sequence[str]], notes: list[str]) -> Grid:
+    text = decoded(content, notes)
+    best: tuple[tuple[int, int], Grid] = ((-1, -1), [])
+    head = "".join(text.splitlines(keepends=True)[: HEADER_WITHIN + 10])
+    for delimiter in DELIMITERS:
+        grid = _split(head, delimiter)
+        known = len(_header(grid, columns)[1])
+        width = max((len(cells) for _, cells in grid), default=0)
+        if (known, width) > best[0]:
+            best = (known, width), _split(text, delimiter)
+    return best[1]
+
+
+def _split(text: str, delimiter: str) -> Grid:
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    grid = []
+    for number, line in enumerate(lines, start=1):
+        cells = [_clean(cell) for cell in line]
+        if any(cells):
+            grid.append((number, cells))
+    return grid
+
+
+def decoded(content: bytes, notes: list[str]) -> str:
+    """Decode text of unknown encoding; a guess is noted.
+
+    Raises
+    ------
+    ValueError
+        If it is none of the encodings.
+    """
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16")
+    head = content[:4000]
+    for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(head) >= 16 and head[offset::2].count(0) > MOSTLY * len(head) / 2:
+            return content.decode(encoding)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    readings: list[tuple[float, str, str]] = []
+    for encoding, first, last, shown in (
+        ("gb18030", 0xB0, 0xD7, "GB 18030"),
+        ("cp950", 0xA4, 0xC6, "Big5"),
+    ):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        letters = [c.encode(encoding) for c in text if not c.isascii()]
+        common = sum(len(b) == 2 and _is_common(b, first, last) for b in letters)
+        readings.append((common / max(len(letters), 1), shown, text))
+    if not readings:
+        raise ValueError("it is neither UTF-8, UTF-16, GB 18030 nor Big5 text")
+    share, shown, text = max(readings, key=lambda r: r[0])
+    if shown == "Big5" or any(r[0] > share - 0.1 for r in readings if r[1] != shown):
+        other = next((f"; it could be {r[1]}" for r in readings if r[1] != shown), "")
+        notes.append(f"The text was read as {shown}{other}. Save it as UTF-8 to be sure.")
+    return text
+
+
+def _is_common(letter: bytes, first: int, last: int) -> bool:
+    """Whether a double-byte letter is punctuation or in everyday use (the first level)."""
+    if letter[0] in (0xA1, 0xA3):
+        return True
+    return first <= letter[0] <= last and (letter[1] >= 0xA1 or first == 0xA4)
+
+
+# --- workbooks ----------------------------------------------------------------------------------
+
+
+def _read_workbook(path: Path, name: str, notes: list[str]) -> dict[str, Grid]:
+    """The visible sheets of a workbook by name; one row in memory at a time."""
+    import openpyxl
+
+    with zipfile.ZipFile(path) as parts:
+        if sum(part.file_size for part in parts.infolist()) > MAX_UNPACKED_BYTES:
+            limit = MAX_UNPACKED_BYTES // 2**20
+            raise ValueError(f"it unpacks to more than {limit} MiB; save it as CSV (UTF-8)")
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheets: dict[str, Grid] = {}
+        hidden = []
+        for sheet in book.worksheets:
+            if sheet.sheet_state != "visible":
+                hidden.append(sheet.title)
+                continue
+            xml = parts.read(sheet._worksheet_path)  # the one place where it says so
+            grid = [
+                (
+                    number,
+                    [_shown(c.value, c.number_format) if c.value is not None else "" for c in row],
+                )
+                for number, row in _rows(sheet, xml)
+                if any(c.value is not None for c in row)
+            ]
+            _fill_merged(grid, xml)
+            if re.search(rb"<(\w+:)?f[ >/]", xml):
+                formulas = openpyxl.load_workbook(path, read_only=True)[sheet.title]
+                empty = _uncalculated(_rows(formulas, xml), dict(grid))
+                if empty:
+                    notes.append(
+                        f"{name} {sheet.title}: formulas without a calculated value: "
+                        f"{_first(empty)}. Open the workbook in a spreadsheet program and save it."
+                    )
+            sheets[sheet.title] = [(n, cells) for n, cells in grid if any(cells)]
+        if hidden:
+            notes.append(f"{name}: hidden sheets were not read: {', '.join(hidden)}.")
+    return sheets
+
+
+def _rows(sheet: Any, xml: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
+    """The rows of a sheet with their numbers; what it says of its own size is not trusted."""
+    from openpyxl.utils.cell import column_index_from_string
+
+    columns = {match[1] for match in re.finditer(rb'\br="([A-Z]{1,3})[0-9]+"', xml)}
+    widest = max((column_index_from_string(c.decode()) for c in columns), default=MAX_COLUMNS)
+    sheet.reset_dimensions()
+    rows = sheet.iter_rows(max_col=min(widest, MAX_COLUMNS), max_row=MAX_ROWS)
+    before = None
+    for number, row in enumerate(rows, start=1):
+        if row is not before:  # rows that are not there are one and the same
+            yield number, row
+        before = row
+
+
+def _fill_merged(grid: Grid, xml: bytes) -> None:
+    """Give each row of a merged range the value of its first cell; empty rows stay empty."""
+    from openpyxl.utils.cell import range_boundaries
+
+    rows = dict(grid)
+    numbers = sorted(rows)
+    for reference in re.findall(rb'mergeCell\b[^>]*?\bref="([A-Z]+\d+:[A-Z]+\d+)"', xml):
+        left, top, _, bottom = range_boundaries(reference.decode())
+        source = rows.get(top, [])
+        if bottom == top or not left <= len(source):
+            continue
+        for number in numbers[bisect_right(numbers, top) : bisect_right(numbers, bottom)]:
+            cells = rows[number]
+            cells += [""] * (left - len(cells))
+            cells[left - 1] = source[left - 1]
+
+
+def _uncalculated(
+    rows: Iterator[tuple[int, Sequence[Any]]], values: Mapping[int, list[str]]
+) -> list[str]:
+    """Cells that hold a formula and no value."""
+    return [
+        cell.coordinate
+        for number, row in rows
+        for i, cell in enumerate(row)
+        if cell.data_type == "f" and not (number in values and values[number][i])
+    ]
+
+
+# --- Parquet ------------------------------------------------------------------------------------
+
+
+def _read_parquet(path: Path) -> Grid:
+    import pyarrow.parquet as pq
+
+    found = pq.read_table(path)
+    columns = [[_shown(value) for value in column.to_pylist()] for column in found.columns]
+    rows: Iterator[Sequence[str]] = zip(*columns, strict=True) if columns else iter(())
+    grid = [(1, [str(name).strip() for name in found.column_names])]
+    grid += [(n, list(cells)) for n, cells in enumerate(rows, start=2) if any(cells)]
+    return grid
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

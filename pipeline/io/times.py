@@ -1,0 +1,83 @@
+"""Times as people and spreadsheets write them, and the clock of the business.
+
+Conventions
+-----------
+ISO 8601. A time without an offset is business time; one with an offset is converted to it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?[\sT_-]*(.*)")
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[\sT_-]?(\d\d)(\d\d)(\d\d)?)?")
+_SERIAL = re.compile(r"\d{5}(\.\d+)?")
+_HALF_DAY = re.compile(r"\s*(上午|下午|凌晨|早上|中午|晚上|[AaPp]\.?[Mm]\.?)\s*")
+_LATE = ("下午", "晚上", "中午", "p")
+_EPOCH = datetime(1899, 12, 30)  # day 0 of spreadsheets
+
+
+def iso_time(text: str) -> str | None:
+    """Turn a time as people write it into ISO 8601; None where it is none.
+
+    No offset is added where none was given; a date alone stays a date. Years are 1990 to 2100.
+
+    >>> iso_time("2026年3月12日 下午2:05"), iso_time("46093")
+    ('2026-03-12T14:05:00', '2026-03-12')
+    """
+    if _SERIAL.fullmatch(text):
+        moment = _EPOCH + timedelta(seconds=round(float(text) * 86_400))
+        return _in_range(moment, has_clock="." in text)
+    half = _HALF_DAY.search(text)
+    text = _HALF_DAY.sub(" ", text).strip()
+    if match := _DATE.fullmatch(text):
+        year, month, day, clock = match.groups()
+        if ":" not in clock:
+            clock = re.sub(r"(?<=\d)[时点分-](?=\d)", ":", clock)
+        clock = re.sub(r"(?<![\d.])(\d)(?!\d)", r"0\1", re.sub(r"[\s秒分]", "", clock))
+    elif match := _COMPACT.fullmatch(text):
+        year, month, day, *parts = match.groups()
+        clock = ":".join(part for part in parts if part)
+    else:
+        return None
+    try:
+        moment = datetime.fromisoformat(f"{year}-{month:0>2}-{day:0>2}T{clock or '00'}")
+    except ValueError:
+        return None
+    if half and moment.hour <= 12:
+        late = half[1].lower().startswith(_LATE)
+        hour = moment.hour % 12 + (12 if late else 0)
+        if half[1] == "中午":
+            hour = 11 if moment.hour == 11 else 12 + moment.hour % 12
+        moment = moment.replace(hour=hour)
+    return _in_range(moment, has_clock=bool(clock))
+
+
+def _in_range(moment: datetime, *, has_clock: bool) -> str | None:
+    if not 1990 <= moment.year <= 2100:
+        return None
+    return moment.isoformat() if has_clock else moment.date().isoformat()
+
+
+def local_time(text: str, zone: ZoneInfo) -> str:
+    """A time as the clocks of the business show it: one with an offset is converted to ``zone``.
+
+    >>> local_time("2026-03-15T16:30:00+00:00", ZoneInfo("Asia/Shanghai"))
+    '2026-03-16T00:30:00+08:00'
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if moment.tzinfo is None else moment.astimezone(zone).isoformat()
+
+
+def is_local(text: str) -> bool:
+    """Whether a time has a clock and no offset.
+
+    >>> is_local("2026-03-16T00:30:00"), is_local("2026-03-16")
+    (True, False)
+    """
+    return len(text) > len("2026-03-16") and datetime.fromisoformat(text).tzinfo is None
