@@ -15,6 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 demo: weights
 	$(BIN)/callcoach analyze data/samples --out $(OUT) \
 	  --metadata data/samples/metadata.csv --scores data/samples/outside_scores.csv
+	@echo "To hear the calls and see why: $(BIN)/callcoach serve $(OUT)   then open http://127.0.0.1:8765/"
 
 test: dev weights lint types layers unit
 

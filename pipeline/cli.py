@@ -341,6 +341,32 @@ def status(store: Annotated[str, typer.Argument(help="Folder or store URL.")]) -
 
 
 @app.command()
+def serve(
+    store: Annotated[str, typer.Argument(help="Folder of an earlier analyze, or store URL.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
+    lang: Annotated[str, typer.Option(help="Language of the pages: zh or en.")] = "zh",
+    behind_proxy: Annotated[
+        bool, typer.Option(help="Other machines come through a proxy that signs people in.")
+    ] = False,
+    preset: Preset = "embedded",
+    settings: Set = None,
+) -> None:
+    """Show a store in the browser: calls to hear, what was judged and measured, and why."""
+    from pipeline.desk import server
+
+    server.serve(
+        store,
+        _settings(preset, settings, None),
+        host=host,
+        port=port,
+        language=lang,
+        behind_proxy=behind_proxy,
+        ready=lambda address: typer.echo(f"{address}  (Ctrl-C ends it)"),
+    )
+
+
+@app.command()
 def doctor(preset: Preset = "embedded") -> None:
     """Say what is installed, which weights are here, and what would fail."""
     from pipeline.commands import doctor as checks

@@ -24,6 +24,7 @@ from pipeline.errors import SettingsError, nearest
 DEFAULT_PRESET = "embedded"
 MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
 DEFAULT_ZONE = "Asia/Shanghai"
+_NOT_HEARD = ("preset", "time", "agents", "compliance", "run", "recordings", "desk")
 CONFIG_FOLDER_VARIABLE = "CALLCOACH_CONFIGS"
 
 
@@ -205,6 +206,22 @@ class Run(_Section):
     ray_gpus: float = _setting(0.0, "GPUs", "the same for GPUs; fractions share one", ge=0)
 
 
+class Recordings(_Section):
+    """Where recordings lie when they are played."""
+
+    roots: tuple[str, ...] = _setting(
+        (), "", "folders the desk may play from and finds moved recordings in; none = anywhere"
+    )
+
+
+class Desk(_Section):
+    """The coach's desk (callcoach serve)."""
+
+    cache_mib: float = _setting(
+        1024.0, "MiB", "room for decoded sound of formats browsers do not play", ge=1
+    )
+
+
 class Settings(_Section):
     """All settings of a run."""
 
@@ -220,14 +237,12 @@ class Settings(_Section):
     time: Time = Time()
     agents: Agents = Agents()
     run: Run = Run()
+    recordings: Recordings = Recordings()
+    desk: Desk = Desk()
 
     def digest(self, *sections: str) -> str:
         """SHA-256 of the settings that decide what is heard and measured, or of some sections."""
-        names = sections or tuple(
-            n
-            for n in type(self).model_fields
-            if n not in ("preset", "time", "agents", "compliance", "run")
-        )
+        names = sections or tuple(n for n in type(self).model_fields if n not in _NOT_HEARD)
         data = self.model_dump(mode="json", include=set(names))
         for section in data.values():
             section.pop("threads", None)  # how fast, not what

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,30 @@ def pooled(one: Measure) -> str:
 
 def measured(one: Measure) -> dict[str, str]:
     """What the accuracy benchmark found of a measure, by set of calls; empty where nothing."""
-    try:
-        known = json.loads((config_folder() / ACCURACY).read_text("utf-8"))
-    except OSError:
-        return {}
-    figure = known["figures"].get(one.accuracy, {})
+    figure = _figures().get(one.accuracy, {})
     of = " (single turns)" if one.accuracy.startswith("turn_") else ""
     return {name + of: _in_words(figure[name], figure["unit"]) for name in SETS if name in figure}
+
+
+def typical_error(one: Measure, *, is_mono: bool) -> tuple[float, str] | None:
+    """Median error of a measure on synthetic calls with its unit; None where there is none."""
+    figure = _figures().get(one.accuracy, {})
+    of_set = figure.get("mono" if is_mono else "stereo", {})
+    return (of_set["median"], figure["unit"]) if "median" in of_set else None
+
+
+def _figures() -> Mapping[str, Any]:
+    """The figures of the accuracy benchmark; none where it has not been run."""
+    try:
+        return _read_figures(config_folder() / ACCURACY)
+    except OSError:
+        return {}
+
+
+@cache
+def _read_figures(path: Path) -> Mapping[str, Any]:
+    figures: Mapping[str, Any] = json.loads(path.read_text("utf-8"))["figures"]
+    return figures
 
 
 def _in_words(figure: Mapping[str, Any], unit: str) -> str:

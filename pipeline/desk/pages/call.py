@@ -1,0 +1,396 @@
+"""The call page: who said what when, what happened, what was judged, what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.commands.documents import typical_error
+from pipeline.desk.pages.evidence import Evidence, evidence_of
+from pipeline.desk.playback import AudioState, Recordings
+from pipeline.desk.view import View
+from pipeline.desk.words import Words
+from pipeline.errors import ParameterError
+from pipeline.measures import MEASURES, Measure
+from pipeline.schema import AGENT, CUSTOMER, CallResult, Event, Seconds, Turn, Verdict, Word
+
+TRIAL_PRESETS = ("embedded",)  # small models, for trying out: no person is judged by them
+DOUBTFUL = 0.5  # words under this confidence are dotted
+MOST_FINDINGS = 6
+LINES = ("ringing", "hold", "dead_air", "silence")  # events that are lines of their own
+STRIP = ("ringing", "hold", "dead_air", "interruption", "raised_voice")
+TABS = ("fail", "pass", "cannot_tell", "not_applicable")
+MAIN_MEASURES = (
+    "speaking_rate", "level_dbfs", "pitch_sd_st", "talk_ratio", "interruptions",
+    "response_latency_p50", "hold_s", "dead_air_s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A short remark beside a line."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text; with ``start`` a word that can be played and followed."""
+
+    text: str
+    start: Seconds | None = None
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the transcript: a turn of ``speaker``, or an event."""
+
+    start: Seconds
+    end: Seconds
+    clock: str
+    speaker: Literal["agent", "customer"] | None
+    pieces: tuple[Piece, ...]
+    tags: tuple[Tag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A button on the time axis."""
+
+    kind: str
+    start: Seconds
+    end: Seconds
+    text: str
+    item: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One verdict with what it rests on."""
+
+    item: str
+    name: str
+    section: str
+    verdict: str
+    weight: str
+    confidence: str
+    evidence: Evidence
+    outside: str | None
+    why: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureRow:
+    """One measure of the call; ``agent`` stands alone where it is of the whole call."""
+
+    id: str
+    name: str
+    unit: str
+    agent: str
+    customer: str
+    norm: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """All that the call page shows."""
+
+    slug: str
+    call_id: str
+    agent: str
+    agent_id: str | None
+    started: str
+    facts: tuple[str, ...]
+    is_trial: bool
+    preset: str
+    is_mono: bool
+    warnings: tuple[str, ...]
+    problem: str | None
+    audio: AudioState
+    duration: Seconds
+    score: str
+    outside_score: str | None
+    lines: tuple[Line, ...]
+    events: tuple[Mark, ...]
+    findings: tuple[Mark, ...]
+    tabs: Mapping[str, tuple[Card, ...]]
+    tab: str
+    measures: tuple[MeasureRow, ...]
+    more_measures: tuple[MeasureRow, ...]
+    opened: str | None
+    at: Seconds | None
+    until: Seconds | None
+    data: Mapping[str, Any]
+
+
+def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
+    """Gather the page of one call.
+
+    Raises
+    ------
+    NotFound
+        If there is no such call, or it is not visible.
+    ParameterError
+        If ``?t`` or ``?end`` is no number.
+    """
+    words, row = view.words, view.scope.call(slug)
+    result = view.scope.result(row.call_id)
+    asked = dict(view.query)
+    outline = view.scope.document("rubrics", row.rubric_hash) or {}
+    settings = view.scope.document("settings", row.settings_hash) or {}
+    cards = tuple(_cards(result, outline, words)) if result else ()
+    tabs = {name: tuple(c for c in cards if c.verdict == name) for name in TABS}
+    item = next((c for c in cards if c.item == asked.get("item")), None)
+    at, until = _second(asked.get("t")), _second(asked.get("end"))
+    if item is not None and at is None and item.evidence.moment is not None:
+        at, until = item.evidence.moment.start, item.evidence.moment.end
+    tab = item.verdict if item else asked.get("tab", "fail")
+    rows = {r.id: r for r in _measures(result, settings, words)} if result else {}
+    events = tuple(_strip(result.events, words)) if result else ()
+    findings = tuple(_findings(cards))
+    return CallPage(
+        slug=slug,
+        call_id=row.call_id,
+        agent=row.agent_name or row.agent_id or words("call.no_agent"),
+        agent_id=row.agent_id,
+        started=words.started(row.started_at),
+        facts=tuple(_facts(row, words)),
+        is_trial=row.preset in TRIAL_PRESETS,
+        preset=row.preset or "",
+        is_mono=row.speaker_source == "diarization",
+        warnings=result.warnings if result else (),
+        problem=row.error,
+        audio=recordings.find(row.path or "")[0],
+        duration=row.duration or 0.0,
+        score=words.number(row.compliance_score, "score"),
+        outside_score=None
+        if row.outside_score is None
+        else words.number(row.outside_score, "score"),
+        lines=tuple(_lines(result, words)) if result else (),
+        events=events,
+        findings=findings,
+        tabs=tabs,
+        tab=tab if tab in TABS else "fail",
+        measures=tuple(rows[name] for name in MAIN_MEASURES if name in rows),
+        more_measures=tuple(r for name, r in rows.items() if name not in MAIN_MEASURES),
+        opened=item.item if item else None,
+        at=at,
+        until=until,
+        data=_drawn(slug, row.duration or 0.0, result, words),
+    )
+
+
+def _second(text: str | None) -> Seconds | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise ParameterError(f'"{text}" is no second of a call.', "Write it as 83.2.")
+    return value
+
+
+def _facts(row: Any, words: Words) -> Iterator[str]:
+    for value in (row.agent_id if row.agent_name else None, row.team):
+        if value:
+            yield value
+    if row.direction:
+        yield words(f"direction.{row.direction}")
+    if row.queue:
+        yield row.queue
+    yield words.clock(row.duration)
+    if row.channels:
+        yield words("call.channels", n=row.channels)
+
+
+def _lines(result: CallResult, words: Words) -> Iterator[Line]:
+    """Turns and the events that are lines of their own, in order of time."""
+    shown = [e for e in result.events if e.kind in LINES]
+    lines = [_event_line(e, words) for e in shown if not _is_told(e, result.events)]
+    lines += [_turn_line(t, result.events, words) for t in result.turns]
+    return iter(sorted(lines, key=lambda line: (line.start, line.end)))
+
+
+def _is_told(event: Event, events: Sequence[Event]) -> bool:
+    """Whether a silence is what another event tells already."""
+    return event.kind == "silence" and any(
+        e.kind in ("hold", "dead_air") and e.start < event.end and e.end > event.start
+        for e in events
+    )
+
+
+def _event_line(event: Event, words: Words) -> Line:
+    clock = words.clock(event.start)
+    return Line(event.start, event.end, clock, None, (Piece(event_text(event, words)),))
+
+
+def event_text(event: Event, words: Words) -> str:
+    """What happened, in a line: ``等待 10.8 秒 · 静音 · 未告知``."""
+    parts = [words(f"event.{event.kind}.long", seconds=f"{event.seconds:.1f}")]
+    if event.kind == "ringing":
+        parts.append(words("event.rings", n=event.detail.get("rings", 0)))
+    if event.kind == "hold":
+        parts.append(words(f"event.medium.{event.detail.get('medium', 'silence')}"))
+        for name in ("announced", "reason_given", "consent", "thanked"):
+            value = event.detail.get(name)
+            if value is not None:
+                parts.append(words(f"event.{name}.{'yes' if value else 'no'}"))
+    return " · ".join(parts)
+
+
+def _turn_line(turn: Turn, events: Sequence[Event], words: Words) -> Line:
+    speaker: Literal["agent", "customer"] = "agent" if turn.speaker == AGENT else "customer"
+    pieces = tuple(_pieces(turn.text, turn.words)) or (Piece(words("call.no_words")),)
+    tags = tuple(_tags(turn, events, words))
+    return Line(turn.start, turn.end, words.clock(turn.start), speaker, pieces, tags)
+
+
+def _pieces(text: str, heard: Sequence[Word]) -> Iterator[Piece]:
+    """The text of a turn cut into its words and what stands between them."""
+    at = 0
+    for word in heard:
+        found = text.find(word.text, at) if word.text else -1
+        if found < 0:
+            continue
+        if found > at:
+            yield Piece(text[at:found])
+        yield Piece(word.text, word.start, word.confidence < DOUBTFUL)
+        at = found + len(word.text)
+    if at < len(text):
+        yield Piece(text[at:])
+
+
+def _tags(turn: Turn, events: Sequence[Event], words: Words) -> Iterator[Tag]:
+    if turn.is_backchannel:
+        yield Tag("backchannel", words("tag.backchannel"))
+    for event in events:
+        if event.by != turn.speaker or not turn.start - 0.05 <= event.start < turn.end:
+            continue
+        if event.kind == "interruption":
+            took = event.detail.get("yielded")
+            yield Tag("interruption", words("tag.took_floor" if took else "tag.no_floor"))
+        elif event.kind == "raised_voice":
+            yield Tag("raised_voice", words("tag.raised_voice"))
+        elif event.kind == "fast_speech" and turn.speaking_rate is not None:
+            yield Tag("fast", words.number(turn.speaking_rate, "rate", unit=True))
+
+
+def _strip(events: Sequence[Event], words: Words) -> Iterator[Mark]:
+    for event in events:
+        if event.kind in STRIP:
+            text = words(f"event.{event.kind}.short", seconds=f"{event.seconds:.1f}")
+            yield Mark(event.kind, event.start, event.end, text)
+
+
+def _findings(cards: Sequence[Card]) -> list[Mark]:
+    """The weightiest fails that have a moment, in order of time."""
+    marks = [
+        (float(c.weight or 0), Mark("fail", m.start, m.end, c.name, c.item))
+        for c in cards
+        if c.verdict == "fail" and (m := c.evidence.moment) is not None
+    ]
+    heaviest = sorted(marks, key=lambda pair: -pair[0])[:MOST_FINDINGS]
+    return sorted((mark for _, mark in heaviest), key=lambda mark: mark.start)
+
+
+def _cards(result: CallResult, outline: Mapping[str, Any], words: Words) -> Iterator[Card]:
+    """The rubric's verdicts, the weightiest first, each beside the QA team's."""
+    items = {item["id"]: item for item in outline.get("items", ())}
+    sections = {s["id"]: words.pick(**s["name"]) for s in outline.get("sections", ())}
+    outside = {v.item_id: v.verdict for v in result.verdicts if v.source == "outside"}
+    own = [v for v in result.verdicts if v.source == "rubric"]
+    for verdict in sorted(own, key=lambda v: -(v.weight or 0.0)):
+        item = items.get(verdict.item_id)
+        theirs = outside.get(verdict.item_id)
+        yield Card(
+            item=verdict.item_id,
+            name=words.pick(**item["name"]) if item else verdict.item_id,
+            section=sections.get(item["section"], "") if item else "",
+            verdict=verdict.verdict,
+            weight=f"{verdict.weight:g}" if verdict.weight else "",
+            confidence=words.percent(verdict.confidence) if verdict.confidence is not None else "",
+            evidence=evidence_of(verdict, item, words),
+            outside=words(f"verdict.{theirs}") if theirs else None,
+            why=tuple(_why(verdict, item, outline, words)),
+        )
+
+
+def _why(
+    verdict: Verdict, item: Mapping[str, Any] | None, outline: Mapping[str, Any], words: Words
+) -> Iterator[tuple[str, str]]:
+    if item is not None:
+        rule = words.pick(**item["description"])
+        if rule:
+            yield words("why.rule"), rule
+        if item["sources"]:
+            yield words("why.source"), ", ".join(item["sources"])
+    if verdict.matched:
+        yield words("why.matched"), verdict.matched
+    if verdict.note:
+        yield words("why.note"), verdict.note
+    if outline:
+        name = words.pick(**outline["name"])
+        yield words("why.rubric"), f"{name} {outline['version']}"
+
+
+def _measures(
+    result: CallResult, settings: Mapping[str, Any], words: Words
+) -> Iterator[MeasureRow]:
+    is_mono = result.speaker_source == "diarization"
+    norm = settings.get("voice", {}).get("rate_norm")
+    for one in MEASURES:
+        if not one.in_calls:
+            continue
+        names = [f"{s}_{one.id}" for s in (AGENT, CUSTOMER)] if one.per == "speaker" else [one.id]
+        values = [result.measures.get(name) for name in names]
+        if all(value is None for value in values):
+            continue
+        shown = [words.number(value, one.kind) for value in values]
+        yield MeasureRow(
+            id=one.id,
+            name=words.pick(one.zh, one.en),
+            unit=words.unit(one.kind),
+            agent=shown[0],
+            customer=shown[1] if len(shown) > 1 else "",
+            norm=f"{norm:g}" if one.id == "speaking_rate" and norm else "",
+            error=error_text(one, is_mono, words),
+        )
+
+
+def error_text(one: Measure, is_mono: bool, words: Words) -> str:
+    """How wrong the instrument typically is: ``±0.3 半音``; empty where that was not measured."""
+    error = typical_error(one, is_mono=is_mono)
+    if error is None:
+        return ""
+    value, unit = error
+    return f"±{value:.2g} {words.known(f'unit.{unit}', unit)}".rstrip()
+
+
+def _drawn(
+    slug: str, duration: Seconds, result: CallResult | None, words: Words
+) -> Mapping[str, Any]:
+    """What the script of the page draws and says."""
+    turns = result.turns if result else ()
+    events = result.events if result else ()
+    return {
+        "duration": duration,
+        "mono": bool(result and result.speaker_source == "diarization"),
+        "turns": [[t.start, t.end, t.speaker] for t in turns],
+        "events": [
+            {"kind": e.kind, "start": e.start, "end": e.end, "by": e.by}
+            for e in events
+            if e.kind in STRIP
+        ],
+        "sound": f"/calls/{slug}/sound",
+        "played": f"/calls/{slug}/played",
+        "words": {
+            name: words(f"call.{name}")
+            for name in ("play", "pause", "copied", "minutes", "seconds", "no_sound_data")
+        },
+    }

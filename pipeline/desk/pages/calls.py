@@ -1,0 +1,154 @@
+"""The list of calls with its filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.desk.pages.call import TRIAL_PRESETS, Tag
+from pipeline.desk.queries import calls as queries
+from pipeline.desk.queries.filters import DIRECTIONS, Filters
+from pipeline.desk.view import View
+from pipeline.desk.words import NOTHING, Words
+
+ROWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One call of the list."""
+
+    slug: str
+    started: str
+    duration: str
+    agent: str
+    agent_id: str | None
+    team: str
+    score: str
+    outside_score: str
+    rate: str
+    tags: tuple[Tag, ...]
+    warnings: int
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A filter that is chosen from a list: (value, text) pairs."""
+
+    name: str
+    value: str
+    options: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallsPage:
+    """All that the list shows."""
+
+    rows: tuple[CallRow, ...]
+    count: str
+    choices: tuple[Choice, ...]
+    since: str
+    until: str
+    score: str
+    other: tuple[tuple[str, str], ...]
+    next: str | None
+    first: str
+    is_filtered: bool
+    widest: tuple[str, str] | None
+    is_trial: bool
+
+
+def calls_page(view: View) -> CallsPage:
+    """Gather the list.
+
+    Raises
+    ------
+    ParameterError
+        If a filter is none of what is allowed.
+    SlowQuery
+        If the filters leave too much to look through.
+    """
+    words, asked = view.words, dict(view.query)
+    filters = Filters.of(asked)
+    found = view.scope.rows(view.scope.calls(queries.newest(filters, asked.get("after"), ROWS)))
+    rows, more = found[:ROWS], found[ROWS:]
+    n = view.scope.rows(view.scope.calls(queries.counted(filters)))[0][0]
+    is_filtered = filters != Filters()
+    given = {k: v for k, v in asked.items() if k in ("event", "item") and v}
+    return CallsPage(
+        rows=tuple(_row(row, words) for row in rows),
+        count=words("calls.many", n=queries.MOST_COUNTED)
+        if n > queries.MOST_COUNTED
+        else words("calls.count", n=n),
+        choices=tuple(_choices(view, asked)),
+        since=asked.get("from", ""),
+        until=asked.get("to", ""),
+        score=asked.get("score", ""),
+        other=tuple(given.items()),
+        next=view.link(after=queries.cursor(rows[-1])) if more else None,
+        first=view.link(after=None),
+        is_filtered=is_filtered,
+        widest=_widest(view, asked) if is_filtered and not rows else None,
+        is_trial=any(row.preset in TRIAL_PRESETS for row in rows),
+    )
+
+
+def _row(row: Any, words: Words) -> CallRow:
+    return CallRow(
+        slug=row.slug,
+        started=words.started(row.started_at) if row.started_at else row.call_id,
+        duration=words.clock(row.duration),
+        agent=row.agent_name or row.agent_id or NOTHING,
+        agent_id=row.agent_id,
+        team=row.team or NOTHING,
+        score=words.number(row.compliance_score, "score"),
+        outside_score=words.number(row.outside_score, "score"),
+        rate=words.number(row.agent_speaking_rate, "rate"),
+        tags=tuple(_tags(row, words)),
+        warnings=len((row.warnings or "").split("; ")) if row.warnings else 0,
+        problem=row.error,
+    )
+
+
+def _tags(row: Any, words: Words) -> Iterator[Tag]:
+    for kind, n in (
+        ("interruption", row.agent_interruptions),
+        ("hold", row.holds),
+        ("dead_air", row.dead_air),
+    ):
+        if n:
+            yield Tag(kind, words(f"calls.{kind}", n=n))
+    if row.speaker_source == "diarization":
+        yield Tag("mono", words("calls.mono"))
+
+
+def _choices(view: View, asked: dict[str, str]) -> Iterator[Choice]:
+    words, every = view.words, ("", view.words("filter.all"))
+    agents = view.scope.rows(view.scope.calls(queries.agents()))
+    named = ((r.agent_id, f"{r.agent_name or ''} {r.agent_id}".strip()) for r in agents)
+    yield Choice("agent", asked.get("agent", ""), (every, *named))
+    for name in ("team", "queue"):
+        values = view.scope.rows(view.scope.calls(queries.choices(name)))
+        if values:
+            yield Choice(name, asked.get(name, ""), (every, *((v, v) for (v,) in values)))
+    directions = ((d, words(f"direction.{d}")) for d in DIRECTIONS)
+    yield Choice("direction", asked.get("direction", ""), (every, *directions))
+
+
+def _widest(view: View, asked: dict[str, str]) -> tuple[str, str] | None:
+    """The filter without which most calls would show, and the address without it."""
+    best: tuple[int, str] | None = None
+    names = ("agent", "team", "from", "to", "direction", "queue", "score", "event", "item")
+    for name in names:
+        if not asked.get(name):
+            continue
+        rest = Filters.of({k: v for k, v in asked.items() if k != name})
+        n = view.scope.rows(view.scope.calls(queries.counted(rest)))[0][0]
+        best = max(best, (n, name)) if best else (n, name)
+    if best is None or best[0] == 0:
+        return None
+    n, name = best
+    label = view.words("calls.without", name=view.words(f"filter.{name}"), n=n)
+    return label, view.link(**{name: None, "after": None})

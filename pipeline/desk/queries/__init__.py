@@ -1,0 +1,1 @@
+"""Select statements of the desk, one module a page; nothing here runs them."""

@@ -1,0 +1,10 @@
+"""Addresses: each function reads its address, asks for a page object and shows it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from pipeline.desk.routes import calls, look, methods
+
+ROUTERS: tuple[APIRouter, ...] = (look.router, calls.router, methods.router)
+"""All routes. A new page adds its module here."""

@@ -1,0 +1,85 @@
+"""The one gate to the store: what a viewer may see, and the only use of ``Store`` in the desk.
+
+Until there are accounts the only scope is this machine, which sees everything. A query of the desk is
+built by :mod:`pipeline.desk.queries` and passes through :meth:`Scope.calls` where it reads calls,
+so that a later scope narrows every page, answer and sound at one place. What is not visible is not
+there: it raises :class:`NotFound`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.errors import CallcoachError, ParameterError
+from pipeline.schema import CallResult
+from pipeline.store import SQL, Store
+
+THIS_MACHINE = "this machine"
+
+
+class NotFound(CallcoachError):
+    """What an address names is not there, or this viewer may not see it."""
+
+
+class Scope:
+    """What one viewer may read, and how it is read."""
+
+    def __init__(self, store: Store, viewer: str = THIS_MACHINE) -> None:
+        self._store = store
+        self.viewer = viewer
+
+    def calls(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """A query over ``calls``, narrowed to what the viewer may see."""
+        return query
+
+    def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """All rows of a query.
+
+        Raises
+        ------
+        SlowQuery
+            If it takes too long.
+        """
+        return self._store.fetch(query)
+
+    def first(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
+        """The first row of a query, if any."""
+        return next(iter(self._store.fetch(query.limit(1))), None)
+
+    def call(self, slug: str) -> sa.Row[Any]:
+        """The row of ``calls`` that an address names.
+
+        Raises
+        ------
+        NotFound
+        """
+        calls = SQL["calls"]
+        found = self.first(self.calls(sa.select(calls).where(calls.c.slug == slug)))
+        if found is None:
+            raise NotFound("error.no_call")
+        return found
+
+    def result(self, call_id: str) -> CallResult | None:
+        """The whole result of a visible call; None where only a failure is known of it."""
+        try:
+            return self._store.load(call_id)
+        except ParameterError:
+            return None
+
+    def document(self, kind: str, digest: str | None) -> Mapping[str, Any] | None:
+        """What a hash in ``calls`` stands for (``rubrics`` or ``settings``), if it was kept."""
+        table = SQL[kind]
+        found = self.first(sa.select(table.c.body).where(table.c.hash == (digest or "")))
+        return None if found is None else json.loads(found.body)
+
+    def changes(self) -> int:
+        """A number that is another one after every change of the store."""
+        return self._store.changes()
+
+    def note(self, action: str, object_: str, detail: str = "") -> None:
+        """Write into the audit what this viewer did."""
+        self._store.note(self.viewer, action, object_, detail)

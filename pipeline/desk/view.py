@@ -1,0 +1,85 @@
+"""What a request brings along: who looks, in which language and theme, at which address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline import __version__
+from pipeline.desk.scope import Scope
+from pipeline.desk.words import LANGUAGES, Language, Words
+
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
+NAVIGATION: tuple[tuple[str, str], ...] = (
+    ("calls", "/calls"),
+    ("methods", "/methods"),
+)
+"""The pages of the header: key of ``nav.KEY`` and address. A new page adds its line here."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One request as a page sees it."""
+
+    scope: Scope
+    words: Words
+    theme: Theme | None  # None follows the system
+    path: str
+    query: tuple[tuple[str, str], ...]
+
+    @property
+    def here(self) -> str:
+        """Address of the page with its filters."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    def look(self, **choice: str) -> str:
+        """The address that changes language or theme and comes back here."""
+        return "/look?" + urlencode({**choice, "back": self.here})
+
+    def link(self, **changes: object) -> str:
+        """Address of the page with some filters changed; None takes one out."""
+        query = dict(self.query) | {k: str(v) for k, v in changes.items() if v is not None}
+        query = {k: v for k, v in query.items() if changes.get(k, v) is not None}
+        return f"{self.path}?{urlencode(query)}" if query else self.path
+
+
+def view_of(request: Request) -> View:
+    """The view of a request: ``?lang`` for this page alone, else the cookies, else the server's."""
+    state = request.app.state
+    asked = request.query_params.get("lang") or request.cookies.get("lang")
+    language: Language = next((one for one in LANGUAGES if one == asked), state.language)
+    theme: Theme | None = next((one for one in THEMES if one == request.cookies.get("theme")), None)
+    return View(
+        scope=Scope(state.store),
+        words=Words(language),
+        theme=theme,
+        path=request.url.path,
+        query=tuple(request.query_params.multi_items()),
+    )
+
+
+@cache
+def templates() -> Environment:
+    """The templates; everything they are given is text and is escaped."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.desk"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"navigation": NAVIGATION, "version": __version__}
+    return environment
+
+
+def show(view: View, template: str, page: Any, status: int = 200) -> HTMLResponse:
+    """Write a page object by a template."""
+    html = templates().get_template(template).render(view=view, t=view.words, page=page)
+    return HTMLResponse(html, status)
