@@ -14,6 +14,8 @@ How a measure is pooled over an agent's calls (``pool``):
 * ``mean``: the mean over calls.
 * ``ratio``: sum over sum, written as the mean weighted by the denominator, the columns ``over``.
 * ``count``: events per call, or per ``per_s`` seconds of the exposure ``over``.
+* ``amount``: seconds per call that many calls have none of: a mean whose interval allows for that.
+* ``share``: share of the calls with 1 among those with 1 or 0, such as the pass rate of an item.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import numpy as np
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS
 
 Dtype = Literal["str", "Int64", "float64", "boolean"]
+SPEECH_S = "speech_s"  # speech of both: duration x (1 - silence_ratio) + overlap_s
 SPEAKERS_ZH = {AGENT: "坐席", CUSTOMER: "客户"}
 
 
@@ -64,8 +67,9 @@ class Measure:
 
     ``per`` speaker: columns ``agent_ID`` and ``customer_ID`` of the calls table; per call: ``ID``.
     ``over`` names the columns whose sum is the denominator of a ratio or the exposure of a count,
-    with ``{own}`` and ``{other}`` for the speaker and the other party; ``of`` the measure that is
-    counted, where it is another. ``low`` and ``high`` limit what the measure can be.
+    with ``{own}`` and ``{other}`` for the speaker and the other party (``SPEECH_S`` is formed of
+    others); ``of`` the measure that is counted, where it is another. Calls in which the column
+    ``given`` is null are not pooled. ``low`` and ``high`` limit what the measure can be.
     ``better`` says which direction is better for the agent, if either. ``delta`` is the least
     difference that matters in practice, in the measure's unit or, if ``relative``, as a share.
     ``target`` is the error aimed at, stereo / mono; ``accuracy`` names the figure of the accuracy
@@ -81,9 +85,10 @@ class Measure:
     meaning_zh: str
     formula: str
     source: str
-    pool: Literal["mean", "ratio", "count"]
+    pool: Literal["mean", "ratio", "count", "amount", "share"]
     over: tuple[str, ...] = ()
     of: str = ""
+    given: str = ""
     per_s: float = 1.0
     low: float = -np.inf
     high: float = np.inf
@@ -241,7 +246,7 @@ MEASURES: tuple[Measure, ...] = (
         "Interruptions per ten minutes of the other party's talk; null where the other talked for "
         "less than 30 s.",
         "对方每说 10 分钟的打断次数", "600 #interruptions / E", "S1 S3 S4; Huawei AICC",
-        pool="count", over=("{other}_talk_s",), of="interruptions", per_s=600,
+        pool="count", over=("{other}_talk_s",), of="interruptions", given="{own}_interruption_rate", per_s=600,
         settings=("interruptions.preset", "interruptions.min_overlap_s", "interruptions.min_floor_s",),
         accuracy="interruption", better="less", delta=0.5, since=2,
     ),
@@ -249,7 +254,7 @@ MEASURES: tuple[Measure, ...] = (
         "interruption_s", "抢话时长", "interruption time", "seconds", "speaker",
         "Overlapped seconds of those interruptions.",
         "", "Σ overlap", "S1",
-        pool="mean", low=0,
+        pool="amount", low=0,
         settings=("interruptions.preset", "interruptions.min_overlap_s", "interruptions.min_floor_s",),
         better="less", delta=0.3, relative=True,
     ),
@@ -262,9 +267,10 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "backchannels_per_10min", "附和频率", "backchannel rate", "per_10min", "speaker",
-        "Backchannels per ten minutes of the other party's talk.",
+        "Backchannels per ten minutes of the other party's talk, over calls with an interruption rate.",
         "对方每说 10 分钟的附和次数", "600 #backchannels / E", "S1 S3",
-        pool="count", over=("{other}_talk_s",), of="backchannels", per_s=600, in_calls=False,
+        pool="count", over=("{other}_talk_s",), of="backchannels", given="{own}_interruption_rate", per_s=600,
+        in_calls=False,
         settings=("turns.backchannel_max_s",), delta=2,
     ),
     Measure(
@@ -316,7 +322,7 @@ MEASURES: tuple[Measure, ...] = (
         "hold_s", "等待时长", "hold time", "seconds", "call",
         "Sum of all holds.",
         "", "Σ (end - start)", "S1 S3",
-        pool="mean", low=0, settings=("silences.hold_min_s",), target="0.5 s", accuracy="hold_length",
+        pool="amount", low=0, settings=("silences.hold_min_s",), target="0.5 s", accuracy="hold_length",
         better="less", delta=0.2, relative=True,
     ),
     Measure(
@@ -351,7 +357,7 @@ MEASURES: tuple[Measure, ...] = (
         "dead_air_s", "冷场时长", "dead-air time", "seconds", "call",
         "Sum of the dead air.",
         "", "Σ (end - start)", "S0",
-        pool="mean", low=0, settings=("silences.dead_air_min_s",), accuracy="dead_air_length",
+        pool="amount", low=0, settings=("silences.dead_air_min_s",), accuracy="dead_air_length",
         better="less", delta=0.3, relative=True,
     ),
     Measure(
@@ -370,13 +376,13 @@ MEASURES: tuple[Measure, ...] = (
         "overlap_s", "重叠时长", "overlap time", "seconds", "call",
         "Seconds in which both speak.",
         "双方同时说话", "|speech of the agent ∩ speech of the customer|", "Heldner & Edlund 2010",
-        pool="mean", low=0, target="5 % / 30 %", accuracy="overlap", delta=0.3, relative=True,
+        pool="amount", low=0, target="5 % / 30 %", accuracy="overlap", delta=0.3, relative=True,
     ),
     Measure(
         "overlap_ratio", "重叠占比", "overlap ratio", "ratio", "call",
         "Overlap time / speech of both, pauses left out.",
         "", "overlap / (speech of the agent + speech of the customer)", "Heldner & Edlund 2010",
-        pool="ratio", over=("duration",), low=0, high=1, delta=0.02,
+        pool="ratio", over=(SPEECH_S,), low=0, high=1, delta=0.02,
     ),
     Measure(
         "silence_ratio", "静默占比", "silence ratio", "ratio", "call",
@@ -432,7 +438,8 @@ SCORES: tuple[Measure, ...] = (
 class Pooled(NamedTuple):
     """A measure of one speaker or of the call, as it is pooled over calls.
 
-    ``source`` is the column of the calls table, ``weight`` the columns whose sum is its weight.
+    ``source`` is the column of the calls table, ``weight`` the columns whose sum is its weight,
+    ``given`` a column without which a call is not pooled.
     """
 
     name: str
@@ -441,6 +448,22 @@ class Pooled(NamedTuple):
     weight: tuple[str, ...]
     zh: str
     en: str
+    given: str = ""
+
+    @property
+    def rule(self) -> str:
+        """How the mean is formed from the columns of the calls table."""
+        over, m = " + ".join(self.weight), self.measure
+        per = f"{m.per_s:g} x " if m.per_s != 1 else ""
+        if m.pool == "ratio":
+            rule = f"sum of {self.source} x ({over}) / sum of ({over})"
+        elif self.weight:
+            rule = f"{per}sum of {self.source} / sum of ({over})"
+        else:
+            rule = f"mean of {self.source}"
+        speech = "duration x (1 - silence_ratio) + overlap_s"
+        given = f", over calls with {self.given}" if self.given else ""
+        return rule.replace(SPEECH_S, speech) + given
 
 
 def _pooled(one: Measure, own: str = "", other: str = "") -> Pooled:
@@ -448,8 +471,24 @@ def _pooled(one: Measure, own: str = "", other: str = "") -> Pooled:
     prefix, zh, en = (f"{own}_", SPEAKERS_ZH[own], f"{own}: ") if own else ("", "", "")
     weight = tuple(w.format(own=own, other=other) for w in one.over)
     return Pooled(
-        prefix + one.id, one, prefix + (one.of or one.id), weight, zh + one.zh, en + one.en
+        prefix + one.id,
+        one,
+        prefix + (one.of or one.id),
+        weight,
+        zh + one.zh,
+        en + one.en,
+        one.given.format(own=own, other=other),
     )
+
+
+def pass_rate(item_id: str, zh: str = "", en: str = "") -> Pooled:
+    """The pass rate of a rubric item as it is pooled: 1 is a pass, 0 a fail, null not judged."""
+    one = Measure(
+        item_id, zh or item_id, en or item_id, "ratio", "call",
+        "Share of the calls that passed the item, among those judged.", "", "#pass / #judged", "rubric",
+        pool="share", low=0, high=1, better="more", delta=0.1,
+    )  # fmt: skip
+    return _pooled(one)
 
 
 POOLED: tuple[Pooled, ...] = (

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.agents import POOLED
 from pipeline.errors import OutputError, ParameterError
 from pipeline.export import (
     TABLE_NAMES,
@@ -30,7 +29,7 @@ from pipeline.export import (
     workbook,
 )
 from pipeline.export.calls import _safe_name
-from pipeline.measures import KINDS
+from pipeline.measures import KINDS, POOLED
 from pipeline.schema import CallResult, Failure, Turn, Verdict, from_json
 from pipeline.store import TABLES, Store
 from tests.test_store import make_result
@@ -179,7 +178,7 @@ def test_agents_are_exported_with_their_key_measures_first(
     header, chinese, first, *_ = sheet_rows(tmp_path, "agents")
     assert header[:4] == ("agent_id", "agent_name", "team", "calls")
     at = header.index("compliance_score_mean")
-    assert (chinese[at], first[at]) == ("合规得分·均值", 87.5)
+    assert (chinese[at], first[at]) == ("合规得分·合并值", 87.5)
     book = openpyxl.load_workbook(tmp_path / WORKBOOK)
     hidden = [d.hidden for d in book["agents"].column_dimensions.values()]
     assert hidden[0] is False
@@ -191,8 +190,8 @@ def test_every_agent_column_is_described():
     columns = {c.name: c for c in agent_columns(names)}
     assert list(columns) == names
     per_10_min = columns["agent_backchannels_per_10min_mean"].header_zh
-    assert per_10_min == "坐席附和频率·均值"
-    assert columns["agent_interruption_rate_mean"].header_zh == "坐席抢话频率·均值"
+    assert per_10_min == "坐席附和频率·合并值"
+    assert columns["agent_interruption_rate_mean"].header_zh == "坐席抢话频率·合并值"
     assert columns["agent_talk_ratio_mean"].kind == "ratio"
     assert columns["holds_mean"].kind == "number"
 

@@ -1,195 +1,297 @@
-"""The sums of the calls of each agent and week, and the tables that are made from them."""
+"""The sums of the calls of each agent, week and local day, and the estimates made from them.
+
+NumPy alone; :mod:`pipeline.agents.tables` makes data frames of it.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+import datetime
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
+from numpy.typing import NDArray
 
-from pipeline.agents.estimates import STATISTICS, Codes, Groups, Sums, Values, pool
+from pipeline.agents.comparison import states
+from pipeline.agents.estimates import Codes, Estimate, Groups, Sums, Values, estimate
 from pipeline.errors import ParameterError
-from pipeline.measures import POOLED, Pooled
+from pipeline.measures import POOLED, SPEECH_S, Pooled
 
 MIN_CALLS = 10
-_log = logging.getLogger(__name__)
-_NUMBERS = tuple(dict.fromkeys(name for m in POOLED for name in (m.source, *m.weight)))
-DECIMALS = 9
-_NAMES = ("agent_name", "team")
-COLUMNS = ("agent_id", *_NAMES, "started_at", "status", *_NUMBERS)
-"""The columns of the calls table that the agents tables are made from."""
+NAMES = ("agent_name", "team")
+_DERIVED = {SPEECH_S: ("duration", "silence_ratio", "overlap_s")}
+_TALK = "agent_talk_s"
+
+Key = tuple[str | None, str | None]  # agent and week, or agent and day
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Agents, or agents and weeks, with every measure estimated; all arrays have the same order.
+
+    ``week`` is None where all weeks are taken together. ``of`` and ``state`` are by name of the
+    measure; a state is one of ``comparison.STATES`` or None.
+    """
+
+    agent_id: list[str | None]
+    week: list[str | None]
+    agent_name: list[str | None]
+    team: list[str | None]
+    calls: NDArray[np.int64]
+    talk_s: Values
+    enough_calls: NDArray[np.bool_]
+    of: Mapping[str, Estimate]
+    state: Mapping[str, NDArray[np.object_]]
 
 
 class Pool:
-    """The sums of the calls of each agent and week, from which the tables are made."""
+    """The sums of the calls of each agent and day, to which calls are added in any order and parts.
 
-    def __init__(self) -> None:
-        self._places: dict[tuple[str | None, str | None], int] = {}
-        self._sums = np.zeros((len(POOLED), len(Sums._fields), 0))
+    Parameters
+    ----------
+    measures : sequence of Pooled
+        What is pooled; by default every measure of the calls table. Rubric items are pooled with
+        :func:`pipeline.measures.pass_rate`.
+    """
+
+    def __init__(self, measures: Sequence[Pooled] = POOLED) -> None:
+        self.measures = tuple(measures)
+        self._weeks: dict[Key, int] = {}
+        self._days: dict[Key, int] = {}
+        self._week_of_day: list[int] = []
+        self._of_weeks = np.zeros((len(self.measures), 5, 0))  # the first sums but weight and value
+        self._of_days = np.zeros((len(self.measures), 2, 0))  # weight and value
         self._totals = np.zeros((2, 0))  # calls, and seconds the agent talks
-        self._centres = np.full(len(POOLED), np.nan)  # squares are taken about these
-        self._newest = {
-            n: pd.DataFrame(columns=["agent_id", n, "started_at"], dtype="str") for n in _NAMES
-        }
+        self._centres = np.full(len(self.measures), np.nan)  # squares are taken about these
+        self._named: dict[str, dict[int, tuple[str, str]]] = {name: {} for name in NAMES}
 
-    def add(self, calls: pd.DataFrame) -> None:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the calls table that are read."""
+        needed = [_TALK]
+        for m in self.measures:
+            needed += [m.source, *m.weight, *([m.given] if m.given else [])]
+        numbers = [c for n in needed for c in _DERIVED.get(n, (n,))]
+        return ("agent_id", *NAMES, "started_at", "status", *dict.fromkeys(numbers))
+
+    def add(self, calls: Mapping[str, Any], rows: int | None = None) -> None:
         """Add calls.
 
         Parameters
         ----------
-        calls : DataFrame
-            ``COLUMNS`` of the calls table. Failed calls are left out; a measure without a column
-            is null.
+        calls : mapping of column to values
+            Some of ``columns``: text as sequences of str or None, numbers as float arrays with nan
+            for null. Failed calls are left out; a measure without a column is null.
+        rows : int, optional
+            Number of calls, needed only where ``agent_id`` is not given.
         """
-        if "status" in calls:
-            calls = calls[calls["status"].ne("failed").fillna(True)]
-        absent = [c for c in ("agent_id", *_NAMES, "started_at") if c not in calls]
-        calls = calls.assign(**{c: pd.Series(index=calls.index, dtype="str") for c in absent})
-        code, keys = _keys(calls)
-        places = self._room(keys)
-        numbers = {name: _values(calls, name) for name in _NUMBERS}
-        totals = (np.ones(len(calls)), np.nan_to_num(numbers["agent_talk_s"]))
-        for row, values in enumerate(totals):
-            self._totals[row, places] += _sum(code, values, len(keys))
-        for row, measure in enumerate(POOLED):
-            for at, terms in enumerate(self._terms(row, measure, numbers)):
-                self._sums[row, at][places] += _sum(code, terms, len(keys))
-        self._remember(calls)
+        size = len(calls["agent_id"]) if "agent_id" in calls else int(rows or 0)
+        nothing: list[str | None] = [None] * size
+        texts = {n: calls.get(n, nothing) for n in ("agent_id", *NAMES, "started_at", "status")}
+        failed = np.array([s == "failed" for s in texts["status"]], dtype=bool)
+        at = np.flatnonzero(~failed)
+        texts = {name: [values[i] for i in at] for name, values in texts.items()}
 
-    def agents(self, *, team: str | None = None, min_calls: int = MIN_CALLS) -> pd.DataFrame:
-        """The table of :func:`agent_table`."""
-        unknown = sum(
-            self._totals[0, place] for (agent, _), place in self._places.items() if agent is None
-        )
-        if unknown:
-            text = "%d of %d calls carry no agent_id; they form one row"
-            _log.warning(text, unknown, self._totals[0].sum())
-        return self._table(["agent_id"], team, min_calls)
+        def number(name: str) -> Values:
+            values = calls.get(name)
+            if values is None:
+                return np.full(len(at), np.nan)
+            return np.asarray(values, dtype=np.float64)[at]
 
-    def weeks(self, *, team: str | None = None, min_calls: int = MIN_CALLS) -> pd.DataFrame:
-        """The table of :func:`agent_weeks`."""
-        return self._table(["agent_id", "week"], team, min_calls)
+        numbers = {c: number(c) for c in self.columns[len(texts) :]}
+        if {SPEECH_S} & {w for m in self.measures for w in m.weight}:
+            length, silence, overlap = (numbers[c] for c in _DERIVED[SPEECH_S])
+            numbers[SPEECH_S] = length * (1 - silence) + overlap
+        code, days = self._places(texts["agent_id"], texts["started_at"])
+        week_of = np.array(self._week_of_day, dtype=np.intp)[days]
+        for row, values in enumerate((np.ones(len(at)), np.nan_to_num(numbers[_TALK]))):
+            np.add.at(self._totals[row], week_of, np.bincount(code, values, len(days)))
+        for row, measure in enumerate(self.measures):
+            terms = self._terms(row, measure, numbers)
+            if terms is None:
+                continue
+            for part, sums in enumerate(np.bincount(code, t, len(days)) for t in terms[:2]):
+                self._of_days[row, part][days] += sums
+            weeks, local = np.unique(week_of, return_inverse=True)
+            for part, t in enumerate(terms[2:]):
+                self._of_weeks[row, part][weeks] += np.bincount(local[code], t, len(weeks))
+        self._remember(texts, week_of[code])
 
-    def _room(self, keys: Sequence[tuple[str | None, str | None]]) -> Codes:
-        """Place of each agent and week in the sums; makes room for new ones."""
-        for key in keys:
-            self._places.setdefault(key, len(self._places))
-        room = self._totals.shape[1]
-        if len(self._places) > room:
-            more = (0, max(len(self._places), 2 * room) - room)
-            self._totals = np.pad(self._totals, ((0, 0), more))
-            self._sums = np.pad(self._sums, ((0, 0), (0, 0), more))
-        return np.array([self._places[key] for key in keys], dtype=np.intp)
+    def agents(self, *, team: str | None = None, min_calls: int = MIN_CALLS) -> Compared:
+        """Every agent over all weeks, beside the team of its newest call; sorted by team and id."""
+        return self._compared("agent", team, min_calls)
+
+    def weeks(self, *, team: str | None = None, min_calls: int = MIN_CALLS) -> Compared:
+        """Every agent and ISO week, beside the team of that week."""
+        return self._compared("week", team, min_calls)
+
+    def suspects(self) -> list[tuple[str, ...]]:
+        """Ids that differ only in case, width or blanks; they are kept apart all the same."""
+        alike: dict[str, set[str]] = {}
+        for agent, _ in self._weeks:
+            if agent is not None:
+                plain = "".join(unicodedata.normalize("NFKC", agent).casefold().split())
+                alike.setdefault(plain, set()).add(agent)
+        return sorted(tuple(sorted(ids)) for ids in alike.values() if len(ids) > 1)
+
+    @property
+    def unnamed_calls(self) -> tuple[int, int]:
+        """Calls without ``agent_id``, and all calls."""
+        without = sum(self._totals[0, at] for (agent, _), at in self._weeks.items() if not agent)
+        return int(without), int(self._totals[0].sum())
+
+    def _places(
+        self, agents: Sequence[str | None], dates: Sequence[str | None]
+    ) -> tuple[Codes, Codes]:
+        """Number among the days met here of each call, and place of each day in the sums."""
+        local: dict[Key, int] = {}
+        code = [
+            local.setdefault((agent, date and date[:10]), len(local))
+            for agent, date in zip(agents, dates, strict=True)
+        ]
+        days = np.empty(len(local), dtype=np.intp)
+        weeks = {day: iso_week(day) for _, day in local}
+        for (agent, day), at in local.items():
+            week = weeks[day]
+            key = (agent, day if week else None)
+            place = self._days.get(key)
+            if place is None:
+                place = self._days[key] = len(self._days)
+                self._week_of_day.append(self._weeks.setdefault((agent, week), len(self._weeks)))
+            days[at] = place
+        self._of_days = _grown(self._of_days, len(self._days))
+        self._of_weeks = _grown(self._of_weeks, len(self._weeks))
+        self._totals = _grown(self._totals, len(self._weeks))
+        same, merged = np.unique(days, return_inverse=True)  # several unreadable dates are one
+        return merged[np.array(code, dtype=np.intp)], same
 
     def _terms(
         self, row: int, measure: Pooled, numbers: Mapping[str, Values]
-    ) -> tuple[Values, ...]:
-        """What each call adds to each of the sums of a measure; nothing where none is known."""
+    ) -> tuple[Values, ...] | None:
+        """What each call adds to each of the sums of a measure."""
         values = numbers[measure.source]
-        weights = np.ones(len(values))
+        weights, per_s = np.ones(len(values)), measure.measure.per_s
         if measure.weight:
-            weights = (
-                sum((numbers[w] for w in measure.weight), np.zeros(len(values)))
-                / measure.measure.per_s
-            )
+            weights = sum((numbers[w] for w in measure.weight), np.zeros(len(values))) / per_s
         known = np.isfinite(values) & np.isfinite(weights) & (weights > 0)
+        if measure.given:
+            known &= np.isfinite(numbers[measure.given])
         if not known.any():
-            return ()
-        weights = np.where(known, weights, 0.0)
-        if measure.measure.pool == "count":
-            values = np.where(known, values, 0.0)
-            squares = np.divide(values**2, weights, out=np.zeros(len(values)), where=known)
-            return known.astype(np.float64), weights, values, squares
+            return None
         if np.isnan(self._centres[row]):
-            self._centres[row] = values[known].mean()
-        weighted = weights * (np.where(known, values, 0.0) - self._centres[row])
-        return (known.astype(np.float64), weights, weighted, weighted**2, weights * weighted,
+            about = measure.measure.pool in ("mean", "ratio")
+            self._centres[row] = values[known].mean() if about else 0.0
+        values, weights = np.where(known, values, 0.0), np.where(known, weights, 0.0)
+        weighted = np.where(known, weights * (values - self._centres[row]), 0.0)
+        if measure.measure.pool == "count":
+            weighted = values
+        some = (known & (values != 0)).astype(np.float64)
+        return (weights, weighted, known.astype(np.float64), some, weighted**2, weights * weighted,
                 weights**2)  # fmt: skip
 
-    def _remember(self, calls: pd.DataFrame) -> None:
-        """Keep of each agent the newest name and team that a call gives."""
-        for name in _NAMES:
-            said = calls[["agent_id", name, "started_at"]].dropna(subset=["agent_id", name])
-            types = pa.schema([(column, pa.string()) for column in said])
-            table = pa.Table.from_pandas(said, types, preserve_index=False)
-            last = table.group_by(["agent_id", name]).aggregate([("started_at", "max")])
-            newest = last.rename_columns(said.columns.to_list()).to_pandas().astype("str")
-            both = pd.concat([self._newest[name], newest])
-            both = both.sort_values(["started_at", name], na_position="first")
-            self._newest[name] = both.drop_duplicates("agent_id", keep="last")
+    def _remember(self, texts: Mapping[str, Sequence[str | None]], week: Codes) -> None:
+        """Keep of each agent and week the newest name and team that a call gives."""
+        for name in NAMES:
+            said = [
+                (date or "", text, place)
+                for date, text, place in zip(
+                    texts["started_at"], texts[name], week.tolist(), strict=True
+                )
+                if text is not None
+            ]
+            newest = self._named[name]
+            for date, text, place in said:
+                if (known := newest.get(place)) is None or known < (date, text):
+                    newest[place] = (date, text)
 
-    def _table(self, keys: list[str], team: str | None, min_calls: int) -> pd.DataFrame:
+    def _compared(self, by: Literal["agent", "week"], team: str | None, min_calls: int) -> Compared:
         if min_calls < 1:
             raise ParameterError(f"min_calls is {min_calls}.", "Allowed: 1 or more.")
-        parts = pd.DataFrame(list(self._places), columns=["agent_id", "week"], dtype="str")
-        for name in _NAMES:
-            newest = self._newest[name].set_index("agent_id")[name]
-            parts[name] = parts["agent_id"].map(newest).astype("str")
-        kept = np.arange(len(parts)) if team is None else np.flatnonzero(parts["team"] == team)
-        by = parts.iloc[kept].groupby(keys, dropna=False, sort=True)
-        code, size = np.asarray(by.ngroup(), dtype=np.intp), by.ngroups
-        rows = by[list(_NAMES)].first().reset_index()
-        rivals = rows.groupby(["team", *keys[1:]], dropna=False).ngroup()
-        compared = np.asarray(rows["agent_id"].notna(), dtype=bool)
-        groups = Groups(np.asarray(rivals, dtype=np.intp), compared)
-        calls, talk_s = (_sum(code, t, size) for t in self._totals[:, kept])
-        rows["talk_s"] = np.round(talk_s, DECIMALS)
-        rows["calls"] = calls.astype(np.int64)
-        rows["enough_calls"] = (rows["calls"] >= min_calls) & rows["agent_id"].notna()
-        pooled: dict[str, Values] = {}
-        for row, measure in enumerate(POOLED):
-            sums = [_sum(code, s, size) for s in self._sums[row][:, kept]]
-            found = pool(measure, Sums(*sums), self._centres[row], groups, min_calls)
-            pooled |= {
-                f"{measure.name}_{s}": np.round(v, DECIMALS) + 0.0  # the order of sums shows below
-                for s, v in zip(STATISTICS, found, strict=True)
+        keys: dict[Key, list[int]] = {}
+        for (agent, week), place in self._weeks.items():
+            keys.setdefault((agent, week if by == "week" else None), []).append(place)
+        named = {
+            name: {
+                key: max((known[p] for p in places if p in known), default=("", None))[1]
+                for key, places in keys.items()
             }
-        table = pd.concat([rows, pd.DataFrame(pooled, index=rows.index)], axis=1)[columns(keys)]
-        types = {c: "Int64" for c in table if c == "calls" or str(c).endswith("_calls")}
-        types |= dict.fromkeys((*keys, *_NAMES), "str")
-        table = table.astype(types | {"enough_calls": "boolean"})
-        return table.sort_values(["team", *keys], na_position="last").reset_index(drop=True)
+            for name, known in self._named.items()
+        }
+        teams = named["team"]
+        order = sorted(
+            (key for key in keys if team is None or teams[key] == team),
+            key=lambda k: _nulls_last(teams[k], *k),
+        )
+        code = np.full(len(self._weeks), -1, dtype=np.intp)
+        for row, key in enumerate(order):
+            code[keys[key]] = row
+        kept = np.flatnonzero(code >= 0)
+        rivals: dict[tuple[str | None, str | None], int] = {}
+        number = [rivals.setdefault((teams[k], k[1]), len(rivals)) for k in order]
+        named_agents = np.array([agent is not None for agent, _ in order], dtype=bool)
+        groups = Groups(np.array(number, dtype=np.intp), named_agents)
+
+        def total(values: Values) -> Values:
+            return np.bincount(code[kept], values[kept], len(order)).astype(np.float64)
+
+        calls, talk_s = (total(t[: len(code)]) for t in self._totals)
+        found = [
+            estimate(m.measure, sums, 0.0 if np.isnan(c) else float(c), groups, min_calls)
+            for m, c, sums in zip(self.measures, self._centres, self._sums(total), strict=True)
+        ]
+        said = states(self.measures, found, min_calls)
+        for state in said:
+            state[~named_agents] = None
+        names = [m.name for m in self.measures]
+        return Compared(
+            [agent for agent, _ in order],
+            [week for _, week in order],
+            [named["agent_name"][k] for k in order],
+            [teams[k] for k in order],
+            calls.astype(np.int64),
+            talk_s,
+            (calls >= min_calls) & named_agents,
+            dict(zip(names, found, strict=True)),
+            dict(zip(names, said, strict=True)),
+        )
+
+    def _sums(self, total: Callable[[Values], Values]) -> Iterable[Sums]:
+        """The sums of each measure, added up from agents and weeks by ``total``."""
+        week = np.array(self._week_of_day, dtype=np.intp)
+        dated = np.array([day is not None for _, day in self._days], dtype=np.float64)
+        undated = np.array([week is None for _, week in self._weeks], dtype=bool)
+        size = len(self._weeks)
+        for days, weeks in zip(self._of_days, self._of_weeks, strict=True):
+            weight, value = days[:, : len(week)]
+            calls, nonzero, square, cross, weight_square = weeks[:, :size]
+            parts = (weight, value, dated * value**2, dated * weight * value, dated * weight**2)
+            of_days = [np.bincount(week, p, size).astype(np.float64) for p in parts]
+            # calls without a date are days of their own
+            of_calls = (np.where(undated, s, 0.0) for s in (square, cross, weight_square))
+            by_day = [d + c for d, c in zip(of_days[2:], of_calls, strict=True)]
+            first = (calls, nonzero, of_days[0], of_days[1], square, cross, weight_square)
+            yield Sums(*(total(s) for s in (*first, *by_day)))
 
 
-def columns(keys: Sequence[str] = ("agent_id",)) -> list[str]:
-    """Names of the columns of a table with these keys, in order."""
-    first = ["agent_id", "agent_name", "team", *keys[1:], "calls", "talk_s", "enough_calls"]
-    return first + [f"{m.name}_{s}" for m in POOLED for s in STATISTICS]
+def iso_week(date: str | None) -> str | None:
+    """``2026-W11`` (ISO 8601) of a date ``2026-03-15``; None where it is no date."""
+    try:
+        year, week, _ = datetime.date.fromisoformat(date or "").isocalendar()
+    except ValueError:
+        return None
+    return f"{year}-W{week:02d}"
 
 
-def _keys(calls: pd.DataFrame) -> tuple[Codes, list[tuple[str | None, str | None]]]:
-    """Number of its agent and week for each call, and what the numbers stand for."""
-    agent, agents = pd.factorize(calls["agent_id"])
-    date, dates = pd.factorize(calls["started_at"].str[:10])
-    week, weeks = pd.factorize(_weeks(dates))
-    week = np.append(week, -1)[date]  # date -1 is none
-    pairs, code = np.unique((agent + 1) * (len(weeks) + 1) + week + 1, return_inverse=True)
-    agent_of, week_of = np.divmod(pairs, len(weeks) + 1)
-    known: list[str | None] = [None, *agents]
-    named: list[str | None] = [None, *weeks]
-    return code, [(known[a], named[w]) for a, w in zip(agent_of, week_of, strict=True)]
+def _nulls_last(*keys: str | None) -> tuple[tuple[bool, str], ...]:
+    return tuple((k is None, k or "") for k in keys)
 
 
-def _weeks(dates: pd.Index[Any]) -> pd.Series[Any]:
-    """ISO week of each date; null where it is no date."""
-    days = pd.Series(pd.to_datetime(dates, format="%Y-%m-%d", errors="coerce"))
-    iso = days.dt.isocalendar()
-    year, week = iso["year"].astype("str"), iso["week"].astype("str").str.zfill(2)
-    return (year + "-W" + week).where(days.notna())
-
-
-def _values(calls: pd.DataFrame, name: str) -> Values:
-    if name not in calls:
-        return np.full(len(calls), np.nan)
-    values = calls[name]
-    if values.dtype == object:
-        values = values.astype("Float64")
-    return np.asarray(values.to_numpy(np.float64, na_value=np.nan))
-
-
-def _sum(code: Codes, values: Values, size: int) -> Values:
-    """Sum of the values of each code."""
-    return np.bincount(code, values, size).astype(np.float64)
+def _grown(sums: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Room for so many places along the last axis."""
+    room = sums.shape[-1]
+    if size <= room:
+        return sums
+    more = max(size, room + room // 2) - room
+    return np.pad(sums, [(0, 0)] * (sums.ndim - 1) + [(0, more)])

@@ -94,9 +94,11 @@ def summary(tally: Tally, found: Found, settings: Settings) -> None:
 
 
 def agents(out: Path) -> None:
-    """The table of the agents, means per call."""
+    """The table of the agents."""
     frame = pd.read_parquet(out / "agents.parquet")
-    table = Table(title="Agents, means per call", title_justify="left", box=SIMPLE, padding=(0, 1))
+    table = Table(
+        title="Agents, pooled over their calls", title_justify="left", box=SIMPLE, padding=(0, 1)
+    )
     table.add_column("agent", no_wrap=True)
     for _, header, _ in AGENT_COLUMNS:
         table.add_column(header, justify="right", no_wrap=True)

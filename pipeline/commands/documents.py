@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError, nearest
-from pipeline.measures import MEASURES, SCORES, Measure
+from pipeline.measures import MEASURES, SCORES, SPEECH_S, Measure
 from pipeline.settings import config_folder, settings_table
 
 ACCURACY = "accuracy.json"
@@ -72,10 +72,13 @@ def explain(measure: str) -> str:
 def pooled(one: Measure) -> str:
     """How a measure is pooled over calls, which difference matters, and which way is better."""
     over = " + ".join(one.over).replace("{own}_", "own ").replace("{other}_", "the other's ")
+    over = over.replace(SPEECH_S, "the speech of both")
     rule = {
         "mean": "mean over calls",
         "ratio": f"sum over sum, weighted by {over}",
         "count": f"events per {f'{one.per_s:.0f} s of {over}' if over else 'call'}",
+        "amount": "mean over calls, with an interval that allows for calls with none",
+        "share": "share of the calls",
     }[one.pool]
     if one.delta is not None:
         least = f"{100 * one.delta:g} %" if one.relative else f"{one.delta:g} {one.unit}".rstrip()

@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from pipeline import agents
+from pipeline.agents import MIN_CALLS, Pool
+from pipeline.agents.tables import AGENT_TABLES, COLUMNS, frame_of_pool, values_of
 from pipeline.errors import ParameterError, nearest
 from pipeline.export.folder import aside
 from pipeline.export.workbook import WORKBOOK, write_workbook
+from pipeline.measures import POOLED
 from pipeline.store import TABLES, Column, Store, frame_of, schema_of
 
 FORMATS = ("parquet", "csv")
-AGENT_TABLES = ("agents", "agent_weeks")
 TABLE_NAMES = (*TABLES, *AGENT_TABLES)
 AGENT_ROWS = 40_000  # calls pooled at a time: fewer take longer, more take more memory
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -33,21 +34,33 @@ _AGENT_COLUMNS = (
 )
 _STATISTICS: Mapping[str, tuple[str, str]] = {
     "calls": ("通话数", "calls with a value"),
-    "mean": ("均值", "mean over the calls, or sum over sum for rates and shares"),
+    "mean": ("合并值", "pooled over the calls"),
     "low": ("下限", "lower limit of the 95 % interval"),
     "high": ("上限", "upper limit of the 95 % interval"),
-    "shrunk": ("稳健值", "mean drawn towards the team, the more so the fewer the calls"),
-    "team_median": ("班组中位数", "median of the agents of the team"),
-    "percentile": ("班组百分位", "place in the team, 0-100; high means much, not good"),
+    "shrunk": ("稳健值", "the pooled value drawn towards the team, the more so the fewer the calls"),
+    "shrunk_low": ("稳健值下限", "lower limit of the 95 % interval of the shrunk value"),
+    "shrunk_high": ("稳健值上限", "upper limit of the 95 % interval of the shrunk value"),
+    "reliability": ("可靠度", "share of the variance between agents in that of the pooled value, 0-1"),
+    "team_median": ("班组中位数", "median of the agents of the team with enough calls"),
+    "percentile": ("班组百分位", "place in the team, 0-100, from a reliability of 0.7 and three such agents "
+                   "on; high means much, not good"),
+    "state": ("与班组相比", "too_few calls to compare, like_team, clearly above or below (more or less, not "
+              "better or worse), not_told: cannot be told apart"),
 }
 # fmt: on
+_KIND_OF_STATISTIC = {
+    "calls": "count",
+    "percentile": "score",
+    "reliability": "ratio",
+    "state": "text",
+}  # fmt: skip
 
 
 def export(
     store: Store,
     out_dir: str | Path,
     *,
-    min_calls: int = agents.MIN_CALLS,
+    min_calls: int = MIN_CALLS,
     tables: Sequence[str] | None = None,
     formats: Sequence[str] = FORMATS,
     workbook: bool = True,
@@ -61,7 +74,7 @@ def export(
     out_dir : str or Path
         Made when it is not there; files of the same names are replaced.
     min_calls : int
-        Calls from which on an agent is compared, see :func:`pipeline.agents.agent_table`.
+        Calls from which on an agent is compared, see :func:`pipeline.agents.tables.agent_table`.
     tables : sequence of str, optional
         Some of ``TABLE_NAMES``; all when not given.
     formats : sequence of str
@@ -104,7 +117,7 @@ def export(
 def agent_columns(names: Iterable[str]) -> tuple[Column, ...]:
     """Describe the columns of the agents tables, as ``TABLES`` does for the others."""
     known = {c.name: c for c in (*TABLES["calls"], *_AGENT_COLUMNS)}
-    for pooled in agents.POOLED:
+    for pooled in POOLED:
         measure = pooled.measure
         kind = "number" if measure.kind == "count" else measure.kind
         for statistic, (name_zh, name_en) in _STATISTICS.items():
@@ -112,9 +125,10 @@ def agent_columns(names: Iterable[str]) -> tuple[Column, ...]:
             meaning = f"：{measure.meaning_zh}" if measure.meaning_zh else ""
             known[name] = Column(
                 name,
-                {"calls": "count", "percentile": "score"}.get(statistic, kind),
+                _KIND_OF_STATISTIC.get(statistic, kind),
                 f"{pooled.zh}·{name_zh}{meaning}",
-                f"{pooled.en}: {measure.definition} {name_en[0].upper()}{name_en[1:]}.",
+                f"{pooled.en}: {measure.definition} {name_en[0].upper()}{name_en[1:]}"
+                + (f": {pooled.rule}." if statistic == "mean" else "."),
             )
     return tuple(known[name] for name in names)
 
@@ -128,14 +142,13 @@ def _known(what: str, names: Sequence[str] | None, allowed: Sequence[str]) -> li
 
 
 def _agent_tables(view: Store, min_calls: int) -> dict[str, tuple[tuple[Column, ...], pa.Table]]:
-    pool = agents.Pool()
-    for batch in view.batches("calls", agents.COLUMNS, ordered=False, rows=AGENT_ROWS):
-        pool.add(frame_of([batch]))
+    pool = Pool()
+    for batch in view.batches("calls", COLUMNS, ordered=False, rows=AGENT_ROWS):
+        pool.add(values_of(frame_of([batch])))
         del batch  # so that there are never two
-    frames = {"agents": pool.agents(min_calls=min_calls)}
-    frames["agent_weeks"] = pool.weeks(min_calls=min_calls)
-    found = {}
-    for name, frame in frames.items():
+    found: dict[str, tuple[tuple[Column, ...], pa.Table]] = {}
+    for name in AGENT_TABLES:
+        frame = frame_of_pool(pool, name, min_calls=min_calls)
         columns = agent_columns(frame.columns)
         table = pa.Table.from_pandas(frame, schema=schema_of(columns), preserve_index=False)
         found[name] = (columns, table)

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import xlsxwriter
 
-from pipeline import agents
-from pipeline.measures import KINDS, Dtype
+from pipeline.agents.tables import STATISTICS
+from pipeline.measures import KINDS, POOLED, Dtype
 from pipeline.store import TABLES, Column, Store
 
 WORKBOOK = "callcoach.xlsx"
@@ -139,9 +139,9 @@ def _ordered(
 def _agent_order(columns: Sequence[Column]) -> tuple[tuple[Column, ...], set[str]]:
     """Order of the columns of the agents sheet, and those that are folded away."""
     names = [c.name for c in columns]
-    measured = {f"{m.name}_{s}" for m in agents.POOLED for s in agents.STATISTICS}
+    measured = {f"{m.name}_{s}" for m in POOLED for s in STATISTICS}
     plain = [name for name in names if name not in measured]
-    headline = [f"{m}_{s}" for m in AGENTS_FIRST for s in agents.STATISTICS]
+    headline = [f"{m}_{s}" for m in AGENTS_FIRST for s in STATISTICS]
     ordered = _ordered(columns, [*plain, *headline])
     return ordered, {c.name for c in ordered[len(plain) + len(headline) :]}
 

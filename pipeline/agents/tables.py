@@ -1,0 +1,149 @@
+"""The tables of agents and weeks as data frames (pandas), for exports and analysts.
+
+Per measure ``m`` the tables carry the ``STATISTICS``: ``m_calls`` (calls with a value), ``m_mean``,
+``m_low`` and ``m_high`` (95 % interval), ``m_shrunk`` with ``m_shrunk_low`` and ``m_shrunk_high``,
+``m_reliability`` (0-1), ``m_team_median`` (of the agents with enough calls), ``m_percentile`` (0-100,
+midrank of ``m_shrunk`` among the team's agents with enough calls and a reliability of 0.7; high
+means much, not good) and ``m_state`` (see :mod:`pipeline.agents.comparison`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.agents.pool import MIN_CALLS, NAMES, Pool
+from pipeline.measures import POOLED
+
+STATISTICS = (
+    "calls", "mean", "low", "high", "shrunk", "shrunk_low", "shrunk_high", "reliability",
+    "team_median", "percentile", "state",
+)  # fmt: skip
+DECIMALS = 9  # what is behind them depends on the order of the sums
+AgentTable = Literal["agents", "agent_weeks"]
+AGENT_TABLES: tuple[AgentTable, ...] = ("agents", "agent_weeks")
+SUSPECTS_SHOWN = 5
+TEXTS = ("agent_id", *NAMES, "started_at", "status")
+COLUMNS = Pool().columns
+"""The columns of the calls table that the tables of agents are made from."""
+_KEYS = ("agent_id", *NAMES, "week")
+_NUMBERS = frozenset(COLUMNS) - frozenset(TEXTS)
+_log = logging.getLogger(__name__)
+
+
+def agent_table(
+    calls: pd.DataFrame, *, team: str | None = None, min_calls: int = MIN_CALLS
+) -> pd.DataFrame:
+    """Pool the calls of each agent.
+
+    Parameters
+    ----------
+    calls : DataFrame
+        The calls table. Failed calls are left out; a measure without a column is null.
+    team : str, optional
+        Only the agents of this team.
+    min_calls : int
+        Calls from which on an agent is compared with its team.
+
+    Returns
+    -------
+    DataFrame
+        One row per agent, ordered by team and id: ``agent_id, agent_name, team, calls, talk_s,
+        enough_calls`` and the ``STATISTICS`` of every measure.
+
+    Raises
+    ------
+    ParameterError
+        If ``min_calls`` is less than 1.
+    """
+    pool = Pool()
+    pool.add(values_of(calls))
+    return frame_of_pool(pool, "agents", team=team, min_calls=min_calls)
+
+
+def agent_weeks(
+    calls: pd.DataFrame, *, team: str | None = None, min_calls: int = MIN_CALLS
+) -> pd.DataFrame:
+    """Pool the calls of each agent and ISO week, beside the team the agent was in that week.
+
+    Calls without a readable date form the row of a null week. Parameters, columns and errors
+    otherwise as in :func:`agent_table`.
+    """
+    pool = Pool()
+    pool.add(values_of(calls))
+    return frame_of_pool(pool, "agent_weeks", team=team, min_calls=min_calls)
+
+
+def frame_of_pool(
+    pool: Pool,
+    table: AgentTable,
+    *,
+    team: str | None = None,
+    min_calls: int = MIN_CALLS,
+) -> pd.DataFrame:
+    """The table of a pool; parameters as in :func:`agent_table`."""
+    if table == "agents":
+        found = pool.agents(team=team, min_calls=min_calls)
+        _warn(pool)
+    else:
+        found = pool.weeks(team=team, min_calls=min_calls)
+    keys = ["agent_id"] if table == "agents" else ["agent_id", "week"]
+    data: dict[str, Any] = {
+        "agent_id": found.agent_id,
+        "agent_name": found.agent_name,
+        "team": found.team,
+        "week": found.week,
+        "calls": found.calls,
+        "talk_s": np.round(found.talk_s, DECIMALS),
+        "enough_calls": found.enough_calls,
+    }
+    for name, e in found.of.items():
+        data |= {
+            f"{name}_{s}": np.round(getattr(e, s), DECIMALS) + 0.0
+            for s in STATISTICS
+            if s != "state"
+        }
+        data[f"{name}_state"] = found.state[name]
+    names = columns(keys, [m.name for m in pool.measures])
+    types = {"enough_calls": "boolean"}
+    types |= {c: "Int64" for c in names if c == "calls" or c.endswith("_calls")}
+    types |= {c: "str" for c in names if c in _KEYS or c.endswith("_state")}
+    return pd.DataFrame({name: data[name] for name in names}).astype(types)
+
+
+def columns(
+    keys: Sequence[str] = ("agent_id",), measures: Iterable[str] | None = None
+) -> list[str]:
+    """Names of the columns of a table with these keys, in order."""
+    first = ["agent_id", "agent_name", "team", *keys[1:], "calls", "talk_s", "enough_calls"]
+    names = [m.name for m in POOLED] if measures is None else measures
+    return first + [f"{m}_{s}" for m in names for s in STATISTICS]
+
+
+def values_of(calls: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a frame as :meth:`Pool.add` takes them."""
+    found: dict[str, Any] = {}
+    for name in calls.columns:
+        values = calls[name]
+        if name in TEXTS:
+            found[name] = values.astype(object).where(values.notna(), None).tolist()
+        elif name in _NUMBERS:
+            if values.dtype == object:
+                values = values.astype("Float64")
+            found[name] = values.to_numpy(np.float64, na_value=np.nan)
+    found.setdefault("agent_id", [None] * len(calls))
+    return found
+
+
+def _warn(pool: Pool) -> None:
+    without, calls = pool.unnamed_calls
+    if without:
+        _log.warning("%d of %d calls carry no agent_id; they form one row", without, calls)
+    if suspects := pool.suspects():
+        alike = "; ".join(", ".join(f'"{i}"' for i in ids) for ids in suspects[:SUSPECTS_SHOWN])
+        text = "%d agent ids differ only in case, width or blanks and are kept apart: %s"
+        _log.warning(text, len(suspects), alike)
