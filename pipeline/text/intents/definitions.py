@@ -1,0 +1,215 @@
+"""Intents as a quality manager writes them: YAML files of examples in ``configs/intents``.
+
+An intent is shown by sentences that have it (``like``) and by near misses that do not
+(``not_like``), each list by industry or author, so that cross-validation can leave out a group that
+it has not seen. ``neutral.yaml`` holds sentences of ordinary calls. A folder of one's own
+(``intents.folder``) adds intents and replaces built-in ones of the same name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import SettingsError, nearest
+from pipeline.settings import config_folder
+from pipeline.text.script import simplify
+
+Speaker = Literal["agent", "customer", "any"]
+NEUTRAL = "neutral"
+MIN_EXAMPLES = 10
+DOUBT = (0.3, 0.6)  # probabilities between these are in doubt, where the file says no others
+_KEYS = ("name", "note", "by", "includes", "overlaps", "doubt", "like", "not_like")
+
+Examples = tuple[tuple[str, str], ...]  # (group, sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One intent: what it means, who usually shows it, and sentences with and without it.
+
+    ``includes`` are intents whose examples have this one as well, ``overlaps`` those whose examples
+    may or may not have it; the examples of all other intents of the same speaker are without it.
+    """
+
+    id: str
+    name_zh: str
+    name_en: str
+    note: str
+    by: Speaker
+    like: Examples
+    not_like: Examples
+    includes: tuple[str, ...] = ()
+    overlaps: tuple[str, ...] = ()
+    doubt: tuple[float, float] = DOUBT
+    built_in: bool = True
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that decides what a head of this intent learns."""
+        told = (self.by, self.like, self.not_like, self.includes, self.overlaps, self.doubt)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """All intents by name, and the neutral sentences of each speaker."""
+
+    intents: Mapping[str, Definition]
+    neutral: Mapping[str, tuple[str, ...]]
+
+    def find(self, name: str) -> Definition:
+        """One intent.
+
+        Raises
+        ------
+        SettingsError
+            If there is none of this name, with the nearest.
+        """
+        if name not in self.intents:
+            raise SettingsError(f'There is no intent "{name}".', nearest(name, self.intents))
+        return self.intents[name]
+
+    def lessons(self, name: str) -> Iterator[tuple[str, bool, str, str]]:
+        """Rows of (sentence, has the intent, group, where it stands) to learn an intent from.
+
+        A sentence that stands in several places is taken from the first. The built-in intents learn
+        from each other only, so that intents of one's own never change them.
+        """
+        one = self.find(name)
+        rows = [(text, True, group, f"{name} like") for group, text in one.like]
+        for part in one.includes:
+            rows += [(t, True, g, f"{part} like") for g, t in self.find(part).like]
+        rows += [(text, False, group, f"{name} not_like") for group, text in one.not_like]
+        for other in self.intents.values():
+            related = other.id in (name, *one.includes, *one.overlaps) or name in other.overlaps
+            heard_together = other.by == one.by or "any" in (other.by, one.by)
+            if heard_together and not related and (other.built_in or not one.built_in):
+                rows += [(t, False, g, f"{other.id} like") for g, t in other.like]
+        for speaker, texts in self.neutral.items():
+            if one.by in (speaker, "any"):
+                rows += [(t, False, f"neutral {i % 5}", NEUTRAL) for i, t in enumerate(texts)]
+        seen: set[str] = set()
+        for row in rows:
+            if row[0] not in seen:
+                seen.add(row[0])
+                yield row
+
+
+def load_definitions(folder: Path | None = None) -> Definitions:
+    """Read the built-in intents and those of a folder.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Intents of one's own.
+
+    Raises
+    ------
+    SettingsError
+        Naming the file and the key, where a file is not valid.
+    """
+    built_in = config_folder() / "intents"
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(
+            f"There is no folder {folder} with intents.", "Set intents.folder, or leave it out."
+        )
+    intents: dict[str, Definition] = {}
+    neutral: dict[str, tuple[str, ...]] = {}
+    for place in [built_in, *([folder] if folder not in (None, built_in) else [])]:
+        assert place is not None
+        for file in sorted(place.glob("*.yaml")):
+            data = _read(file)
+            if file.stem == NEUTRAL:
+                neutral |= {
+                    who: tuple(text for _, text in _examples(file, who, data.get(who)))
+                    for who in ("agent", "customer")
+                }
+            else:
+                intents[file.stem] = _definition(file, data, place == built_in)
+    for one in intents.values():
+        for other in (*one.includes, *one.overlaps):
+            if other not in intents:
+                raise SettingsError(
+                    f'{one.id}.yaml: there is no intent "{other}".', nearest(other, intents)
+                )
+    return Definitions(intents, neutral)
+
+
+def _definition(file: Path, data: Mapping[str, Any], built_in: bool) -> Definition:
+    for key in data:
+        if key not in _KEYS:
+            raise SettingsError(f'{file.name}: the key "{key}" is not known.', nearest(key, _KEYS))
+    speakers = get_args(Speaker)
+    by = data.get("by")
+    if by not in speakers:
+        raise SettingsError(f'{file.name}: by: is "{by}".', f"Allowed: {', '.join(speakers)}.")
+    given = data.get("name")
+    names: Mapping[str, Any] = given if isinstance(given, dict) else {}
+    doubt = data.get("doubt", DOUBT)
+    try:
+        low, high = float(doubt[0]), float(doubt[1])
+    except (TypeError, ValueError, IndexError, KeyError):
+        low, high = 1.0, 0.0
+    if not 0 <= low <= high <= 1:
+        raise SettingsError(
+            f"{file.name}: doubt: is {doubt!r}.",
+            "Write two probabilities, the lower first, such as [0.3, 0.6].",
+        )
+    one = Definition(
+        file.stem,
+        str(names.get("zh", file.stem)),
+        str(names.get("en", file.stem)),
+        " ".join(str(data.get("note", "")).split()),
+        cast(Speaker, by),
+        _examples(file, "like", data.get("like")),
+        _examples(file, "not_like", data.get("not_like")),
+        tuple(map(str, data.get("includes") or ())),
+        tuple(map(str, data.get("overlaps") or ())),
+        (low, high),
+        built_in,
+    )
+    both = {t for _, t in one.like} & {t for _, t in one.not_like}
+    if both:
+        raise SettingsError(
+            f'{file.name}: "{min(both)}" stands under like and under not_like.', "Keep one."
+        )
+    for key, examples in (("like", one.like), ("not_like", one.not_like)):
+        if len(examples) < MIN_EXAMPLES:
+            raise SettingsError(
+                f"{file.name}: {key}: has {len(examples)} sentences; {MIN_EXAMPLES} are needed.",
+                "Forty and more, from several industries and manners of speaking, work well.",
+            )
+    return one
+
+
+def _examples(file: Path, key: str, value: object) -> Examples:
+    """Sentences of a list, or of lists by group."""
+    groups = value if isinstance(value, dict) else {"": value}
+    out: list[tuple[str, str]] = []
+    for group, texts in groups.items():
+        if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
+            raise SettingsError(
+                f"{file.name}: {key}: must hold a list of sentences, or such lists by industry.",
+                "Numbers and sentences with a colon need quotes. See docs/intents.md.",
+            )
+        out += [(str(group), simplify(t.strip())) for t in texts]
+    return tuple(dict.fromkeys(out))
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        data = YAML(typ="safe", pure=True).load(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as cause:
+        raise SettingsError(
+            f"{file} cannot be read: {' '.join(str(cause).split())}", "It must be a YAML file."
+        ) from cause
+    if not isinstance(data, dict):
+        raise SettingsError(f"{file} must hold keys such as like:.", "See docs/intents.md.")
+    return data

@@ -1,0 +1,168 @@
+"""Read intents in what was said: the probability that a text shows one, and which sentence does.
+
+An intent often shows in one of several sentences of a turn, so a text is split into sentences; each
+is judged, and so is a short text as a whole. The text shows an intent as surely as its surest part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pipeline.settings import Intents as IntentSettings
+from pipeline.text.intents.definitions import Definition, Definitions, load_definitions
+from pipeline.text.intents.embedding import Embedder, Vectors, find_embedder
+from pipeline.text.intents.heads import Head, head_key, heads
+from pipeline.text.script import simplify
+
+MIN_CHARACTERS = 2  # shorter sentences (嗯) show nothing
+WHOLE_CHARACTERS = 48  # a longer text of several sentences is not judged as a whole
+SENTENCE_CHARACTERS = 40  # a longer sentence is judged by its clauses only
+CLAUSE_CHARACTERS = 16  # a longer sentence is judged by its clauses too
+SHORT_CHARACTERS = 7  # a shorter clause is read with its neighbour
+REMEMBERED = 4096  # texts whose vectors are kept in memory
+
+_SENTENCE = re.compile(r"[^。！!？?；;\n]+[。！!？?；;\n]*")
+_MARKS = " \n\t，,、。！!；;？?"
+_CLAUSE = re.compile(r"[^，,、]+[，,、]*")
+
+Answer = Literal["yes", "doubt", "no"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Characters ``start`` to ``end`` (exclusive) of a text, and how surely they show an intent."""
+
+    start: int
+    end: int
+    text: str
+    probability: float
+
+
+class IntentReader:
+    """Reads intents in texts; definitions, heads and weights are loaded when first needed.
+
+    Parameters
+    ----------
+    embedder : Embedder
+        Turns sentences into vectors.
+    folder : Path, optional
+        Intents of one's own beside the built-in ones.
+    training : callable, optional
+        Called with the name of each intent whose head has to be trained first.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        folder: Path | None = None,
+        training: Callable[[str], None] | None = None,
+    ) -> None:
+        self.embedder = embedder
+        self._folder = folder
+        self._training = training
+        self._heads: dict[str, Head] = {}
+        self._vectors: dict[str, Vectors] = {}
+
+    @classmethod
+    def from_settings(
+        cls, settings: IntentSettings, training: Callable[[str], None] | None = None
+    ) -> IntentReader:
+        """The reader that the settings name."""
+        folder = Path(settings.folder) if settings.folder else None
+        embedder = find_embedder(settings.embedder, settings.revision, settings.prefix)
+        return cls(embedder, folder, training)
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """All intents."""
+        return load_definitions(self._folder)
+
+    def definition(self, intent: str) -> Definition:
+        """One intent.
+
+        Raises
+        ------
+        SettingsError
+            If there is none of this name, with the nearest.
+        """
+        return self.definitions.find(intent)
+
+    def identity(self, intents: Iterable[str]) -> str:
+        """SHA-256 of all that decides how some intents are read; empty without intents."""
+        names = sorted(set(intents))
+        if not names:
+            return ""
+        keys = [head_key(n, self.definitions, self.embedder.identity) for n in names]
+        return hashlib.sha256(" ".join(keys).encode()).hexdigest()
+
+    def prepare(self, texts: Iterable[str], intents: Iterable[str] = ()) -> None:
+        """Embed the sentences of many texts together, and have the heads of intents ready."""
+        absent = [n for n in dict.fromkeys(intents) if n not in self._heads]
+        if absent:
+            self._heads |= heads(absent, self.definitions, self.embedder, self._training)
+        wanted = dict.fromkeys(part for text in texts for _, _, part in parts_of(text))
+        unseen = [p for p in wanted if p not in self._vectors]
+        if unseen:
+            if len(self._vectors) + len(unseen) > REMEMBERED:
+                self._vectors = {p: v for p, v in self._vectors.items() if p in wanted}
+            self._vectors.update(zip(unseen, self.embedder.embed(unseen), strict=True))
+
+    def spans(self, text: str, intent: str) -> tuple[Sentence, ...]:
+        """The sentences of a text, each with its probability, the surest first."""
+        parts = parts_of(text)
+        if not parts:
+            return ()
+        self.prepare([text], [intent])
+        texts = [part for _, _, part in parts]
+        vectors = np.stack([self._vectors[t] for t in texts])
+        chances = self._heads[intent].probabilities(vectors, texts)
+        found = [
+            Sentence(start, end, part, float(p))
+            for (start, end, part), p in zip(parts, chances, strict=True)
+        ]
+        return tuple(sorted(found, key=lambda s: (-s.probability, s.end - s.start)))
+
+    def probability(self, text: str, intent: str) -> float:
+        """Probability that a text shows an intent: that of its surest sentence."""
+        return max((s.probability for s in self.spans(text, intent)), default=0.0)
+
+    def answer(self, text: str, intent: str) -> Answer:
+        """Whether a text shows an intent, by the intent's band of doubt."""
+        low, high = self.definition(intent).doubt
+        chance = self.probability(text, intent)
+        return "yes" if chance >= high else "doubt" if chance >= low else "no"
+
+
+def parts_of(text: str) -> list[tuple[int, int, str]]:
+    """The parts of a text that are judged: (start, end, words without marks at the ends).
+
+    These are its sentences, the clauses of a long sentence (short ones with the next), and the whole
+    text while it is short.
+
+    >>> [words for _, _, words in parts_of("你好。我要投诉！")]
+    ['你好', '我要投诉', '你好。我要投诉']
+    """
+    spans: dict[tuple[int, int], None] = {}
+    for sentence in _SENTENCE.finditer(text):
+        if len(sentence[0]) <= SENTENCE_CHARACTERS:
+            spans[sentence.span()] = None
+        if len(sentence[0]) <= CLAUSE_CHARACTERS:
+            continue
+        start = sentence.start()
+        for clause in _CLAUSE.finditer(text, sentence.start(), sentence.end()):
+            left = sentence.end() - clause.end()
+            if clause.end() - start >= SHORT_CHARACTERS and not 0 < left < SHORT_CHARACTERS:
+                spans[start, clause.end()] = None
+                start = clause.end()
+    if len(text) <= WHOLE_CHARACTERS:
+        spans[0, len(text)] = None
+    found = [(start, end, simplify(text[start:end].strip(_MARKS))) for start, end in spans]
+    return [f for f in found if sum(c.isalnum() for c in f[2]) >= MIN_CHARACTERS]
