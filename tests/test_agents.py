@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import special
+from scipy import special, stats
 
-from pipeline.agents import Pool
+from pipeline.agents import Level, Pool, changes, check_goal, levels
 from pipeline.agents.estimates import Z95, gamma_quantile, t_quantile
 from pipeline.agents.tables import (
     AGENT_TABLES,
@@ -461,3 +461,103 @@ def test_importing_agents_loads_neither_pandas_nor_scipy():
     code = "import sys, pipeline.agents; print({'pandas', 'scipy'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def weekly(rng: np.random.Generator, agents: int, shift: float = 0.0, at: int = 99) -> Pool:
+    """Twenty-six weeks of fifteen scores with spread 10, by agents that differ; also a shift."""
+    shape = agents, 26, 15
+    agent, week, _ = (i.ravel() for i in np.indices(shape))
+    scores = rng.normal(60, 5, agents)[agent] + 10 * rng.standard_normal(len(agent))
+    scores += shift * (week >= at)
+    day = week * 7 + rng.integers(0, 5, len(agent))
+    dates = (np.datetime64("2026-01-05") + np.arange(26 * 7)).astype(str)
+    pool = Pool([p for p in POOLED if p.name == "compliance_score"])
+    pool.add(
+        {
+            "agent_id": [f"a{i:03d}" for i in agent],
+            "started_at": [dates[d] for d in day],
+            "compliance_score": scores,
+        }
+    )
+    return pool
+
+
+def test_stable_agents_are_seldom_said_to_have_changed():
+    found = changes(weekly(np.random.default_rng(20), 300).history()).of["compliance_score"]
+    flagged = int((found.since >= 0).any(1).sum())
+    assert flagged <= stats.binom.ppf(0.999, 300, 0.05)
+
+
+def test_a_shift_of_half_a_spread_is_found_within_six_weeks_and_dated():
+    pool = weekly(np.random.default_rng(21), 300, shift=5.0, at=16)
+    watched = changes(pool.history())
+    found = watched.of["compliance_score"]
+    in_time = int((found.score[:, 16:22] * (found.since[:, 16:22] >= 0) > 0).any(1).sum())
+    assert in_time >= stats.binom.ppf(0.001, 300, 0.85)
+    assert np.median(found.since[found.since[:, -1] >= 0, -1]) == 16
+    now = watched.now("a000")
+    assert set(now) <= {"compliance_score"}
+    table = frame_of_pool(pool, "agents")
+    said = table["compliance_score_change_since"].dropna()
+    assert (said == "2026-W18").mean() > 0.4
+    assert table["compliance_score_change"].median() == pytest.approx(5, abs=1)
+    weeks = frame_of_pool(pool, "agent_weeks")
+    assert weeks.loc[weeks["week"] < "2026-W14", "compliance_score_change"].isna().all()
+
+
+def test_a_lone_agent_with_few_weeks_has_no_change():
+    rng = np.random.default_rng(22)
+    days = [f"2026-01-{d:02d}" for d in range(1, 29)]
+    calls = calls_of(["a"] * 28, started_at=days, compliance_score=rng.normal(60, 10, 28))
+    assert agent_table(calls)["compliance_score_change"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("after", "state"),
+    [
+        (Level(80, 76, 84, 60), "goal_met"),
+        (Level(66, 63, 69, 60), "some"),
+        (Level(60, 58.5, 61.5, 60), "nothing"),
+        (Level(50, 46, 54, 60), "opposite"),
+        (Level(64, 56, 72, 20), "open"),
+    ],
+)
+def test_goals_are_judged_by_the_whole_interval(after: Level, state: str):
+    before = Level(60, 58.5, 61.5, 80)
+    check = check_goal(before, after, 5.0)
+    assert check.state == state
+    mirrored = check_goal(
+        *(Level(-x.value, -x.high, -x.low, x.calls) for x in (before, after)), -5.0
+    )
+    assert mirrored.state == state
+    assert (check.more_calls is not None) == (state == "open")
+
+
+def test_calls_still_needed_are_about_enough():
+    check = check_goal(Level(60, 58, 62, 80), Level(62, 54, 70, 20), 4.0)
+    more = check.more_calls
+    half = 8 * np.sqrt(20 / (20 + more))
+    assert np.hypot(half, 2) == pytest.approx(4, rel=0.02)
+    assert str(more) in check.words()[0]
+    assert check_goal(Level(60, 50, 70, 8), Level(62, 54, 70, 20), 4.0).more_calls is None
+
+
+def test_whoever_was_worst_is_not_called_improved_when_nothing_changed():
+    rng, improved, reps = np.random.default_rng(23), 0, 150
+    (score,) = (p for p in POOLED if p.name == "compliance_score")
+    names = [f"a{i:02d}" for i in np.repeat(np.arange(40), 20)]
+    for _ in range(reps):
+        truth = rng.normal(60, 3, 40).repeat(20)
+        pools = []
+        for _ in range(2):
+            pool = Pool([score])
+            values = truth + 9.5 * rng.standard_normal(800)
+            pool.add({"agent_id": names, "compliance_score": values})
+            pools.append(pool.agents())
+        worst = pools[0].agent_id[int(np.argmin(pools[0].of["compliance_score"].mean))]
+        before, _, team_before = levels(pools[0], worst, "compliance_score")
+        _, after, team_after = levels(pools[1], worst, "compliance_score")
+        check = check_goal(before, after, 4.0, team_before, team_after)
+        improved += check.state in ("goal_met", "some")
+        assert check.team is not None
+    assert improved <= stats.binom.ppf(0.999, reps, 0.03)

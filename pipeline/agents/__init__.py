@@ -9,7 +9,8 @@ agent was in then.
 Importing this loads NumPy alone, so that pages start quickly; data frames are in ``tables``.
 
 What is pooled and how stands in :mod:`pipeline.measures`. Parts: ``pool`` sums, and who is compared
-with whom; ``estimates`` the statistics; ``comparison`` states; ``tables`` data frames.
+with whom; ``estimates`` the statistics; ``comparison`` states; ``change`` what changed, and goals;
+``tables`` data frames.
 
 Examples
 --------
@@ -20,17 +21,25 @@ Examples
 (85.0, 'too_few')
 """
 
+from pipeline.agents.change import Changes, GoalCheck, Level, changes, check_goal, levels
 from pipeline.agents.comparison import STATES, State, state_words
 from pipeline.agents.estimates import Estimate
-from pipeline.agents.pool import MIN_CALLS, Compared, Pool, iso_week
+from pipeline.agents.pool import MIN_CALLS, Compared, History, Pool, iso_week
 
 __all__ = [
     "MIN_CALLS",
     "STATES",
+    "Changes",
     "Compared",
     "Estimate",
+    "GoalCheck",
+    "History",
+    "Level",
     "Pool",
     "State",
+    "changes",
+    "check_goal",
     "iso_week",
+    "levels",
     "state_words",
 ]

@@ -110,6 +110,13 @@ class Spread:
     day_share: float
     common: Values
 
+    def at(self, rows: Codes) -> Spread:
+        """The spread of the agents of these rows."""
+        unit, freedom, calls, scale, common = (
+            v[rows] for v in (self.unit, self.freedom, self.calls, self.scale, self.common)
+        )
+        return Spread(unit, freedom, calls, scale, self.day_share, common)
+
 
 class Estimate(NamedTuple):
     """One measure of every agent; null (nan) where it cannot be said.
@@ -117,8 +124,8 @@ class Estimate(NamedTuple):
     ``low``, ``high``: 95 % interval of ``mean``. ``shrunk`` with its interval: the mean drawn to
     the team, the more so the fewer the calls. ``reliability``, 0-1: the share of the variance of
     ``mean`` that is between agents. ``difference`` is the mean less that of the others of the
-    team (``others``). ``shrunk_sd`` is the standard error of ``shrunk``, ``variance`` that of
-    ``mean`` squared, with the few calls it rests on allowed for.
+    team (``others``); both have a 95 % interval. ``shrunk_sd`` is the standard error of ``shrunk``,
+    ``variance`` the square of that of ``mean``, by the spread that the team has in common.
     """
 
     calls: Values
@@ -133,6 +140,8 @@ class Estimate(NamedTuple):
     team_median: Values
     percentile: Values
     others: Values
+    others_low: Values
+    others_high: Values
     difference: Values
     difference_low: Values
     difference_high: Values
@@ -169,16 +178,16 @@ def estimate(
         posterior = around * (1 - around) / sd**2
         shrunk_low, shrunk_high = interval(measure, shrunk, sd_unit, None, posterior, exact=False)
         shrunk_low, shrunk_high = np.fmin(shrunk_low, shrunk), np.fmax(shrunk_high, shrunk)
-        others, *limits = _others(measure, groups, mean, typical, reliability)
-        below = np.hypot(mean - low, limits[1] - others)
-        above = np.hypot(high - mean, others - limits[0])
+        others, others_low, others_high = _others(measure, groups, mean, typical, reliability)
+        below = np.hypot(mean - low, others_high - others)
+        above = np.hypot(high - mean, others - others_low)
         enough = sums.calls >= min_calls
         median = _median(groups, np.where(enough, mean, np.nan))
         ranked = np.where(enough & (reliability >= MIN_RELIABILITY), shrunk, np.nan)
         return Estimate(
             sums.calls, mean, low, high, shrunk, shrunk_low, shrunk_high, sd, reliability,
-            median, _percentile(groups, ranked), others, mean - others, mean - others - below,
-            mean - others + above, typical, team, team_sd, spread,
+            median, _percentile(groups, ranked), others, others_low, others_high, mean - others,
+            mean - others - below, mean - others + above, typical, team, team_sd, spread,
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.agents.comparison import states
-from pipeline.agents.estimates import Codes, Estimate, Groups, Sums, Values, estimate
+from pipeline.agents.estimates import Codes, Estimate, Groups, Sums, Values, estimate, spread_of
 from pipeline.errors import ParameterError
 from pipeline.measures import POOLED, SPEECH_S, Pooled
 
@@ -44,6 +44,20 @@ class Compared:
     enough_calls: NDArray[np.bool_]
     of: Mapping[str, Estimate]
     state: Mapping[str, NDArray[np.object_]]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Weekly means of agents, for :func:`pipeline.agents.change.changes`.
+
+    ``of`` is by name of the measure: mean and variance that the calls explain, arrays of shape
+    (agents, weeks) with nan where there were no calls; ``calls`` likewise.
+    """
+
+    agent_id: list[str | None]
+    weeks: list[str]
+    of: Mapping[str, tuple[Values, Values]]
+    calls: Mapping[str, Values]
 
 
 class Pool:
@@ -206,18 +220,92 @@ class Pool:
                 if (known := newest.get(place)) is None or known < (date, text):
                     newest[place] = (date, text)
 
+    def history(self, *, min_calls: int = MIN_CALLS) -> History:
+        """Weekly means of every agent and the variance that their calls explain."""
+        rows, code, _ = self._rows("week")
+        found = self.agents(min_calls=min_calls)
+        weeks = sorted({week for _, week in rows if week is not None})
+        at_agent = {agent: i for i, agent in enumerate(found.agent_id)}
+        at_week = {week: i for i, week in enumerate(weeks)}
+        dated = np.array([week is not None for _, week in rows], dtype=bool)
+        agent = np.array([at_agent[a] for a, _ in rows], dtype=np.intp)
+        column = np.array([at_week[w] if w is not None else 0 for _, w in rows], dtype=np.intp)
+        place = agent[dated], column[dated]
+        shape = len(at_agent), len(weeks)
+        of, calls = {}, {}
+        for one, centre, sums in zip(
+            self.measures, self._known_centres, self._sums(code, len(rows)), strict=True
+        ):
+            e = found.of[one.name]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                offset = sums.value / sums.weight
+                usual = e.mean[agent]
+                spread = spread_of(one.measure, sums, offset, e.spread.at(agent))
+                variance = spread.unit
+                if one.measure.pool in ("count", "amount"):
+                    variance = variance * usual
+                elif one.measure.pool == "share":
+                    variance = usual * (1 - usual) / spread.calls
+            matrices = []
+            for values in (centre + offset, variance, sums.calls):
+                matrix = np.full(shape, np.nan)
+                matrix[place] = values[dated]
+                matrices.append(matrix)
+            of[one.name] = (matrices[0], matrices[1])
+            calls[one.name] = matrices[2]
+        return History(found.agent_id, weeks, of, calls)
+
     def _compared(self, by: Literal["agent", "week"], team: str | None, min_calls: int) -> Compared:
         if min_calls < 1:
             raise ParameterError(f"min_calls is {min_calls}.", "Allowed: 1 or more.")
+        rows, code, named = self._rows(by, team)
+        teams = [named["team"][key] for key in rows]
+        rivals: dict[Key, int] = {}
+        number = [
+            rivals.setdefault((t, k[1]), len(rivals)) for t, k in zip(teams, rows, strict=True)
+        ]
+        has_name = np.array([agent is not None for agent, _ in rows], dtype=bool)
+        groups = Groups(np.array(number, dtype=np.intp), has_name)
+        calls, talk_s = (_total(t[: len(code)], code, len(rows)) for t in self._totals)
+        found = [
+            estimate(m.measure, sums, c, groups, min_calls)
+            for m, c, sums in zip(
+                self.measures, self._known_centres, self._sums(code, len(rows)), strict=True
+            )
+        ]
+        said = states(self.measures, found, min_calls)
+        for state in said:
+            state[~has_name] = None
+        names = [m.name for m in self.measures]
+        return Compared(
+            [agent for agent, _ in rows],
+            [week for _, week in rows],
+            [named["agent_name"][key] for key in rows],
+            teams,
+            calls.astype(np.int64),
+            talk_s,
+            (calls >= min_calls) & has_name,
+            dict(zip(names, found, strict=True)),
+            dict(zip(names, said, strict=True)),
+        )
+
+    @property
+    def _known_centres(self) -> list[float]:
+        return [float(c) for c in np.nan_to_num(self._centres)]
+
+    def _rows(
+        self, by: Literal["agent", "week"], team: str | None = None
+    ) -> tuple[list[Key], Codes, dict[str, dict[Key, str | None]]]:
+        """The rows of a table in order, the row of each place (-1: none), newest name and team."""
         keys: dict[Key, list[int]] = {}
         for (agent, week), place in self._weeks.items():
             keys.setdefault((agent, week if by == "week" else None), []).append(place)
-        named = {
+        named: dict[str, dict[Key, str | None]] = {
             name: {
-                key: max((known[p] for p in places if p in known), default=("", None))[1]
+                key: max((said[p] for p in places if p in said), default=("", None))[1]
                 for key, places in keys.items()
             }
-            for name, known in self._named.items()
+            for name, said in self._named.items()
         }
         teams = named["team"]
         order = sorted(
@@ -227,52 +315,24 @@ class Pool:
         code = np.full(len(self._weeks), -1, dtype=np.intp)
         for row, key in enumerate(order):
             code[keys[key]] = row
-        kept = np.flatnonzero(code >= 0)
-        rivals: dict[tuple[str | None, str | None], int] = {}
-        number = [rivals.setdefault((teams[k], k[1]), len(rivals)) for k in order]
-        named_agents = np.array([agent is not None for agent, _ in order], dtype=bool)
-        groups = Groups(np.array(number, dtype=np.intp), named_agents)
+        return order, code, named
 
-        def total(values: Values) -> Values:
-            return np.bincount(code[kept], values[kept], len(order)).astype(np.float64)
-
-        calls, talk_s = (total(t[: len(code)]) for t in self._totals)
-        found = [
-            estimate(m.measure, sums, 0.0 if np.isnan(c) else float(c), groups, min_calls)
-            for m, c, sums in zip(self.measures, self._centres, self._sums(total), strict=True)
-        ]
-        said = states(self.measures, found, min_calls)
-        for state in said:
-            state[~named_agents] = None
-        names = [m.name for m in self.measures]
-        return Compared(
-            [agent for agent, _ in order],
-            [week for _, week in order],
-            [named["agent_name"][k] for k in order],
-            [teams[k] for k in order],
-            calls.astype(np.int64),
-            talk_s,
-            (calls >= min_calls) & named_agents,
-            dict(zip(names, found, strict=True)),
-            dict(zip(names, said, strict=True)),
-        )
-
-    def _sums(self, total: Callable[[Values], Values]) -> Iterable[Sums]:
-        """The sums of each measure, added up from agents and weeks by ``total``."""
+    def _sums(self, code: Codes, size: int) -> Iterable[Sums]:
+        """The sums of each measure in every row of a table."""
         week = np.array(self._week_of_day, dtype=np.intp)
         dated = np.array([day is not None for _, day in self._days], dtype=np.float64)
         undated = np.array([week is None for _, week in self._weeks], dtype=bool)
-        size = len(self._weeks)
+        places = len(self._weeks)
         for days, weeks in zip(self._of_days, self._of_weeks, strict=True):
             weight, value = days[:, : len(week)]
-            calls, nonzero, square, cross, weight_square = weeks[:, :size]
+            calls, nonzero, square, cross, weight_square = weeks[:, :places]
             parts = (weight, value, dated * value**2, dated * weight * value, dated * weight**2)
-            of_days = [np.bincount(week, p, size).astype(np.float64) for p in parts]
+            of_days = [np.bincount(week, p, places).astype(np.float64) for p in parts]
             # calls without a date are days of their own
             of_calls = (np.where(undated, s, 0.0) for s in (square, cross, weight_square))
             by_day = [d + c for d, c in zip(of_days[2:], of_calls, strict=True)]
             first = (calls, nonzero, of_days[0], of_days[1], square, cross, weight_square)
-            yield Sums(*(total(s) for s in (*first, *by_day)))
+            yield Sums(*(_total(s, code, size) for s in (*first, *by_day)))
 
 
 def iso_week(date: str | None) -> str | None:
@@ -282,6 +342,12 @@ def iso_week(date: str | None) -> str | None:
     except ValueError:
         return None
     return f"{year}-W{week:02d}"
+
+
+def _total(values: Values, code: Codes, size: int) -> Values:
+    """Sum of the values of each row; those of code -1 are left out."""
+    kept = code >= 0
+    return np.bincount(code[kept], values[kept], size).astype(np.float64)
 
 
 def _nulls_last(*keys: str | None) -> tuple[tuple[bool, str], ...]:

@@ -4,7 +4,9 @@ Per measure ``m`` the tables carry the ``STATISTICS``: ``m_calls`` (calls with a
 ``m_low`` and ``m_high`` (95 % interval), ``m_shrunk`` with ``m_shrunk_low`` and ``m_shrunk_high``,
 ``m_reliability`` (0-1), ``m_team_median`` (of the agents with enough calls), ``m_percentile`` (0-100,
 midrank of ``m_shrunk`` among the team's agents with enough calls and a reliability of 0.7; high
-means much, not good) and ``m_state`` (see :mod:`pipeline.agents.comparison`).
+means much, not good), ``m_state`` (see :mod:`pipeline.agents.comparison`), and where a change
+stands (see :mod:`pipeline.agents.change`; in ``agents`` as of the newest week, in ``agent_weeks`` as
+of that week) ``m_change_since``, its first week, and ``m_change``, its size.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from pipeline.agents.change import Changes, changes
 from pipeline.agents.pool import MIN_CALLS, NAMES, Pool
 from pipeline.measures import POOLED
 
 STATISTICS = (
     "calls", "mean", "low", "high", "shrunk", "shrunk_low", "shrunk_high", "reliability",
-    "team_median", "percentile", "state",
+    "team_median", "percentile", "state", "change_since", "change",
 )  # fmt: skip
 DECIMALS = 9  # what is behind them depends on the order of the sums
 AgentTable = Literal["agents", "agent_weeks"]
@@ -84,8 +87,12 @@ def frame_of_pool(
     *,
     team: str | None = None,
     min_calls: int = MIN_CALLS,
+    watched: Changes | None = None,
 ) -> pd.DataFrame:
-    """The table of a pool; parameters as in :func:`agent_table`."""
+    """The table of a pool; parameters as in :func:`agent_table`.
+
+    ``watched``, if they are known already: the changes of its history.
+    """
     if table == "agents":
         found = pool.agents(team=team, min_calls=min_calls)
         _warn(pool)
@@ -101,17 +108,23 @@ def frame_of_pool(
         "talk_s": np.round(found.talk_s, DECIMALS),
         "enough_calls": found.enough_calls,
     }
+    watched = changes(pool.history(min_calls=min_calls)) if watched is None else watched
+    weeks = [w or "" for w in found.week] if table == "agent_weeks" else found.week
+    row, column = watched.at(found.agent_id, weeks)
+    dated = column >= 0
     for name, e in found.of.items():
-        data |= {
-            f"{name}_{s}": np.round(getattr(e, s), DECIMALS) + 0.0
-            for s in STATISTICS
-            if s != "state"
-        }
+        numbers = [s for s in STATISTICS if s in e._fields]
+        data |= {f"{name}_{s}": np.round(getattr(e, s), DECIMALS) + 0.0 for s in numbers}
         data[f"{name}_state"] = found.state[name]
+        since, size = np.full(len(row), -1, dtype=np.intp), np.full(len(row), np.nan)
+        since[dated] = watched.of[name].since[row[dated], column[dated]]
+        size[dated] = watched.of[name].size[row[dated], column[dated]]
+        data[f"{name}_change_since"] = [watched.weeks[s] if s >= 0 else None for s in since]
+        data[f"{name}_change"] = np.round(size, DECIMALS)
     names = columns(keys, [m.name for m in pool.measures])
     types = {"enough_calls": "boolean"}
     types |= {c: "Int64" for c in names if c == "calls" or c.endswith("_calls")}
-    types |= {c: "str" for c in names if c in _KEYS or c.endswith("_state")}
+    types |= {c: "str" for c in names if c in _KEYS or c.endswith(("_state", "_change_since"))}
     return pd.DataFrame({name: data[name] for name in names}).astype(types)
 
 

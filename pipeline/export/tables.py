@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from pipeline.agents import MIN_CALLS, Pool
+from pipeline.agents import MIN_CALLS, Pool, changes
 from pipeline.agents.tables import AGENT_TABLES, COLUMNS, frame_of_pool, values_of
 from pipeline.errors import ParameterError, nearest
 from pipeline.export.folder import aside
@@ -46,6 +46,8 @@ _STATISTICS: Mapping[str, tuple[str, str]] = {
                    "on; high means much, not good"),
     "state": ("与班组相比", "too_few calls to compare, like_team, clearly above or below (more or less, not "
               "better or worse), not_told: cannot be told apart"),
+    "change_since": ("变化始于", "first week of a change that stands"),
+    "change": ("变化", "size of that change, from the baseline of the first 12 weeks"),
 }
 # fmt: on
 _KIND_OF_STATISTIC = {
@@ -147,8 +149,9 @@ def _agent_tables(view: Store, min_calls: int) -> dict[str, tuple[tuple[Column, 
         pool.add(values_of(frame_of([batch])))
         del batch  # so that there are never two
     found: dict[str, tuple[tuple[Column, ...], pa.Table]] = {}
+    watched = changes(pool.history(min_calls=min_calls))
     for name in AGENT_TABLES:
-        frame = frame_of_pool(pool, name, min_calls=min_calls)
+        frame = frame_of_pool(pool, name, min_calls=min_calls, watched=watched)
         columns = agent_columns(frame.columns)
         table = pa.Table.from_pandas(frame, schema=schema_of(columns), preserve_index=False)
         found[name] = (columns, table)
