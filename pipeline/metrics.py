@@ -26,6 +26,7 @@ from pipeline.schema import (
 )
 from pipeline.settings import MIN_ROLE_CONFIDENCE
 from pipeline.settings import Voice as VoiceSettings
+from pipeline.spans import total_s, union
 
 MAX_LATENCY_S = 10.0
 MIN_LATENCY_S = -1.0
@@ -255,13 +256,10 @@ def _waits(events: Sequence[Event]) -> dict[str, float | None]:
 
 
 def _silence(turns: Sequence[Turn], duration: Seconds) -> dict[str, float | None]:
-    spans = sorted(s for t in turns for s in t.spans)
-    covered, overlap, end = 0.0, 0.0, -1.0
-    for start, stop in spans:
-        covered += max(0.0, stop - max(start, end))
-        overlap += max(0.0, min(stop, end) - start)
-        end = max(end, stop)
-    spoken = covered + overlap
+    speech = [s for t in turns for s in t.spans]
+    spans = union(speech)
+    covered, spoken = total_s(spans), total_s(speech)
+    overlap = spoken - covered
     return {
         "first_speech_s": spans[0][0] if spans else None,
         "overlap_s": overlap,

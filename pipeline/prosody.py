@@ -36,6 +36,7 @@ from pipeline.signal.level import (
     loudness_lufs,
 )
 from pipeline.signal.pitch import F0Track, pitch_spread, track_speaker_f0
+from pipeline.spans import shift, subtract, total_s, union
 
 MIN_TURN_VOICED_S = 0.5
 MIN_SPAN_S = 0.06
@@ -84,8 +85,8 @@ def measure_voices(
     speakers = {}
     for speaker, samples in audio.items():
         own = [t for t in turns if t.speaker == speaker]
-        others = sorted(s for t in turns if t.speaker != speaker for s in t.spans)
-        alone = [_exclusive(t.spans, others) for t in own]
+        others = union(s for t in turns if t.speaker != speaker for s in t.spans)
+        alone = [[s for s in subtract(t.spans, others) if s[1] - s[0] >= MIN_SPAN_S] for t in own]
         one = _Speaker(samples, sample_rate, own, alone, quality.get(speaker), options)
         speakers[speaker] = (one, *one.measure())
     measured = {t.turn: t for t in turns}
@@ -124,7 +125,7 @@ class _Speaker:
         levels = [t.level_dbfs for t in turns if not t.is_backchannel and t.level_dbfs is not None]
         spread = pitch_spread(track.f0_hz, min_voiced_s=self.options.min_voiced_s)
         loudness = math.nan
-        if _total_s(spans) >= LUFS_BLOCK_S:
+        if total_s(spans) >= LUFS_BLOCK_S:
             loudness = loudness_lufs(self.samples, self.sample_rate, spans)
         active_level, _ = active_speech_level(self.samples, self.sample_rate, spans)
         return turns, Voice(
@@ -149,7 +150,7 @@ class _Speaker:
             return _Doubts(reason, reason)
         if not self.turns:
             return _Doubts()
-        level = _level_doubt(sum(_total_s(one) for one in self.alone), self.quality)
+        level = _level_doubt(sum(total_s(one) for one in self.alone), self.quality)
         if voice.pitch_sd_st is not None:
             return _Doubts(level)
         voiced, needed = voice.voiced_s, self.options.min_voiced_s
@@ -270,33 +271,13 @@ def _mean_level(levels: NDArray[np.float64]) -> float:
     return 10 * math.log10(power) if power > 0 else SILENT_DBFS
 
 
-def _total_s(spans: Sequence[Span]) -> Seconds:
-    return sum(end - start for start, end in spans)
-
-
 def _cut(samples: Audio, sample_rate: int, spans: Sequence[Span]) -> tuple[Audio, list[Span]]:
     """The samples from the first span to the last, and the spans within them."""
     if not spans:
         return samples[:0], []
     first = math.floor(spans[0][0] * sample_rate)
     last = math.ceil(spans[-1][1] * sample_rate)
-    offset = first / sample_rate
-    return samples[first:last], [(start - offset, end - offset) for start, end in spans]
-
-
-def _exclusive(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:
-    """What is left of ``spans`` when the stretches of ``others`` are taken out."""
-    left = list(spans)
-    for start, end in others:
-        cut: list[Span] = []
-        for a, b in left:
-            if end <= a or start >= b:
-                cut.append((a, b))
-                continue
-            cut += [(a, start)] if start > a else []
-            cut += [(end, b)] if end < b else []
-        left = cut
-    return [(a, b) for a, b in left if b - a >= MIN_SPAN_S]
+    return samples[first:last], shift(spans, -first / sample_rate)
 
 
 def _finite(value: float) -> float | None:

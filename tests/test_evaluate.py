@@ -16,7 +16,7 @@ from pipeline.evaluation import (
     read_baseline,
     summarise,
 )
-from pipeline.evaluation.pairing import bridged, intersection_over_union, pair
+from pipeline.evaluation.pairing import intersection_over_union, pair
 from pipeline.evaluation.texts import TextErrors, align
 from pipeline.metrics import measure_call, rate_turns
 from pipeline.schema import (
@@ -324,8 +324,6 @@ def test_overlapped_speech_counts_for_both_speakers():
 
 
 def test_own_pauses_under_a_second_are_speech_on_both_sides():
-    assert bridged([(2.0, 3.0), (0.0, 1.1)], 1.0) == [(0.0, 3.0)]
-    assert bridged([(0.0, 1.0), (2.0, 3.0)], 1.0) == [(0.0, 1.0), (2.0, 3.0)]
     truth = truth_of(turn("A", 0.0, 4.0), turn("A", 4.9, 10.0))
     found = with_spans(truth, (AGENT, 0.0, 6.0), (AGENT, 6.9, 10.0))
     assert rows_of((found, truth))["der"].value == pytest.approx(0)

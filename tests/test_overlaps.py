@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from pipeline.dialogue.overlaps import (
     PRESETS,
     find_overlaps,
-    overlap_spans,
 )
 from pipeline.schema import AGENT, CUSTOMER, Event, Turn, Word
 from pipeline.settings import Interruptions
+from pipeline.spans import intersection
 
 Drawn = tuple[str, float, float]
 
@@ -201,7 +201,7 @@ def test_interruptions_lie_in_the_overlap_of_both(rows, preset: str):
         mine = [(a, b) for s, a, b in made if s == event.by]
         others = [(a, b) for s, a, b in made if s != event.by]
         shared = sum(
-            b - a for a, b in overlap_spans(mine, others) if a < event.end and b > event.start
+            b - a for a, b in intersection(mine, others) if a < event.end and b > event.start
         )
         assert event.start < event.end
         assert event.start in {a for a, _ in mine}
@@ -236,10 +236,3 @@ def test_a_later_call_has_the_same_events_later(rows, by: int):
 spans = st.lists(st.integers(0, 100), max_size=12, unique=True).map(
     lambda e: [(a / 4, b / 4) for a, b in zip(sorted(e)[::2], sorted(e)[1::2], strict=False)]
 )
-
-
-@given(spans, spans)
-def test_shared_stretches_are_those_of_both(one, other):
-    quarter = lambda s: {i for a, b in s for i in range(int(a * 4), int(b * 4))}  # noqa: E731
-    assert quarter(overlap_spans(one, other)) == quarter(one) & quarter(other)
-    assert overlap_spans(one, other) == overlap_spans(other, one)

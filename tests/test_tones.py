@@ -11,7 +11,7 @@ import soundfile
 
 from pipeline.audio import decode, resample
 from pipeline.schema import Audio
-from pipeline.signal.tones import find_music, find_ringing, mask_of
+from pipeline.signal.tones import find_music, find_ringing
 from tests.fakes import RATE, buzz, chords, noise, place, rings
 
 DATA = Path(__file__).parents[1] / "data"
@@ -132,10 +132,3 @@ def test_rings_and_music_of_the_sample_calls(path: Path):
     music = [s for c in wave.samples for s in find_music(c, wave.sample_rate)]
     holds = [h for h in truth["holds"] if h["kind"] == "music"]
     assert [pytest.approx((h["start"], h["end"]), abs=0.5) for h in holds] == music
-
-
-def test_a_mask_covers_its_spans_and_the_margin():
-    mask = mask_of([(0.5, 0.7), (0.0, 0.1)], 100, margin=0.05)
-    assert np.flatnonzero(mask).tolist() == [*range(15), *range(45, 75)]
-    assert mask_of([(0.9, 5.0)], 100).sum() == 15
-    assert not mask_of([], 10).any()

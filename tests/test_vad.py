@@ -19,7 +19,6 @@ from pipeline.speech.vad import (
     FRAME_S,
     PROBABILITY_FRAME_S,
     SileroDetector,
-    close_gaps,
     detect_speech,
     frame_levels_db,
     noise_floor_db,
@@ -370,10 +369,3 @@ def test_runs_are_the_mask(mask: list[bool]):
         back[int(start) : int(end)] = True
     assert back.tolist() == mask
     assert all(a[1] < b[0] for a, b in zip(spans[:-1], spans[1:], strict=True))
-
-
-def test_only_shorter_gaps_are_closed():
-    spans = [(0.0, 1.0), (1.1, 2.0), (2.5, 3.0)]
-    assert close_gaps(spans, 0.2) == [(0.0, 2.0), (2.5, 3.0)]
-    assert close_gaps(spans, 0.5) == [(0.0, 2.0), (2.5, 3.0)]
-    assert close_gaps([], 1.0) == []

@@ -24,8 +24,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from pipeline.schema import Event, Seconds, Span, Turn
+from pipeline.schema import Event, Seconds, Turn
 from pipeline.settings import Interruptions
+from pipeline.spans import intersection
 
 REPORTED_OVERLAP_S = 0.12
 BACKCHANNEL_CONFIDENCE = 0.9
@@ -77,21 +78,6 @@ def find_overlaps(
     return tuple(sorted(events, key=lambda e: (e.start, e.end, e.kind)))
 
 
-def overlap_spans(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
-    """Stretches in which both lists of ordered, disjoint spans are active."""
-    both: list[Span] = []
-    i = j = 0
-    while i < len(one) and j < len(other):
-        start, end = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
-        if end > start:
-            both.append((start, end))
-        if one[i][1] < other[j][1]:
-            i += 1
-        else:
-            j += 1
-    return both
-
-
 def _backchannel(turn: Turn) -> Event:
     return Event(
         "backchannel",
@@ -104,7 +90,7 @@ def _backchannel(turn: Turn) -> Event:
 
 
 def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: Interruptions) -> Iterator[Event]:
-    shared = overlap_spans(a.spans, b.spans)
+    shared = intersection(a.spans, b.spans)
     start, end = b.start, min(a.end, b.end)
     seconds = end - start
     if not shared or seconds < REPORTED_OVERLAP_S:

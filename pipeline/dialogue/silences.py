@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from pipeline.schema import AGENT, CUSTOMER, Event, EventKind, Seconds, Span, Turn
 from pipeline.settings import Silences
+from pipeline.spans import contains, gaps, overlap_s, touches
 from pipeline.text import syllables
 
 WAIT_PHRASES = (
@@ -87,7 +88,7 @@ def _holds(turns: Sequence[Turn], music: Sequence[Span], options: Silences) -> l
             continue
         start, end = wait
         played = [s for s in music if s[0] < end and s[1] > start]
-        music_s = sum(min(e, end) - max(s, start) for s, e in played)
+        music_s = sum(overlap_s(s, (start, end)) for s in played)
         is_music = music_s > MUSIC_SHARE * (end - start)
         announced = _announced(turns, start, options.announce_within_s)
         if not (is_music or announced) and _customer_owes(turns, start):
@@ -114,38 +115,30 @@ def _quiet_part(
         for t in turns
         if t.speaker == CUSTOMER and t.start < end and t.end > start
         for s, e in t.spans
-        if s < end and e > start and not _inside(s, e, music)
+        if s < end and e > start and not contains(music, (s, e))
     )
-    gaps, at = [], start
-    for s, e in talk:
-        gaps.append((at, s))
-        at = max(at, e)
-    gaps.append((at, end))
-    best = max(gaps, key=lambda g: g[1] - g[0])
+    quiet = gaps(talk, start, end)
+    best = max(quiet, key=lambda g: g[1] - g[0], default=(start, start))
     if best[1] - best[0] < options.silence_min_s:
         return None
-    joined = _grow(best, gaps, talk)
+    joined = _grow(best, quiet, talk)
     return joined if joined[1] - joined[0] >= options.hold_min_s else None
 
 
-def _grow(best: Span, gaps: Sequence[Span], talk: Sequence[Span]) -> Span:
+def _grow(best: Span, quiet: Sequence[Span], talk: Sequence[Span]) -> Span:
     """Add neighbouring waits when only a short word of the customer lies in between."""
     start, end = best
-    for gap in reversed([g for g in gaps if g[1] <= start]):
+    for gap in reversed([g for g in quiet if g[1] <= start]):
         said = sum(e - s for s, e in talk if s >= gap[1] - 0.01 and e <= start + 0.01)
         if said > MAX_CUSTOMER_STRETCH_S or said > MAX_CUSTOMER_SHARE * (gap[1] - gap[0]):
             break
         start = gap[0]
-    for gap in [g for g in gaps if g[0] >= end]:
+    for gap in [g for g in quiet if g[0] >= end]:
         said = sum(e - s for s, e in talk if s >= end - 0.01 and e <= gap[0] + 0.01)
         if said > MAX_CUSTOMER_STRETCH_S or said > MAX_CUSTOMER_SHARE * (gap[1] - gap[0]):
             break
         end = gap[1]
     return start, end
-
-
-def _inside(start: Seconds, end: Seconds, spans: Sequence[Span]) -> bool:
-    return any(s <= start and end <= e for s, e in spans)
 
 
 def _announced(turns: Sequence[Turn], start: Seconds, within_s: Seconds) -> bool:
@@ -184,18 +177,14 @@ def _mutual_silence(
 ) -> list[tuple[Seconds, Seconds, Turn, Turn]]:
     """Gaps in which nobody speaks, with the turns on either side, outside holds and music."""
     speech = [(s, e, t) for t in turns for s, e in t.spans]
-    gaps: list[tuple[Seconds, Seconds, Turn, Turn]] = []
+    found: list[tuple[Seconds, Seconds, Turn, Turn]] = []
     latest: tuple[Seconds, Turn] | None = None
     for start, end, turn in sorted(speech, key=lambda x: (x[0], x[1])):
-        if (
-            latest is not None
-            and start > latest[0]
-            and not any(s < start and e > latest[0] for s, e in taken)
-        ):
-            gaps.append((latest[0], start, latest[1], turn))
+        if latest is not None and start > latest[0] and not touches((latest[0], start), taken):
+            found.append((latest[0], start, latest[1], turn))
         if latest is None or end > latest[0]:
             latest = (end, turn)
-    return gaps
+    return found
 
 
 def _sounds(text: str) -> str:

@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.evaluation.pairing import intersection_over_union, overlap_s, pair
+from pipeline.evaluation.pairing import intersection_over_union, pair
 from pipeline.evaluation.truth import TrueEvent, Truth
 from pipeline.schema import CallResult, Event, Seconds, Speaker
+from pipeline.spans import touches
 
 ONSET_S = 1.0
 MIN_IOU = 0.5
@@ -139,7 +140,7 @@ def _onset(true: TrueEvent, event: Event) -> float | None:
 
 
 def _overlap(true: TrueEvent, event: Event) -> float | None:
-    if event.by != true.by or not overlap_s(true.span, (event.start, event.end)):
+    if event.by != true.by or not touches(true.span, [(event.start, event.end)]):
         return None
     return intersection_over_union(true.span, (event.start, event.end))
 

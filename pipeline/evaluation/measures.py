@@ -28,12 +28,12 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
-from pipeline.evaluation.pairing import overlap_s
 from pipeline.evaluation.timing import TurnPair
 from pipeline.evaluation.truth import TrueTurn, Truth
 from pipeline.metrics import MAX_LATENCY_S, MIN_LATENCY_S
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, CallResult, Seconds, Speaker
 from pipeline.settings import Voice
+from pipeline.spans import intersection, total_s
 
 MeasureName = Literal[
     "turn_speaking_rate", "turn_articulation_rate", "speaking_rate", "articulation_rate",
@@ -181,7 +181,7 @@ def _whole_call(result: CallResult, truth: Truth) -> Iterator[Comparison]:
         sorted(s for t in truth.turns if t.speaker == speaker for s in (t.spans or [t.span]))
         for speaker in SPEAKERS
     )
-    shared = sum(overlap_s(a, c) for a in agent for c in customer)
+    shared = total_s(intersection(agent, customer))
     yield Comparison("overlap", AGENT, shared, result.measures.get("overlap_s"))
 
 

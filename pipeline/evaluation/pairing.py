@@ -12,7 +12,8 @@ from typing import TypeVar
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.schema import Seconds, Span
+from pipeline.schema import Span
+from pipeline.spans import overlap_s
 
 T = TypeVar("T")
 F = TypeVar("F")
@@ -41,11 +42,6 @@ def pair(
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if gains[i, j] > 0]
 
 
-def overlap_s(one: Span, other: Span) -> Seconds:
-    """Seconds that two spans share, 0 when they do not meet."""
-    return max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
-
-
 def intersection_over_union(one: Span, other: Span) -> float:
     """Shared time / joint time of two spans, 0-1.
 
@@ -55,14 +51,3 @@ def intersection_over_union(one: Span, other: Span) -> float:
     shared = overlap_s(one, other)
     union = (one[1] - one[0]) + (other[1] - other[0]) - shared
     return shared / union if union > 0 else 0.0
-
-
-def bridged(spans: Sequence[Span], gap_s: Seconds) -> list[Span]:
-    """Join spans with less than ``gap_s`` between them."""
-    joined: list[Span] = []
-    for start, end in sorted(spans):
-        if joined and start - joined[-1][1] < gap_s:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
-        else:
-            joined.append((start, end))
-    return joined

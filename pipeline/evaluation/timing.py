@@ -18,9 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.evaluation.pairing import bridged, intersection_over_union, overlap_s, pair
+from pipeline.evaluation.pairing import intersection_over_union, pair
 from pipeline.evaluation.truth import TrueTurn, Truth
 from pipeline.schema import SPEAKERS, CallResult, Seconds, Span, Speaker, Turn
+from pipeline.spans import join, overlap_s
 
 COLLAR_S = 0.0
 BRIDGED_S = 1.0
@@ -133,4 +134,4 @@ def pair_turns(result: CallResult, turns: Sequence[TrueTurn]) -> tuple[TurnPair,
 
 def _speech(spans: Iterable[tuple[Speaker, Span]]) -> Mapping[Speaker, list[Span]]:
     listed = [(who, s) for who, s in spans if s[1] > s[0]]
-    return {s: bridged([x for who, x in listed if who == s], BRIDGED_S) for s in SPEAKERS}
+    return {s: join([x for who, x in listed if who == s], BRIDGED_S) for s in SPEAKERS}

@@ -34,6 +34,7 @@ from scipy import fft
 
 from pipeline.errors import ParameterError
 from pipeline.schema import Audio, ChannelQuality, Seconds, Span, Waveform
+from pipeline.spans import mask_of
 
 Problem = Literal["dead", "identical", "mixed", "leaking", "clipped", "noisy", "narrow"]
 Mask = NDArray[np.bool_]
@@ -340,8 +341,7 @@ class _Frames:
         for channel, spans in speech.items():
             if not 0 <= channel < len(mask):
                 raise ParameterError(f"Speech names channel {channel} of {len(mask)}.")
-            for start, end in spans:
-                mask[channel, round(start / FRAME_S) : round(end / FRAME_S)] = True
+            mask[channel] = mask_of(spans, self.power[channel].size, FRAME_S)
         return mask
 
     def spectra(self, channel: int, frames: NDArray[np.int_], delay: int = 0) -> Any:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from pipeline.schema import Audio, Seconds, Span, Waveform
+from pipeline.spans import join, runs
 
 FRAME_S = 0.010
 TONE_HZ = (425.0, 475.0)
@@ -84,7 +85,7 @@ def find_ringing(audio: Audio, sample_rate: int, *, until: Seconds | None = None
     power = np.concatenate(blocks)
     total = power.sum(axis=1)
     loud = total > 1e-3 * np.percentile(total, 99)
-    spans = _runs(_is_tone(power, sample_rate) & loud, WINDOW_S)
+    spans = join(runs(_is_tone(power, sample_rate) & loud, FRAME_S), WINDOW_S)
     return [s for s in spans if RING_ON_S[0] <= s[1] - s[0] <= RING_ON_S[1]]
 
 
@@ -118,15 +119,7 @@ def find_music(audio: Audio, sample_rate: int) -> list[Span]:
     for start in np.flatnonzero(music) * step:
         mask[start : start + frames_per_window] = True
     mask = _trim(mask, tonal, present)
-    return [s for s in _runs(mask, FRAME_S) if s[1] - s[0] >= MIN_MUSIC_S]
-
-
-def mask_of(spans: Sequence[Span], frames: int, margin: Seconds = 0.05) -> NDArray[np.bool_]:
-    """Frames of 10 ms that lie in ``spans``, widened by ``margin``."""
-    mask = np.zeros(frames, bool)
-    for start, end in spans:
-        mask[max(0, round((start - margin) / FRAME_S)) : round((end + margin) / FRAME_S)] = True
-    return mask
+    return [s for s in join(runs(mask, FRAME_S), 1.5 * FRAME_S) if s[1] - s[0] >= MIN_MUSIC_S]
 
 
 def _heard(
@@ -213,14 +206,3 @@ def _length(mask: NDArray[np.bool_]) -> int:
     """How many values are true before the first that is not."""
     gaps = np.flatnonzero(~mask)
     return int(gaps[0]) if gaps.size else mask.size
-
-
-def _runs(mask: NDArray[np.bool_], bridge_s: Seconds) -> list[Span]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))) * FRAME_S
-    spans: list[Span] = []
-    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if spans and start - spans[-1][1] <= bridge_s:
-            spans[-1] = (spans[-1][0], end)
-        else:
-            spans.append((start, end))
-    return spans

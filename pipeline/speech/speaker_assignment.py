@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pipeline.schema import Audio, Seconds, Sound, Span, Speaker, SpeakerSegment
 from pipeline.settings import Settings, Vad
 from pipeline.signal.channels import Usable, leaked
-from pipeline.signal.tones import Tones, mask_of
+from pipeline.signal.tones import Tones
+from pipeline.spans import join, mask_of, runs
 from pipeline.speech.diarization.diarizers import Diarizer
 from pipeline.speech.models import Models
 from pipeline.speech.vad import (
@@ -26,14 +27,13 @@ from pipeline.speech.vad import (
     FRAME_S,
     SAMPLE_RATE,
     SpeechDetector,
-    close_gaps,
     detect_speech,
     frame_levels_db,
-    runs,
 )
 
 MIN_ISLAND_S = 0.25
 MIN_OVERLAP_S = 0.2
+TONE_MARGIN_S = 0.05  # tones are cut out with so much around them
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ def assign_speech(
     ``audio`` are the channels in use by number, shape (n,), float32, 16 kHz.
     """
     frames = max(a.size for a in audio.values()) // (SAMPLE_RATE // 100) + 1
-    ignore = {c: mask_of([*tones.rings, *tones.music[c]], frames) for c in audio}
+    ignore = {
+        c: mask_of([*tones.rings, *tones.music[c]], frames, FRAME_S, TONE_MARGIN_S) for c in audio
+    }
     if len(audio) == 1:
         (channel,) = audio
         return by_diarization(
@@ -148,19 +150,20 @@ def label_spans(
     if not labels:
         return {"0": tuple(spans)}
     frames = round(spans[-1][1] / FRAME_S) + 1
-    active = _mask(spans, frames)
+    active = mask_of(spans, frames, FRAME_S)
     named = np.stack(
         [
-            _mask([(s.start, s.end) for s in segments if s.speaker == label], frames)
+            mask_of([(s.start, s.end) for s in segments if s.speaker == label], frames, FRAME_S)
             for label in labels
         ]
     )
     owner = _owner(active, named, segments, labels)
-    shared = _long_runs(active & (named.sum(axis=0) > 1), MIN_OVERLAP_S)
+    both = runs(active & (named.sum(axis=0) > 1), FRAME_S)
+    shared = mask_of([s for s in both if s[1] - s[0] >= MIN_OVERLAP_S], frames, FRAME_S)
     speech = {}
     for i, label in enumerate(labels):
         mine = active & ((owner == i) | (shared & named[i]))
-        speech[label] = tuple(close_gaps(runs(mine), 0.05))
+        speech[label] = tuple(join(runs(mine, FRAME_S), 0.05))
     return speech
 
 
@@ -172,7 +175,7 @@ def _owner(
 ) -> NDArray[np.int64]:
     """One voice for every active frame, short islands absorbed within each span."""
     owner = np.where(named.any(axis=0), named.argmax(axis=0), -1)
-    for start, end in runs(active):
+    for start, end in runs(active, FRAME_S):
         a, b = round(start / FRAME_S), round(end / FRAME_S)
         part = owner[a:b]
         known = np.flatnonzero(part >= 0)
@@ -206,14 +209,3 @@ def _absorb(part: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _nearest(at: Seconds, segments: Sequence[SpeakerSegment]) -> Speaker:
     return min(segments, key=lambda s: max(s.start - at, at - s.end, 0.0)).speaker
-
-
-def _mask(spans: Sequence[Span], frames: int) -> NDArray[np.bool_]:
-    mask = np.zeros(frames, bool)
-    for start, end in spans:
-        mask[round(start / FRAME_S) : round(end / FRAME_S)] = True
-    return mask
-
-
-def _long_runs(mask: NDArray[np.bool_], seconds: Seconds) -> NDArray[np.bool_]:
-    return _mask([s for s in runs(mask) if s[1] - s[0] >= seconds], mask.size)

@@ -20,7 +20,7 @@ Silero VAD, MIT licence, https://github.com/snakers4/silero-vad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ from scipy import fft
 from pipeline.schema import Audio, Seconds, Sound, Span
 from pipeline.settings import Vad
 from pipeline.signal.pitch import FIRST_CEILING_HZ, FIRST_FLOOR_HZ, track_f0
+from pipeline.spans import join, runs
 
 SAMPLE_RATE = 16_000
 FRAME_S = 0.010
@@ -123,15 +124,15 @@ def detect_speech(
     loud = _loud(audio, level, likely, own & ~near, options) & own
     spans = [
         s
-        for s in close_gaps(runs(near & loud), options.min_pause_s)
+        for s in join(runs(near & loud, FRAME_S), options.min_pause_s)
         if s[1] - s[0] >= options.min_speech_s and _part(likely, s).any()
     ]
     for start, end in spans:
         loud[_frames(start, end)] = False
     audible = level > noise_floor_db(level) + HUM_OVER_FLOOR_DB
     possible = (probability >= HUM_PROBABILITY) & audible
-    hums = [s for s in runs(loud) if _part(possible, s).any() and _is_hum(audio, s)]
-    return tuple(close_gaps(sorted(spans + hums), options.min_pause_s))
+    hums = [s for s in runs(loud, FRAME_S) if _part(possible, s).any() and _is_hum(audio, s)]
+    return tuple(join([*spans, *hums], options.min_pause_s))
 
 
 def frame_levels_db(audio: Sound, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float64]:
@@ -154,26 +155,6 @@ def noise_floor_db(level: NDArray[np.float64]) -> float:
     """Level of the line noise: the 10th percentile of the frames that carry any signal."""
     alive = level[level > -100]
     return float(np.percentile(alive, 10)) if alive.size else -100.0
-
-
-def runs(active: NDArray[np.bool_], frame_s: Seconds = FRAME_S) -> list[Span]:
-    """Turn a mask into (start, end) spans."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], active.astype(np.int8), [0]))))
-    return [
-        (a * frame_s, b * frame_s)
-        for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
-    ]
-
-
-def close_gaps(spans: Sequence[Span], gap_s: Seconds) -> list[Span]:
-    """Join ordered spans whose gap is shorter than ``gap_s``."""
-    joined: list[Span] = []
-    for start, end in spans:
-        if joined and start - joined[-1][1] < gap_s:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined
 
 
 def _loud(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.schema import Audio, SpeakerSegment
-from pipeline.speech.vad import runs
+from pipeline.spans import runs
 
 SAMPLE_RATE = 16_000
 
