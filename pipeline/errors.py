@@ -104,9 +104,8 @@ class StageError(RecordingError):
     """A stage failed on one recording for a reason that was not foreseen."""
 
     def __init__(self, stage: str, cause: BaseException) -> None:
-        text = " ".join(str(cause).split()) or type(cause).__name__
         super().__init__(
-            f"{stage} failed: {type(cause).__name__}: {text}",
+            f"{stage} failed: {type(cause).__name__}: {one_line(cause)}",
             "Please report this with the log line; the other recordings are not affected.",
         )
         self.stage = stage
@@ -129,6 +128,13 @@ class MemoryLimit(RecordingError):
     """The recording took more memory than a worker may have."""
 
     stage = "worker"
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What a library says of its error, as one sentence without its final stop."""
+    said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    text = " ".join(str(said).split()).rstrip(".:") or type(error).__name__
+    return text if len(text) <= most else text[:most] + " ..."
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from pipeline.metrics import fast_speech, measure_call, rate_turns, without_unkn
 from pipeline.prosody import measure_voices
 from pipeline.rubric import Rubric, annotate_events, judge, score
 from pipeline.schema import (
+    SAMPLE_RATE,
     CallResult,
     Dialogue,
     Event,
@@ -33,7 +34,6 @@ from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.models import Models, recognition_options
 from pipeline.speech.roles import find_parties
 from pipeline.speech.speaker_assignment import assign_speech
-from pipeline.speech.vad import SAMPLE_RATE
 
 
 def run_call(

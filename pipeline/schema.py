@@ -39,6 +39,7 @@ class Sound(Protocol):
         ...
 
 
+SAMPLE_RATE = 16_000  # Hz; what is recognised and whose voice it is, is heard at this rate
 AGENT = "agent"
 CUSTOMER = "customer"
 SPEAKERS = (AGENT, CUSTOMER)
@@ -169,8 +170,8 @@ class Event:
 
     @property
     def seconds(self) -> Seconds:
-        """Length in seconds."""
-        return self.end - self.start
+        """Length in seconds, to the millisecond."""
+        return round(self.end - self.start, 3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,20 +314,22 @@ def load_settings(
     if not path.is_file():
         raise SettingsError(f'There is no preset "{preset}".', nearest(preset, presets()))
     data = {name: {} if values is None else values for name, values in _read_yaml(path).items()}
+    _check_keys({k: v for k, v in data.items() if k != "preset"}, path.name)
     for key, value in (overrides or {}).items():
         section, _, name = key.partition(".")
         if section == "preset":
             raise SettingsError("The preset is chosen by --preset, not by a setting.")
+        _check_keys({section: {name: value}}, "--set")
         data.setdefault(section, {})[name] = value
     data["preset"] = path.stem
-    _check_keys(data, path)
     try:
         return Settings.model_validate(data)
     except ValidationError as cause:
         first = cause.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        place = f"--set {where}" if where in (overrides or {}) else f"{path.name}: {where}"
         raise SettingsError(
-            f"{path.name}: {where} = {first['input']!r} is not allowed: {first['msg']}.",
+            f"{place} = {first['input']!r} is not allowed: {first['msg']}.",
             "See docs/settings.md for the range of every setting.",
         ) from cause
 
@@ -357,21 +359,21 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def _check_keys(data: Mapping[str, Any], path: Path) -> None:
+def _check_keys(data: Mapping[str, Any], where: str) -> None:
     for section, values in data.items():
         field = Settings.model_fields.get(section)
         if field is None:
             raise SettingsError(
-                f'{path.name}: unknown section "{section}".',
+                f'{where}: unknown section "{section}".',
                 nearest(section, Settings.model_fields),
             )
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, _Section):
             if not isinstance(values, Mapping):
-                raise SettingsError(f'{path.name}: "{section}" must hold settings, not {values!r}.')
+                raise SettingsError(f'{where}: "{section}" must hold settings, not {values!r}.')
             for name in values:
                 if name not in kind.model_fields:
                     raise SettingsError(
-                        f'{path.name}: unknown setting "{section}.{name}".',
+                        f'{where}: unknown setting "{section}.{name}".',
                         nearest(str(name), kind.model_fields),
                     )

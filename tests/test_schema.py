@@ -14,7 +14,7 @@ from pipeline.schema import (
     CallResult,
     ChannelQuality,
     Event,
-    Failure,
+    Party,
     Recording,
     Turn,
     Utterance,
@@ -36,9 +36,7 @@ def through_json(value: object) -> object:
 
 
 def test_a_whole_result_comes_back_equal():
-    result = make_result(
-        problems=(Failure("/a.wav", "a", "voice", "ValueError", "坏了", "重试"),),
-    )
+    result = make_result(parties=(Party("agent", 1), Party("customer", 0, live=False)))
     back = from_json(CallResult, through_json(result))
     assert back == result
     assert isinstance(back.turns[0].spans[0], tuple)
@@ -99,3 +97,7 @@ def test_lengths_are_derived():
     assert Event("silence", 2.0, 5.5).seconds == 3.5
     turn = Turn(0, "agent", 1.0, 4.0, ((1.0, 2.0), (3.0, 4.0)), "", (), 0.0)
     assert turn.duration == 3.0
+
+
+def test_the_length_of_an_event_is_rounded_to_the_millisecond():
+    assert Event("overlap", 1.7, 2.3).seconds == 0.6

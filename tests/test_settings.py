@@ -149,3 +149,10 @@ def test_another_configs_folder_can_be_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(tmp_path))
     assert presets() == ["night"]
     assert load_settings("night").agents.min_calls == 4
+
+
+def test_what_is_set_on_the_command_line_is_not_blamed_on_the_preset():
+    with pytest.raises(SettingsError, match=r'^--set: unknown setting "asr.beams"'):
+        load_settings(overrides={"asr.beams": 1})
+    with pytest.raises(SettingsError, match=r"^--set asr.beam_size = 'many' is not allowed"):
+        load_settings(overrides={"asr.beam_size": "many"})

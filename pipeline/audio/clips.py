@@ -9,8 +9,7 @@ import os
 
 import soundfile
 
-from pipeline.audio.readers import one_line
-from pipeline.errors import OutputError, ParameterError
+from pipeline.errors import OutputError, ParameterError, one_line
 from pipeline.schema import Seconds, Waveform
 
 
@@ -38,6 +37,6 @@ def write_clip(
         soundfile.write(os.fspath(path), waveform.samples[:, first:last].T, rate, subtype="PCM_16")
     except (OSError, soundfile.LibsndfileError, TypeError, ValueError) as error:
         raise OutputError(
-            f"The clip cannot be written to {os.fspath(path)}: {one_line(error)}",
+            f"The clip cannot be written to {os.fspath(path)}: {one_line(error)}.",
             "Check the folder and give a name that ends in .wav or .flac.",
         ) from error

@@ -19,9 +19,9 @@ import soxr
 
 from pipeline.audio.readers import COPY_HINT, Source, open_file, open_source
 from pipeline.errors import EmptyAudio, UnreadableAudio
-from pipeline.schema import Audio, Seconds, Waveform
+from pipeline.schema import SAMPLE_RATE, Audio, Seconds, Waveform
 
-TARGET_RATE_HZ = 16_000
+TARGET_RATE_HZ = SAMPLE_RATE
 RATE_RANGE_HZ = (4_000, 768_000)
 MAX_CHANNELS = 16
 MAX_SAMPLES = 2**28

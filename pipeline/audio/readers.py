@@ -26,7 +26,7 @@ import numpy as np
 import soundfile
 
 from pipeline.audio.wav import FIXED_SIZE_TAGS, WavHeader, read_wav_header
-from pipeline.errors import EmptyAudio, UnreadableAudio
+from pipeline.errors import EmptyAudio, UnreadableAudio, one_line
 from pipeline.schema import Audio, Seconds
 
 BLOCK_SAMPLES = 1 << 20
@@ -158,7 +158,7 @@ def _read_by_soundfile(sound: soundfile.SoundFile, wav: WavHeader | None) -> Ite
             yield source
     except _DECODER_ERRORS as error:
         raise UnreadableAudio(
-            f"The audio cannot be decoded: {one_line(error)}", GUESS_HINT
+            f"The audio cannot be decoded: {one_line(error)}.", GUESS_HINT
         ) from error
 
 
@@ -219,7 +219,7 @@ def _not_audio(name: str, error: Exception) -> UnreadableAudio:
     if isinstance(error, EOFError):
         return UnreadableAudio("The file ends before any audio.", COPY_HINT)
     return UnreadableAudio(
-        f"The file is not audio that can be decoded: {one_line(error)}", GUESS_HINT
+        f"The file is not audio that can be decoded: {one_line(error)}.", GUESS_HINT
     )
 
 
@@ -341,9 +341,3 @@ def _as_float(frame: Any, channels: int) -> Audio:
         (128, 128) if data.dtype == np.uint8 else (0, 2 ** (8 * data.dtype.itemsize - 1))
     )
     return np.asarray((data.astype(np.float32) - offset) / scale, np.float32)
-
-
-def one_line(error: BaseException) -> str:
-    """What a library says of its error, as one sentence."""
-    said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
-    return (" ".join(said.split()) or type(error).__name__).rstrip(".:") + "."

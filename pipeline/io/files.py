@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from pipeline.errors import UnreadableAudio, UsageError
+from pipeline.errors import UnreadableAudio, UsageError, one_line
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -192,7 +192,7 @@ def _opened(url: str) -> tuple[AbstractFileSystem, str]:
         ) from error
     except ValueError as error:
         raise UsageError(
-            f'"{url}" cannot be used as an address: {_one_line(error)}.',
+            f'"{url}" cannot be used as an address: {one_line(error)}.',
             "Examples: s3://bucket/folder/, gs://bucket/*.wav, file:///folder/call.wav",
         ) from error
     return system, path
@@ -212,13 +212,8 @@ def _fetching(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
 def _unreadable(url: str, error: Exception) -> UnreadableAudio:
     error = error.__cause__ if isinstance(error.__cause__, Exception) else error
     missing = isinstance(error, FileNotFoundError)
-    reason = "there is no such file" if missing else f"{type(error).__name__}: {_one_line(error)}"
+    reason = "there is no such file" if missing else f"{type(error).__name__}: {one_line(error)}"
     return UnreadableAudio(
         f"{url} cannot be read: {reason}.",
         "Check the address, the network and the credentials the driver finds on this machine.",
     )
-
-
-def _one_line(error: Exception) -> str:
-    """What an error says, on one line and without the full stop."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RecordingError, UsageError, nearest
+from pipeline.errors import RecordingError, UsageError, nearest, one_line
 from pipeline.io import files
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
@@ -138,10 +138,11 @@ def read_table(
     except RecordingError as cause:
         raise error(cause.message, cause.hint) from cause
     except Exception as cause:  # three parsers, each with its own family of errors
-        text = " ".join(str(cause).split()).rstrip(".") or type(cause).__name__
         if isinstance(cause, FileNotFoundError):
             raise error(f"{path}: No such file.", "Check the path.") from cause
-        raise error(f"{path} cannot be read: {text}.", "Open it and save it again.") from cause
+        raise error(
+            f"{path} cannot be read: {one_line(cause)}.", "Open it and save it again."
+        ) from cause
     sheets = {name: grid for name, grid in sheets.items() if grid}
     if not sheets:
         raise error(f"{path} is empty.", "It needs a header row.")

@@ -44,6 +44,10 @@ FRAME_S = 0.02
 SNR_MAX_DB = 60.0
 """Signal-to-noise ratios are capped here: beyond it the noise is that of the codec."""
 
+DEAD_DBFS = -65.0
+IDENTICAL_CORRELATION = 0.95
+LEAK_DB = -35.0
+
 _ACTIVE_OVER_NOISE_DB = 9.0
 _ACTIVE_UNDER_LOUD_DB = 30.0
 _HOLE_FRAMES = 10
@@ -113,7 +117,8 @@ class Usable:
 
 def usable(wave: Waveform) -> Usable:
     """Choose the channels to work on and say what was found of the others."""
-    findings = channel_findings(wave)
+    frames = _Frames.of(wave)
+    findings = _find(frames, frames.active, DEAD_DBFS, IDENTICAL_CORRELATION, LEAK_DB)
     copies = {f.channel for f in findings if f.problem == "identical"}
     mixed = {f.other for f in findings if f.problem == "mixed"}
     dead = {f.channel for f in findings if f.problem == "dead"}
@@ -132,10 +137,10 @@ def usable(wave: Waveform) -> Usable:
     silent = tuple(sorted(dead - set(kept))) if len(kept) == 1 else ()
     quality = tuple(
         replace(c, problems=tuple(p for p in c.problems if p != "identical"))
-        for c in assess(wave)
+        for c in _assess(frames, findings)
         if c.channel in (*kept, *silent)
     )
-    leaks = crosstalk_db(wave)[np.ix_(kept, kept)]
+    leaks = _crosstalk_db(frames, frames.active)[np.ix_(kept, kept)]
     return Usable(tuple(kept), silent, leaks, quality, tuple(warnings))
 
 
@@ -145,9 +150,9 @@ def assess(
     clipping_ratio: float = 0.001,
     snr_db: float = 15.0,
     bandwidth_hz: float = 2500.0,
-    dead_dbfs: float = -65.0,
-    identical_correlation: float = 0.95,
-    leak_db: float = -35.0,
+    dead_dbfs: float = DEAD_DBFS,
+    identical_correlation: float = IDENTICAL_CORRELATION,
+    leak_db: float = LEAK_DB,
 ) -> tuple[ChannelQuality, ...]:
     """Describe every channel and name its problems.
 
@@ -171,8 +176,18 @@ def assess(
     """
     frames = _Frames.of(waveform)
     findings = _find(frames, frames.active, dead_dbfs, identical_correlation, leak_db)
+    return _assess(frames, findings, clipping_ratio, snr_db, bandwidth_hz)
+
+
+def _assess(
+    frames: _Frames,
+    findings: Sequence[ChannelFinding],
+    clipping_ratio: float = 0.001,
+    snr_db: float = 15.0,
+    bandwidth_hz: float = 2500.0,
+) -> tuple[ChannelQuality, ...]:
     result = []
-    for channel in range(waveform.channels):
+    for channel in range(len(frames.samples)):
         quality = _describe(frames, channel)
         problems: list[Problem] = [f.problem for f in findings if f.channel == channel]
         problems += [
@@ -192,9 +207,9 @@ def channel_findings(
     waveform: Waveform,
     speech: Mapping[int, Sequence[Span]] | None = None,
     *,
-    dead_dbfs: float = -65.0,
-    identical_correlation: float = 0.95,
-    leak_db: float = -35.0,
+    dead_dbfs: float = DEAD_DBFS,
+    identical_correlation: float = IDENTICAL_CORRELATION,
+    leak_db: float = LEAK_DB,
 ) -> tuple[ChannelFinding, ...]:
     """Say which channels cannot stand for one speaker each.
 
@@ -236,9 +251,12 @@ def crosstalk_db(waveform: Waveform, speech: Mapping[int, Sequence[Span]] | None
         channel has less than a second to itself.
     """
     frames = _Frames.of(waveform)
-    active = frames.active if speech is None else frames.mask_of(speech)
-    matrix = np.zeros((waveform.channels, waveform.channels))
-    for receiver, talker in permutations(range(waveform.channels), 2):
+    return _crosstalk_db(frames, frames.active if speech is None else frames.mask_of(speech))
+
+
+def _crosstalk_db(frames: _Frames, active: Mask) -> Floats:
+    matrix = np.zeros((len(active), len(active)))
+    for receiver, talker in permutations(range(len(active)), 2):
         matrix[receiver, talker] = _leak(frames, active, receiver, talker)[0]
     return matrix
 
@@ -346,7 +364,7 @@ class _Frames:
 
     def spectra(self, channel: int, frames: NDArray[np.int_], delay: int = 0) -> Any:
         """Complex spectra [shape=(k, bins)] of windows that start at the frames, plus a delay."""
-        size = 1 << (round(_SPECTRUM_S * self.rate) - 1).bit_length()
+        size = fft.next_fast_len(round(_SPECTRUM_S * self.rate), real=True)
         window = np.hanning(size).astype(np.float32)
         starts = np.clip(frames * self.hop + delay, 0, max(0, self.samples.shape[1] - size))
         index = starts[:, None] + np.arange(size)
@@ -556,7 +574,7 @@ def _blocks(frames: _Frames, channel: int, chosen: NDArray[np.int_]) -> Audio:
 
 def _best_delay(first: Audio, second: Audio, limit: int) -> int:
     """Samples by which ``second`` comes later, from the summed cross-correlation of the blocks."""
-    size = 1 << (first.shape[1] + limit - 1).bit_length()
+    size = fft.next_fast_len(first.shape[1] + limit, real=True)
     cross = fft.rfft(second, size, axis=1) * fft.rfft(first, size, axis=1).conj()
     correlation = np.abs(fft.irfft(cross.sum(axis=0), size))
     limit = min(limit, first.shape[1] // 2)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.schema import Audio, Seconds, Sound, Span, Speaker, SpeakerSegment
+from pipeline.schema import SAMPLE_RATE, Audio, Seconds, Sound, Span, Speaker, SpeakerSegment
 from pipeline.settings import Settings, Vad
 from pipeline.signal.channels import Usable, leaked
 from pipeline.signal.tones import Tones
@@ -25,7 +25,6 @@ from pipeline.speech.models import Models
 from pipeline.speech.vad import (
     BLOCK,
     FRAME_S,
-    SAMPLE_RATE,
     SpeechDetector,
     detect_speech,
     frame_levels_db,

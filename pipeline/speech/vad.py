@@ -28,12 +28,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft
 
-from pipeline.schema import Audio, Seconds, Sound, Span
+from pipeline.schema import SAMPLE_RATE, Audio, Seconds, Sound, Span
 from pipeline.settings import Vad
 from pipeline.signal.pitch import FIRST_CEILING_HZ, FIRST_FLOOR_HZ, track_f0
 from pipeline.spans import join, runs
 
-SAMPLE_RATE = 16_000
 FRAME_S = 0.010
 PROBABILITY_FRAME_S = 512 / SAMPLE_RATE
 DETECTOR_CONTEXT = 64

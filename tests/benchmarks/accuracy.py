@@ -31,11 +31,11 @@ from pipeline.commands import documents
 from pipeline.evaluation import CallEvaluation, evaluate_call, find_truths
 from pipeline.rubric import Rubric, load_rubric
 from pipeline.run import run_call
+from pipeline.schema import SAMPLE_RATE as SPEECH_RATE
 from pipeline.schema import Audio, CallResult, Recording, Word
 from pipeline.settings import Settings, config_path, load_settings
 from pipeline.speech.asr.windows import PAUSE_S, Heard
 from pipeline.speech.models import Models, load_models
-from pipeline.speech.vad import SAMPLE_RATE as SPEECH_RATE
 from tests.benchmarks.accuracy_page import (
     CONTROL,
     EVENTS,

@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance.Levenshtein import distance
 
-from pipeline.errors import WeightsError
-from pipeline.schema import Audio, Word
+from pipeline.errors import WeightsError, one_line
+from pipeline.schema import SAMPLE_RATE, Audio, Word
 from pipeline.speech.asr.vocabulary import OwnTokens, trimmed
-from pipeline.speech.asr.windows import SAMPLE_RATE, Heard
+from pipeline.speech.asr.windows import Heard
 from pipeline.text import normalise_for_cer, readings, simplify
 
 FRAMES_PER_S = 100
@@ -225,9 +225,8 @@ def load_whisper(
         model.model = OwnTokens(model.model, known)
         return model
     except Exception as cause:
-        text = " ".join(str(cause).split())[:200]
         raise WeightsError(
-            f'The recognition model "{source}" cannot be loaded: {text}.',
+            f'The recognition model "{source}" cannot be loaded: {one_line(cause)}.',
             "Connect to the model hub once, name a local folder in asr.source of the preset, "
             "or use --preset embedded; asr.vocabulary=all loads it as it is.",
         ) from cause

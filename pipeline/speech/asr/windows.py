@@ -19,9 +19,8 @@ from typing import Protocol, overload
 
 import numpy as np
 
-from pipeline.schema import Audio, Seconds, Sound, Span, Speaker, Word
+from pipeline.schema import SAMPLE_RATE, Audio, Seconds, Sound, Span, Speaker, Word
 
-SAMPLE_RATE = 16_000
 PAD_S = 0.2
 PAUSE_S = 0.6  # of silence between the utterances of a window
 

@@ -20,12 +20,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.errors import WeightsError
-from pipeline.schema import Audio, Span, SpeakerSegment
+from pipeline.errors import WeightsError, one_line
+from pipeline.schema import SAMPLE_RATE, Audio, Span, SpeakerSegment
 from pipeline.speech.diarization.segmentation import Segmenter
 from pipeline.speech.diarization.voices import TwoVoices
 
-SAMPLE_RATE = 16_000
 CLUSTERING = {"method": "centroid", "min_cluster_size": 4, "threshold": 0.70}
 WEIGHTS_FILE = "pytorch_model.bin"
 BATCH = 8
@@ -177,7 +176,7 @@ def load_pretrained(
         pipeline = load(source) if local else load(source, revision=revision)
     except Exception as cause:
         raise WeightsError(
-            f'The diarization pipeline "{source}" cannot be loaded: {_one_line(cause)}.',
+            f'The diarization pipeline "{source}" cannot be loaded: {one_line(cause)}.',
             "Accept its conditions on the hub and set HF_TOKEN, or name a local folder in "
             "diarization.source of the preset.",
         ) from cause
@@ -191,8 +190,3 @@ def load_pretrained(
 
 def _silence_telemetry() -> None:
     os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
-
-
-def _one_line(cause: BaseException) -> str:
-    text = " ".join(str(cause).split())
-    return (text[:200] + " ...") if len(text) > 200 else text or type(cause).__name__

@@ -26,9 +26,8 @@ from pyannote.audio import Model
 from torch import Tensor, nn
 from torchaudio.compliance.kaldi import fbank
 
-from pipeline.schema import Audio, Span
+from pipeline.schema import SAMPLE_RATE, Audio, Span
 
-SAMPLE_RATE = 16_000
 MEL_BINS = 80
 DIMENSION = 192
 GROWTH = 32

@@ -23,10 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.schema import Audio, SpeakerSegment
+from pipeline.schema import SAMPLE_RATE, Audio, SpeakerSegment
 from pipeline.spans import runs
-
-SAMPLE_RATE = 16_000
 
 Activity = NDArray[np.float64]
 
