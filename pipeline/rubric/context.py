@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from pipeline.rubric.findings import Finding, Hit, Outcome
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Dialogue, Span, Speaker, Turn
 from pipeline.text import count_units
+from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.matching import SlotFinder, find_phrase, negated
 from pipeline.text.phonetic.phrases import Phrase
 from pipeline.text.phonetic.search import Match, Strictness
@@ -71,6 +72,7 @@ class Call:
     dialogue: Dialogue
     hearing: Hearing
     slot_patterns: Mapping[str, str] = field(default_factory=dict)
+    meaning: IntentReader = field(default_factory=IntentReader)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     _matches: dict[tuple[str, str, str], list[Match]] = field(default_factory=dict)
 

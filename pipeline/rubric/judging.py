@@ -80,7 +80,7 @@ def trace(
         If an id is not in the rubric.
     """
     wanted = [rubric.item(i).id for i in item_ids] if item_ids else [i.id for i in rubric.items]
-    call = Call(dialogue, rubric.hearing, rubric.slots)
+    call = Call(dialogue, rubric.hearing, rubric.slots, rubric.meaning)
     items = {i.id: i for i in rubric.items}
     needed = {*wanted, *(n for name in wanted for n in rubric.needs[name])}
     traces = {name: _judge_item(call, items[name]) for name in rubric.order if name in needed}
@@ -107,7 +107,7 @@ def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:
     """
     events = {(e.kind, e.start): e for e in dialogue.events}
     fillers = [i for i in rubric.items if i.fills and i.passes]
-    call = Call(dialogue, rubric.hearing, rubric.slots)
+    call = Call(dialogue, rubric.hearing, rubric.slots, rubric.meaning)
     for item in fillers:
         assert item.fills is not None
         assert item.passes is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,11 +19,12 @@ from pipeline.rubric.examples import Example, parse_example
 from pipeline.rubric.located import Located, load_located, parse_located
 from pipeline.rubric.parsing import Names, parse_condition
 from pipeline.settings import config_path
+from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.phrases import parse_phrase
 
 Severity = Literal["minor", "normal", "serious", "veto", "report"]
 _TOP_KEYS = (
-    "rubric", "extends", "documents", "hearing", "sections", "slots", "phrases", "items",
+    "rubric", "extends", "intents", "documents", "hearing", "sections", "slots", "phrases", "items",
 )  # fmt: skip
 _ITEM_KEYS = (
     "name", "description", "source", "section", "weight", "severity", "enabled", "applies", "when",
@@ -74,7 +75,7 @@ class Rubric:
     """A loaded rubric.
 
     ``order`` has every item after those that it refers to, ``needs`` the items that each one
-    refers to directly or through others.
+    refers to directly or through others, ``intents`` the intents that its rules read with ``meaning``.
     """
 
     id: str
@@ -90,6 +91,8 @@ class Rubric:
     needs: Mapping[str, frozenset[str]]
     file: str
     sha256: str
+    intents: tuple[str, ...] = ()
+    meaning: IntentReader = field(default_factory=IntentReader, compare=False, repr=False)
 
     def item(self, item_id: str) -> Item:
         """The item with an id.
@@ -131,7 +134,11 @@ class Rubric:
         )
 
 
-def load_rubric(path: str | Path, measures: frozenset[str] | None = None) -> Rubric:
+def load_rubric(
+    path: str | Path,
+    measures: frozenset[str] | None = None,
+    meaning: IntentReader | None = None,
+) -> Rubric:
     """Load and check a rubric.
 
     Parameters
@@ -140,6 +147,8 @@ def load_rubric(path: str | Path, measures: frozenset[str] | None = None) -> Rub
         A file, or the name of a rubric in ``configs/rubrics`` (``hotline``).
     measures : frozenset of str, optional
         The names of measures that exist; if given, others are errors.
+    meaning : IntentReader, optional
+        Reads intents, with the embedder of the settings; by default with the built-in one.
 
     Returns
     -------
@@ -152,13 +161,15 @@ def load_rubric(path: str | Path, measures: frozenset[str] | None = None) -> Rub
         Pointing at file, line and key, with the nearest valid name.
     """
     file = find_rubric(path)
-    return _build(_merged(file, ()), file, measures)
+    return _build(_merged(file, ()), file, measures, meaning or IntentReader())
 
 
 def rubric_from_text(text: str, name: str = "rubric.yaml") -> Rubric:
     """Load a rubric from YAML text; ``extends`` is looked up in ``configs/rubrics``."""
     top = parse_located(text, name)
-    return _build(_extended(top, find_rubric("hotline").parent / name, ()), Path(name), None)
+    return _build(
+        _extended(top, find_rubric("hotline").parent / name, ()), Path(name), None, IntentReader()
+    )
 
 
 def find_rubric(path: str | Path) -> Path:
@@ -178,6 +189,12 @@ def _merged(file: Path, seen: tuple[Path, ...]) -> Located:
 
 def _extended(top: Located, file: Path, seen: tuple[Path, ...]) -> Located:
     keys = top.mapping(_TOP_KEYS)
+    if "intents" in keys:  # a folder, seen from the file that names it
+        at = keys["intents"]
+        folder = file.parent / at.text()
+        if not folder.is_dir():
+            at.fail(f"there is no folder {folder} with intents.")
+        top = replace(top, value={**keys, "intents": replace(at, value=str(folder))})
     if "extends" not in keys:
         return top
     base_file = file.parent / keys["extends"].text()
@@ -200,8 +217,12 @@ def _overlay(base: Located, top: Located, depth: int) -> Located:
     return Located(joined, top.file, top.line, top.key)
 
 
-def _build(top: Located, file: Path, measures: frozenset[str] | None) -> Rubric:
+def _build(
+    top: Located, file: Path, measures: frozenset[str] | None, meaning: IntentReader
+) -> Rubric:
     keys = top.mapping(_TOP_KEYS)
+    if "intents" in keys:
+        meaning = meaning.with_folder(Path(keys["intents"].text()))
     for needed in ("rubric", "items"):
         if needed not in keys:
             top.fail(f'the key "{needed}" is missing.', "See docs/rubrics.md for a start.")
@@ -214,6 +235,7 @@ def _build(top: Located, file: Path, measures: frozenset[str] | None) -> Rubric:
             child.pattern()
     item_nodes = keys["items"].mapping()
     names = Names(_phrase_sets(keys.get("phrases")), slots, frozenset(item_nodes), measures)
+    names.meaning = meaning
     items: list[Item] = []
     references: dict[str, set[str]] = {}
     for item_id, node in item_nodes.items():
@@ -237,7 +259,9 @@ def _build(top: Located, file: Path, measures: frozenset[str] | None) -> Rubric:
         order=order,
         needs=_closure(order, references),
         file=str(file),
-        sha256=_digest(top),
+        sha256=_digest(top, meaning.identity(names.intents)),
+        intents=tuple(sorted(names.intents)),
+        meaning=meaning,
     )
 
 
@@ -393,13 +417,16 @@ def _closure(
     return needs
 
 
-def _digest(top: Located) -> str:
+def _digest(top: Located, intents: str) -> str:
+    """SHA-256 of what the rubric says, and of the intents it reads; where they lie does not matter."""
+
     def plain(at: Located) -> object:
         if isinstance(at.value, dict):
             return {k: plain(v) for k, v in at.value.items()}
         return [plain(v) for v in at.value] if isinstance(at.value, list) else at.value
 
-    return hashlib.sha256(repr(plain(top)).encode()).hexdigest()
+    said = {k: plain(v) for k, v in top.mapping().items() if k != "intents"}
+    return hashlib.sha256(f"{said!r}{intents}".encode()).hexdigest()
 
 
 __all__ = ["Item", "Rubric", "Section", "field", "find_rubric", "load_rubric", "rubric_from_text"]

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import time
 from typing import cast, get_args
 
-from pipeline.errors import RubricError, nearest
+from pipeline.errors import RubricError, SettingsError, nearest
 from pipeline.rubric.call_rules import AboutCall, LeavesFirst
 from pipeline.rubric.context import Condition
 from pipeline.rubric.located import Located
 from pipeline.rubric.logic_rules import AllOf, AnyOf, ForEach, InOrder, ItemIs, Not
+from pipeline.rubric.meaning_rules import Means
 from pipeline.rubric.measured_rules import (
     GapAfter,
     HasEvent,
@@ -28,6 +29,7 @@ from pipeline.rubric.measured_rules import (
 from pipeline.rubric.places import ANYWHERE, Anchor, Part, Place, Relation
 from pipeline.rubric.speech_rules import Asks, RepeatsBack, Says, States
 from pipeline.schema import AGENT, SPEAKERS, EventKind, VerdictName
+from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.phrases import Phrase, parse_phrase
 from pipeline.text.phonetic.search import THRESHOLDS, Strictness
 from pipeline.text.phonetic.slots import BUILT_IN
@@ -53,6 +55,8 @@ class Names:
     items: frozenset[str] = frozenset()
     measures: frozenset[str] | None = None
     references: set[str] = field(default_factory=set)
+    meaning: IntentReader = field(default_factory=IntentReader)
+    intents: set[str] = field(default_factory=set)
 
 
 def parse_condition(at: Located, names: Names) -> Condition:
@@ -141,6 +145,33 @@ def _says(at: Located, names: Names) -> Condition:
         covers_trigger=_flag(body, "covers_trigger"),
         not_beside=parse_phrases(body["not_beside"], names) if "not_beside" in body else (),
         max_per_minute=body["max_per_minute"].number(0) if "max_per_minute" in body else None,
+    )
+
+
+def _means(at: Located, names: Names) -> Condition:
+    body = at.mapping(("by", "intent", "where", "times", "in_a_row", "except", "doubt"))
+    try:
+        known = names.meaning.definitions.intents
+    except SettingsError as error:
+        at.fail(error.message, error.hint)
+    if "intent" not in body:
+        at.fail("the intent is missing.", f"Write intent: with one of {', '.join(known)}.")
+    intents = tuple(i.choice(known) for i in body["intent"].items())
+    usual = {known[i].by for i in intents}
+    if "by" not in body and (len(usual) > 1 or "any" in usual):
+        at.fail("by: is missing.", f"Allowed: {', '.join(SPEAKERS)}.")
+    doubt = [d.number(0, 1) for d in body["doubt"].items()] if "doubt" in body else None
+    if doubt is not None and (len(doubt) != 2 or doubt[0] > doubt[1]):
+        body["doubt"].fail("two probabilities are needed, the lower first, such as [0.3, 0.6].")
+    names.intents.update(intents)
+    return Means(
+        by=_speaker(body, "by", next(iter(usual))),
+        intents=intents,
+        place=_place(body, names),
+        times=body["times"].integer(1) if "times" in body else 1,
+        in_a_row=body["in_a_row"].integer(2) if "in_a_row" in body else None,
+        excluded=parse_phrases(body["except"], names) if "except" in body else (),
+        doubt=(doubt[0], doubt[1]) if doubt else None,
     )
 
 
@@ -426,6 +457,7 @@ def _patterns(body: Mapping[str, Located], key: str) -> tuple[re.Pattern[str], .
 
 OPERATORS: Mapping[str, Callable[[Located, Names], Condition]] = {
     "says": _says,
+    "means": _means,
     "asks": _asks,
     "states": _states,
     "repeats_back": _repeats_back,

