@@ -199,10 +199,16 @@ def export(
     store: Annotated[str, typer.Argument(help="Folder of an earlier analyze, or store URL.")],
     out: Annotated[Path, typer.Option(help="Folder for the tables.")],
     workbook: Annotated[bool, typer.Option(help="Write the Excel workbook too.")] = True,
+    sound: Annotated[
+        bool, typer.Option("--sound", help="Make the curves of the desk for calls without.")
+    ] = False,
     settings: Set = None,
 ) -> None:
     """Write the tables of a store anew, as CSV, Parquet and Excel."""
     from pipeline.commands import jobs
+
+    if sound:
+        jobs.fill_sound(store)
 
     jobs.export_store(store, out, _settings("embedded", settings, None), workbook=workbook)
 

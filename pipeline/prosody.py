@@ -49,12 +49,16 @@ NO_QUALITY: Mapping[Speaker, ChannelQuality] = MappingProxyType({})
 
 
 class VoiceMeasures(NamedTuple):
-    """The turns with their measures, the voices, ``raised_voice`` events, and what is withheld."""
+    """The turns with their measures, the voices, ``raised_voice`` events, and what is withheld.
+
+    ``tracks`` are the pitch tracks of the speakers who were heard alone, whatever is withheld.
+    """
 
     turns: tuple[Turn, ...]
     voices: dict[Speaker, Voice]
     events: tuple[Event, ...]
     withheld: tuple[str, ...]
+    tracks: Mapping[Speaker, F0Track]
 
 
 def measure_voices(
@@ -83,12 +87,13 @@ def measure_voices(
         ``withheld`` says in sentences what of a speaker who was heard is not given, and why.
     """
     speakers = {}
+    tracks: dict[Speaker, F0Track] = {}
     for speaker, samples in audio.items():
         own = [t for t in turns if t.speaker == speaker]
         others = union(s for t in turns if t.speaker != speaker for s in t.spans)
         alone = [[s for s in subtract(t.spans, others) if s[1] - s[0] >= MIN_SPAN_S] for t in own]
         one = _Speaker(samples, sample_rate, own, alone, quality.get(speaker), options)
-        speakers[speaker] = (one, *one.measure())
+        speakers[speaker] = (one, *one.measure(tracks.setdefault(speaker, one.track())))
     measured = {t.turn: t for t in turns}
     voices: dict[Speaker, Voice] = {}
     events: list[Event] = []
@@ -101,7 +106,7 @@ def measure_voices(
         withheld += doubts.sentences(speaker)
         events += one.raised(voices[speaker])
     ordered = tuple(measured[t.turn] for t in turns)
-    return VoiceMeasures(ordered, voices, tuple(events), tuple(withheld))
+    return VoiceMeasures(ordered, voices, tuple(events), tuple(withheld), tracks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +120,19 @@ class _Speaker:
     quality: ChannelQuality | None
     options: VoiceSettings
 
-    def measure(self) -> tuple[list[Turn], Voice]:
+    def track(self) -> F0Track:
+        """The pitch where nobody else speaks."""
+        return track_speaker_f0(self.samples, self.sample_rate, self.spans())
+
+    def spans(self) -> list[Span]:
+        """All stretches with nobody else."""
+        return sorted(s for one in self.alone for s in one)
+
+    def measure(self, track: F0Track) -> tuple[list[Turn], Voice]:
         """Each turn and the voice over the call, as they sound."""
-        spans = sorted(s for one in self.alone for s in one)
+        spans = self.spans()
         if not spans:
             return list(self.turns), Voice()
-        track = track_speaker_f0(self.samples, self.sample_rate, spans)
         turns = [self._turn(t, own, track) for t, own in zip(self.turns, self.alone, strict=True)]
         levels = [t.level_dbfs for t in turns if not t.is_backchannel and t.level_dbfs is not None]
         spread = pitch_spread(track.f0_hz, min_voiced_s=self.options.min_voiced_s)

@@ -29,6 +29,7 @@ from pipeline.schema import (
 )
 from pipeline.settings import Settings
 from pipeline.signal.channels import usable
+from pipeline.signal.curves import curves
 from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.models import Models, recognition_options
@@ -96,6 +97,12 @@ def run_call(
             },
         )
         turns = sound.turns
+        drawn = curves(
+            {p.role: wave.samples[p.channel] for p in parties},
+            wave.sample_rate,
+            sound.tracks,
+            {p.role: [s for t in turns if t.speaker == p.role for s in t.spans] for p in parties},
+        )
         raised = (*sound.events, *fast_speech(turns, settings.voice))
         found = [*ringing_event(tones.rings), *overlaps, *silences, *raised]
     with clock("compliance"):
@@ -131,6 +138,7 @@ def run_call(
         stage_seconds=clock.seconds,
         voices=sound.voices,
         parties=parties,
+        curves=drawn,
     )  # fmt: skip
 
 

@@ -40,6 +40,13 @@ class Sound(Protocol):
 
 
 SAMPLE_RATE = 16_000  # Hz; what is recognised and whose voice it is, is heard at this rate
+
+UNWRITTEN: Mapping[str, Any] = types.MappingProxyType({"written": False})
+"""Metadata of a field that :func:`to_json` leaves out."""
+
+CURVES_VERSION = 1
+"""Of the curves in :class:`CallResult`; others are made anew."""
+
 AGENT = "agent"
 CUSTOMER = "customer"
 SPEAKERS = (AGENT, CUSTOMER)
@@ -280,7 +287,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """Everything known of one call. ``measures`` are the columns of the calls table by name."""
+    """Everything known of one call. ``measures`` are the columns of the calls table by name.
+
+    ``curves`` is what pages draw of a new call (``pipeline.signal.curves``), kept apart from the rest.
+    """
 
     recording: Recording
     sha256: str
@@ -303,6 +313,7 @@ class CallResult:
     stage_seconds: Mapping[str, Seconds]
     voices: Mapping[Speaker, Voice] = field(default_factory=dict)
     parties: tuple[Party, ...] = ()
+    curves: bytes | None = field(default=None, compare=False, repr=False, metadata=UNWRITTEN)
 
     def dialogue(self) -> Dialogue:
         """The call as a rubric sees it."""
@@ -324,7 +335,8 @@ T = TypeVar("T")
 def to_json(value: Any) -> Any:
     """Turn a value of this module into plain JSON types (dict, list, str, number, None)."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        written = (f for f in dataclasses.fields(value) if f.metadata != UNWRITTEN)
+        return {f.name: to_json(getattr(value, f.name)) for f in written}
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -24,6 +24,7 @@ from pipeline.rubric import Rubrics, load_rubric
 from pipeline.run import judge_call, provenance
 from pipeline.schema import AGENT, CUSTOMER, CallResult, Dialogue, Party, Recording, Turn, Word
 from pipeline.settings import load_settings
+from pipeline.signal.curves import curves
 from pipeline.store import Store
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
@@ -91,6 +92,7 @@ def told(call_id: str) -> CallResult:
     )
     audio = {p.role: wave.samples[p.channel] for p in parties}
     sound = measure_voices(turns, audio, wave.sample_rate, settings.voice)
+    spans = {p.role: [(t.start, t.end) for t in turns if t.speaker == p.role] for p in parties}
     events = tuple(
         sorted(
             (*events, *sound.events, *fast_speech(sound.turns, settings.voice)),
@@ -122,6 +124,7 @@ def told(call_id: str) -> CallResult:
         stage_seconds={},
         voices=sound.voices,
         parties=parties,
+        curves=curves(audio, wave.sample_rate, sound.tracks, spans),
     )
 
 

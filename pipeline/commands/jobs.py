@@ -217,6 +217,15 @@ def export_store(source: str, out: Path, settings: Settings, **choices: Any) -> 
     terminal.paths(files, out, None)
 
 
+def fill_sound(source: str) -> None:
+    """Make the curves of all calls of a store that have none; say where that was not possible."""
+    from pipeline.export.sound import fill_sound as fill
+
+    with Store.open(source) as store:
+        failed = [f"{call_id}: {why}" for call_id, why in fill(store) if why is not None]
+    terminal.say_list("No curves", failed)
+
+
 def _exported(store: Store, out: Path, settings: Settings, **choices: Any) -> list[Path]:
     """Write the tables, anew if a server was restarted meanwhile."""
     return store.patiently(

@@ -17,8 +17,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from pipeline.desk.scope import Scope
 from pipeline.io import files
 
 AudioState = Literal["here", "moved", "elsewhere", "missing"]
@@ -102,6 +103,27 @@ class Recordings:
             os.utime(copy)
             self._forget(copy)
         return Playable(copy, "audio/wav")
+
+    def curves(self, scope: Scope, row: Any) -> bytes | None:
+        """Make the curves of a call from its recording and keep them; None without a recording.
+
+        Raises
+        ------
+        RecordingError
+            If the recording cannot be decoded.
+        """
+        from pipeline.export.sound import curves_of
+
+        state, file = self.find(row.path or "")
+        result = scope.result(row.call_id)
+        if result is None or state == "missing":
+            return None
+        with self._decoding:  # one at a time: each holds a whole recording
+            made = scope.sound(row.call_id, result.sha256)
+            if made is None:
+                made = curves_of(result, row.path if file is None else str(file))
+                scope.keep_sound(row.call_id, result.sha256, made)
+        return made
 
     def close(self) -> None:
         """Forget what was decoded."""

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.errors import CallcoachError, ParameterError
-from pipeline.schema import CallResult
+from pipeline.schema import CURVES_VERSION, CallResult
 from pipeline.store import SQL, Store
 
 THIS_MACHINE = "this machine"
@@ -69,6 +69,14 @@ class Scope:
             return self._store.load(call_id)
         except ParameterError:
             return None
+
+    def sound(self, call_id: str, sha256: str) -> bytes | None:
+        """The kept curves of a visible call."""
+        return self._store.sound(call_id, sha256, CURVES_VERSION)
+
+    def keep_sound(self, call_id: str, sha256: str, curves: bytes) -> None:
+        """Keep curves that were made on demand."""
+        self._store.save_sound(call_id, sha256, CURVES_VERSION, curves)
 
     def document(self, kind: str, digest: str | None) -> Mapping[str, Any] | None:
         """What a hash in ``calls`` stands for (``rubrics`` or ``settings``), if it was kept."""

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import (
+    CURVES_VERSION,
     CallResult,
     Event,
     Failure,
@@ -83,7 +84,7 @@ def rows_of(
     identity = Identity.of(result.recording.call_id, result.sha256, result.provenance)
     call_id = identity.call_id
     stored = dataclasses.asdict(identity) | {"saved_at": saved_at, "payload": _pack(result)}
-    return {
+    rows = {
         "calls": [_call_row(result, failures)],
         "turns": [_turn_row(call_id, t) for t in result.turns],
         "events": [_event_row(call_id, i, e) for i, e in enumerate(result.events)],
@@ -91,6 +92,14 @@ def rows_of(
         "failures": [failure_row(call_id, i, f) for i, f in enumerate(failures)],
         "results": [stored],
     }
+    if result.curves is not None:  # those of a call that is judged again are kept already
+        rows["sound"] = [sound_row(call_id, result.sha256, CURVES_VERSION, result.curves)]
+    return rows
+
+
+def sound_row(call_id: str, sha256: str, version: int, curves: bytes) -> dict[str, Any]:
+    """Row of ``sound``."""
+    return {"call_id": clean(call_id), "sha256": sha256, "version": version, "curves": curves}
 
 
 def failed_call_row(recording: Recording, failure: Failure) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from pipeline.store.rows import (
     failure_row,
     frame_of,
     rows_of,
+    sound_row,
     to_batch,
 )
 from pipeline.store.runs import Run, State
@@ -229,7 +230,7 @@ class Store:
     def save_sound(self, call_id: str, sha256: str, version: int, curves: bytes) -> None:
         """Keep the curves of a call, in place of earlier ones; see ``pipeline.signal.curves``."""
         table, key = SQL["sound"], clean(call_id)
-        row = [{"call_id": key, "sha256": sha256, "version": version, "curves": curves}]
+        row = [sound_row(call_id, sha256, version, curves)]
 
         def write(connection: Connection) -> None:
             connection.execute(table.delete().where(table.c.call_id == key))
@@ -294,6 +295,14 @@ class Store:
             If it takes longer than ``limit_s``.
         """
         return self._read(lambda c: database.within(c, query, limit_s))
+
+    def sound(self, call_id: str, sha256: str, version: int) -> bytes | None:
+        """The curves of a call, if they are kept of this recording and in this version."""
+        table = SQL["sound"].c
+        query = sa.select(table.curves).where(
+            table.call_id == clean(call_id), table.sha256 == sha256, table.version == version
+        )
+        return self._read(lambda c: c.scalar(query))
 
     def changes(self) -> int:
         """A number that is another one after every change of the store."""

@@ -108,6 +108,7 @@ class CallPage:
     is_trial: bool
     preset: str
     is_mono: bool
+    agent_channel: int | None  # of two, one a party
     warnings: tuple[str, ...]
     problem: str | None
     audio: AudioState
@@ -162,6 +163,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         is_trial=row.preset in TRIAL_PRESETS,
         preset=row.preset or "",
         is_mono=row.speaker_source == "diarization",
+        agent_channel=_agent_channel(result) if result else None,
         warnings=result.warnings if result else (),
         problem=row.error,
         audio=recordings.find(row.path or "")[0],
@@ -182,6 +184,13 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         until=until,
         data=_drawn(slug, row.duration or 0.0, result, words),
     )
+
+
+def _agent_channel(result: CallResult) -> int | None:
+    """The agent's channel of a recording with one channel a party."""
+    channels = {p.role: p.channel for p in result.parties}
+    is_split = result.channels == 2 and sorted(channels.values()) == [0, 1]
+    return channels[AGENT] if is_split else None
 
 
 def _second(text: str | None) -> Seconds | None:

@@ -12,7 +12,7 @@ from pipeline.desk.pages.call import call_page
 from pipeline.desk.pages.calls import calls_page
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import show, view_of
-from pipeline.schema import Seconds
+from pipeline.schema import CURVES_VERSION, Seconds
 
 router = APIRouter(include_in_schema=False)
 
@@ -43,6 +43,23 @@ def audio(request: Request, slug: str) -> Response:
         raise NotFound("error.no_sound")
     headers = {"Cache-Control": "private, max-age=3600"}
     return FileResponse(playable.path, media_type=playable.media_type, headers=headers)
+
+
+@router.get("/calls/{slug}/sound")
+def sound(request: Request, slug: str) -> Response:
+    """The curves of a call (``pipeline.signal.curves``), made now where they were not kept."""
+    scope = view_of(request).scope
+    row = scope.call(slug)
+    tag = f'"{row.sha256}-{CURVES_VERSION}"'
+    headers = {"Cache-Control": "private, no-cache", "ETag": tag, "Content-Encoding": "deflate"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"ETag": tag})
+    packed = scope.sound(row.call_id, row.sha256 or "")
+    if packed is None:
+        packed = request.app.state.recordings.curves(scope, row)
+    if packed is None:
+        raise NotFound("error.no_sound")
+    return Response(packed, media_type="application/octet-stream", headers=headers)
 
 
 @router.post("/calls/{slug}/played")

@@ -1,7 +1,7 @@
 // The call page: one clock (audio.currentTime) drives slider, line, word and lanes.
 import { bindKeys } from "./keys.js";
 
-const { data, at, until } = JSON.parse(document.getElementById("call-data").textContent);
+const { data, at } = JSON.parse(document.getElementById("call-data").textContent);
 const $ = (id) => document.getElementById(id);
 const audio = $("audio");
 const RESUME_AFTER_MS = 5000, RESUME_BACK_S = 1, AROUND_S = 1, LEAST_HEARD_S = 2;
@@ -116,10 +116,12 @@ if (audio) {
   audio.addEventListener("timeupdate", () => {  // also in a hidden tab, where nothing is drawn
     if (stopAt !== null && now() >= stopAt) tick();
   });
-  audio.addEventListener("loadedmetadata", () => {
+  const known = () => {
     $("seek").max = audio.duration;
     if (at !== null) seek(at);
-  }, { once: true });
+  };
+  if (audio.readyState >= HTMLMediaElement.HAVE_METADATA) known();
+  else audio.addEventListener("loadedmetadata", known, { once: true });
   addEventListener("pagehide", note);
 } else {
   $("play").disabled = true;
@@ -219,6 +221,7 @@ async function copy() {
     history.replaceState(null, "", link());  // where the clipboard is closed, the address bar has it
   }
 }
+const zoom = (factor) => document.dispatchEvent(new CustomEvent("zoom", { detail: factor }));
 function help() {
   $("keys").hidden = !$("keys").hidden;
   $("help").setAttribute("aria-expanded", !$("keys").hidden);
@@ -241,9 +244,10 @@ bindKeys({
   " ": toggle, k: toggle, j: () => seek(now() - 5), l: () => seek(now() + 5),
   ArrowLeft: () => seek(now() - 5), ArrowRight: () => seek(now() + 5),
   ",": () => speed(-1), ".": () => speed(1), r: again, n: () => finding(1), p: () => finding(-1),
+  "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2),
   f: () => { $("follow").checked = !$("follow").checked; }, c: copy, "?": help,
 }, $("letters"));
 
 document.querySelector(".verdict[aria-current]")?.scrollIntoView({ block: "nearest" });
 show(at ?? 0);
-export { data, now, playMoment, seek, start, until };
+export { data, now, seek };
