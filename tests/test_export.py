@@ -82,7 +82,7 @@ def test_an_empty_store_gives_the_same_columns_and_types(
         full, none = (pq.read_schema(tmp_path / d / path.name) for d in ("full", "empty"))
         assert full.equals(none), path.name
         assert pa.null() not in none.types
-    for sheet in ("calls", "agents", "verdicts", "legend"):
+    for sheet in ("calls", "agents", "verdicts", "agents_full", "legend"):
         full, none = (sheet_rows(tmp_path / d, sheet) for d in ("full", "empty"))
         assert full[:2] == none[:2]
 
@@ -90,7 +90,7 @@ def test_an_empty_store_gives_the_same_columns_and_types(
 def test_the_workbook_is_made_for_people(filled: Store, tmp_path: Path):
     export(filled, tmp_path)
     book = openpyxl.load_workbook(tmp_path / WORKBOOK)
-    assert book.sheetnames == ["calls", "agents", "verdicts", "legend"]
+    assert book.sheetnames == ["agents", "calls", "verdicts", "agents_full", "legend"]
     calls = book["calls"]
     assert [c.value for c in calls[1]][:3] == ["call_id", "started_at", "agent_name"]
     assert [c.value for c in calls[2]][:3] == ["通话编号", "开始时间", "坐席姓名"]
@@ -106,9 +106,10 @@ def test_the_workbook_is_made_for_people(filled: Store, tmp_path: Path):
     verdicts = book["verdicts"]
     rules = [r for area in verdicts.conditional_formatting for r in area.rules]
     column = [c.value for c in verdicts[1]].index("verdict")
-    assert [r.formula for r in rules] == [[f'=${"ABCDEFGH"[column]}3="fail"'.removeprefix("=")]]
+    letter = "ABCDEFGH"[column]
+    assert [r.formula for r in rules] == [[f'${letter}3="fail"'], [f'${letter}3="pass"']]
     legend = {(r[0], r[1]): r for r in sheet_rows(tmp_path, "legend")[2:]}
-    for sheet in ("calls", "agents", "verdicts"):
+    for sheet in ("calls", "agents_full", "verdicts"):
         for name in (c.value for c in book[sheet][1]):
             row = legend[(sheet, name)]
             assert row[2], name
@@ -136,7 +137,10 @@ def test_a_table_too_long_for_a_workbook_is_left_out_and_said(
     caplog: pytest.LogCaptureFixture,
 ):
     cells = len(filled.frame("verdicts")) * len(TABLES["verdicts"])
-    for limit, sheets in ((cells, ["verdicts", "legend"]), (cells - 1, ["legend"])):
+    for limit, sheets in (
+        (cells, ["agents", "verdicts", "legend"]),
+        (cells - 1, ["agents", "legend"]),
+    ):
         monkeypatch.setattr(workbook, "SHEET_CELLS", limit)
         export(filled, tmp_path)
         assert openpyxl.load_workbook(tmp_path / WORKBOOK).sheetnames == sheets
@@ -175,14 +179,39 @@ def test_agents_are_exported_with_their_key_measures_first(
     assert agents["compliance_score_mean"].tolist() == [87.5, 87.5]
     weeks = pd.read_parquet(tmp_path / "agent_weeks.parquet")
     assert weeks["week"].tolist() == ["2026-W11", "2026-W11"]
-    header, chinese, first, *_ = sheet_rows(tmp_path, "agents")
+    header, chinese, first, *_ = sheet_rows(tmp_path, "agents_full")
     assert header[:4] == ("agent_id", "agent_name", "team", "calls")
     at = header.index("compliance_score_mean")
     assert (chinese[at], first[at]) == ("合规得分·合并值", 87.5)
     book = openpyxl.load_workbook(tmp_path / WORKBOOK)
-    hidden = [d.hidden for d in book["agents"].column_dimensions.values()]
+    hidden = [d.hidden for d in book["agents_full"].column_dimensions.values()]
     assert hidden[0] is False
     assert hidden[-1] is True
+
+
+def test_the_first_sheet_is_what_a_coach_reads(filled: Store, tmp_path: Path):
+    export(filled, tmp_path, min_calls=2)
+    chinese, names, first, second, *_ = sheet_rows(tmp_path, "agents")
+    assert chinese[:4] == ("姓名", "工号", "班组", "通数")
+    assert 12 <= len(chinese) <= 16
+    assert None not in chinese + names
+    assert first[names.index("compliance_score")].startswith("88")
+    assert first[3] == "3"
+    assert second[3] == "1，太少，不作比较"
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "state", "text"),
+    [
+        (194.4, 131.0, 257.2, "like_team", "194（131 – 257）"),
+        (194.4, 150.0, 257.2, "above", "194（150 – 257） 高于班组"),
+        (194.4, None, None, None, "194"),
+        (None, None, None, None, "–"),
+    ],
+)
+def test_a_figure_stands_with_its_interval(mean, low, high, state, text):
+    row = {"m_mean": mean, "m_low": low, "m_high": high, "m_state": state}
+    assert workbook._figure(row, "m", 0)[0] == text
 
 
 def test_every_agent_column_is_described():

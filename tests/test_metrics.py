@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.measures import KINDS, MEASURES, POOLED, SCORES, columns
+from pipeline.measures import KINDS, MEASURES, POOLED, SCORES, SPEECH_S, columns
 from pipeline.metrics import (
     fast_speech,
     measure_call,
@@ -280,4 +280,4 @@ def test_every_name_of_a_measure_is_one_and_weights_are_columns():
     for name in ("id", "zh", "en"):
         assert len({getattr(m, name) for m in rows}) == len(rows)
     known = {c.name for c in TABLES["calls"]}
-    assert {p.source for p in POOLED} | {w for p in POOLED for w in p.weight} <= known
+    assert {p.source for p in POOLED} | {w for p in POOLED for w in p.weight} <= known | {SPEECH_S}

@@ -2,8 +2,10 @@
 
 Conventions
 -----------
-The first header row has the names of the contract, the second those in Chinese. What a person looks
-at first stands first; the lesser columns of the agents are folded away.
+The first sheet is for people: an agent a row, each figure with its interval in one cell, coloured
+where it is clearly off the team. The other sheets are the tables: the first header row has the
+names of the contract, the second those in Chinese; what a person looks at first stands first, the
+lesser columns are folded away.
 
 A sheet of more than ``SHEET_CELLS`` cells serves nobody and takes minutes to open: it is left out,
 and the log and the legend say so. Its table is there as Parquet and CSV.
@@ -20,15 +22,18 @@ import pyarrow as pa
 import xlsxwriter
 
 from pipeline.agents.tables import STATISTICS
-from pipeline.measures import KINDS, POOLED, Dtype
+from pipeline.measures import KINDS, POOLED, SPEAKERS_ZH, Dtype
+from pipeline.schema import AGENT
 from pipeline.store import TABLES, Column, Store
 
 WORKBOOK = "callcoach.xlsx"
+FULL = "agents_full"  # the sheet with every column of the agents table
 SHEET_CELLS = 5_000_000
 CELL_CHARACTERS = 32_767
 HEADER_ROWS = 2
 WIDTHS = (8, 48)  # narrowest and widest column, characters
-FAIL_COLOUR, HEADER_COLOUR = "#F8CBAD", "#DDEBF7"
+FAIL_COLOUR, PASS_COLOUR, HEADER_COLOUR = "#F8CBAD", "#E2EFDA", "#DDEBF7"
+OFF_TEAM_COLOUR, FAINT = "#FFF2CC", "#808080"
 
 # What a person looks at first; the other columns follow in the order of the contract.
 CALLS_FIRST = (
@@ -42,12 +47,16 @@ CALLS_LAST = (
     "warnings", "error", "path", "sha256", "channels", "sample_rate", "codec", "language",
     "speaker_source", "role_confidence", "preset", "program_version", "processing_seconds",
 )  # fmt: skip
-VERDICTS_FIRST = ("call_id", "item_id", "verdict", "score", "max_score", "quote", "matched")
-AGENTS_FIRST = (
-    "compliance_score", "outside_score", "agent_speaking_rate", "agent_level_dbfs", "level_gap_db",
-    "agent_pitch_sd_st", "agent_interruption_rate", "holds", "holds_unannounced", "dead_air",
-    "agent_talk_ratio", "agent_response_latency_p50",
+VERDICTS_FIRST = (
+    "call_id", "item_id", "item_zh", "verdict", "score", "max_score", "quote", "matched",
 )  # fmt: skip
+# What a coach looks at of an agent, in this order, and with how many decimals.
+COACHED = {
+    "compliance_score": 0, "outside_score": 0, "agent_speaking_rate": 0, "speaking_rate_vs_norm": 2,
+    "agent_level_dbfs": 1, "agent_pitch_sd_st": 1, "agent_interruption_rate": 1, "hold_s": 0,
+    "dead_air_per_10min": 1, "agent_response_latency_p50": 1,
+}  # fmt: skip
+OFF_TEAM = {"above": "高于班组", "below": "低于班组"}
 _log = logging.getLogger(__name__)
 
 
@@ -77,24 +86,28 @@ def write_workbook(
         "strings_to_urls": False,
         "tmpdir": str(path.parent),
     }
-    agent_order, folded = _agent_order(of_agents)
+    plain = [c.name for c in of_agents if not c.name.startswith(tuple(p.name for p in POOLED))]
+    coached = [f"{m}_{s}" for m in COACHED for s in STATISTICS]
     sheets = {
         "calls": _ordered(TABLES["calls"], CALLS_FIRST, CALLS_LAST),
-        "agents": agent_order,
         "verdicts": _ordered(TABLES["verdicts"], VERDICTS_FIRST),
+        FULL: _ordered(of_agents, [*plain, *coached]),
     }
+    shown = {"calls": {*CALLS_FIRST, "warnings", "error"}, FULL: {*plain, *coached}}
     book = xlsxwriter.Workbook(path, options)
     writer = _Sheets(book)
     left_out = {}
+    if agent_table.num_rows * len(COACHED) <= SHEET_CELLS:
+        writer.write_agents(agent_table)
     for name, columns in sheets.items():
-        rows = agent_table.num_rows if name == "agents" else view.count(name)
+        rows = agent_table.num_rows if name == FULL else view.count(name)
         if rows * len(columns) > SHEET_CELLS:
             left_out[name] = rows
             _log.warning("%s has no sheet %s: %d rows are too many", WORKBOOK, name, rows)
-        elif name == "agents":
-            writer.write(name, columns, agent_table.to_batches(), folded=folded)
-        else:
-            writer.write(name, columns, view.batches(name))
+            continue
+        batches = agent_table.to_batches() if name == FULL else view.batches(name)
+        names = {c.name for c in columns}
+        writer.write(name, columns, batches, folded=names - shown.get(name, names))
     writer.write("legend", _LEGEND, [_legend(sheets, left_out)])
     try:
         book.close()
@@ -132,18 +145,20 @@ def _ordered(
     columns: Sequence[Column], first: Sequence[str], last: Sequence[str] = ()
 ) -> tuple[Column, ...]:
     by_name = {c.name: c for c in columns}
+    first, last = ([name for name in names if name in by_name] for names in (first, last))
     middle = [name for name in by_name if name not in first and name not in last]
     return tuple(by_name[name] for name in (*first, *middle, *last))
 
 
-def _agent_order(columns: Sequence[Column]) -> tuple[tuple[Column, ...], set[str]]:
-    """Order of the columns of the agents sheet, and those that are folded away."""
-    names = [c.name for c in columns]
-    measured = {f"{m.name}_{s}" for m in POOLED for s in STATISTICS}
-    plain = [name for name in names if name not in measured]
-    headline = [f"{m}_{s}" for m in AGENTS_FIRST for s in STATISTICS]
-    ordered = _ordered(columns, [*plain, *headline])
-    return ordered, {c.name for c in ordered[len(plain) + len(headline) :]}
+def _figure(agent: Mapping[str, Any], measure: str, decimals: int) -> tuple[str, str]:
+    """A pooled figure with its interval in words, and how it compares with the team's."""
+    mean, low, high, state = (agent[f"{measure}_{s}"] for s in ("mean", "low", "high", "state"))
+    if mean is None:
+        return "–", ""
+    text = f"{mean:.{decimals}f}"
+    if low is not None and high is not None:
+        text += f"（{low:.{decimals}f} – {high:.{decimals}f}）"
+    return text + (f" {OFF_TEAM[state]}" if state in OFF_TEAM else ""), state or ""
 
 
 class _Sheets:
@@ -152,7 +167,12 @@ class _Sheets:
     def __init__(self, book: Any) -> None:
         self._book = book
         self._header = book.add_format({"bold": True, "bg_color": HEADER_COLOUR, "border": 1})
-        self._fail = book.add_format({"bg_color": FAIL_COLOUR})
+        self._verdicts = {
+            "fail": book.add_format({"bg_color": FAIL_COLOUR}),
+            "pass": book.add_format({"bg_color": PASS_COLOUR}),
+        }
+        self._off_team = book.add_format({"bg_color": OFF_TEAM_COLOUR})
+        self._faint = book.add_format({"font_color": FAINT, "italic": True})
         self._formats = {
             kind: book.add_format({"num_format": value.number_format})
             for kind, value in KINDS.items()
@@ -176,6 +196,42 @@ class _Sheets:
                         write(row, at, cell, cell_format)
                 row += 1
         self._finish(sheet, columns, row)
+
+    def write_agents(self, table: pa.Table) -> None:
+        """Write the sheet for people: an agent a row, each figure with its 95 % interval."""
+        pooled = {p.name: p for p in POOLED if p.name in COACHED}
+        measures = [pooled[name] for name in COACHED]
+        titles = [("姓名", "name"), ("工号", "agent_id"), ("班组", "team"), ("通数", "calls")]
+        titles += [
+            (f"{p.zh.removeprefix(SPEAKERS_ZH[AGENT])}（{unit}）" if unit else p.zh, p.name)
+            for p in measures
+            for unit in [KINDS[p.measure.kind].unit_zh]
+        ]
+        sheet = self._book.add_worksheet("agents")
+        sheet.set_column(0, 3, 10)
+        sheet.set_column(4, len(titles) - 1, 19)
+        for row, names in enumerate(zip(*titles, strict=True)):  # row by row, as they are streamed
+            for at, name in enumerate(names):
+                sheet.write_string(row, at, name, self._header)
+        for row, agent in enumerate(table.to_pylist(), start=HEADER_ROWS):
+            enough = bool(agent["enough_calls"])
+            name = agent["agent_name"] or agent["agent_id"] or "（无工号）"
+            for at, text in enumerate((name, agent["agent_id"], agent["team"])):
+                sheet.write_string(row, at, text or "", None if enough else self._faint)
+            calls = f"{agent['calls']}" if enough else f"{agent['calls']}，太少，不作比较"
+            sheet.write_string(row, 3, calls, None if enough else self._faint)
+            for at, p in enumerate(measures, start=4):
+                text, state = _figure(agent, p.name, COACHED[p.name])
+                look = self._off_team if state in OFF_TEAM else None if enough else self._faint
+                sheet.write_string(row, at, text, look)
+        sheet.freeze_panes(HEADER_ROWS, 1)
+        last = max(HEADER_ROWS, HEADER_ROWS + table.num_rows - 1)
+        sheet.autofilter(HEADER_ROWS - 1, 0, last, len(titles) - 1)
+        sheet.write_string(
+            last + 2, 0,
+            "每格：合并值（95 % 区间）。凭这些电话估计，真实水平大约在区间内。黄底 = 明显高于或低于班组。"
+            "斜体 = 通数太少，不作比较。全部数字见 agents_full，列的含义见 legend。",
+        )  # fmt: skip
 
     def _writer(self, sheet: Any, column: Column) -> tuple[Callable[..., int], Any]:
         by_type: Mapping[Dtype, Callable[..., int]] = {
@@ -208,12 +264,13 @@ class _Sheets:
         names = [c.name for c in columns]
         if "verdict" in names:
             letter = xlsxwriter.utility.xl_col_to_name(names.index("verdict"))
-            rule = {
-                "type": "formula",
-                "criteria": f'=${letter}{HEADER_ROWS + 1}="fail"',
-                "format": self._fail,
-            }
-            sheet.conditional_format(HEADER_ROWS, 0, last, len(columns) - 1, rule)
+            for verdict, look in self._verdicts.items():
+                rule = {
+                    "type": "formula",
+                    "criteria": f'=${letter}{HEADER_ROWS + 1}="{verdict}"',
+                    "format": look,
+                }
+                sheet.conditional_format(HEADER_ROWS, 0, last, len(columns) - 1, rule)
 
 
 _WIDE = {"quote", "note", "matched", "meaning", "meaning_zh", "warnings", "error"}
