@@ -31,7 +31,9 @@ app = typer.Typer(
 models_app = typer.Typer(help="Model weights: list, verify, fetch.", no_args_is_help=True)
 rubric_app = typer.Typer(help="Rubric files: check, try, diff, test.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+intent_app = typer.Typer(help="Intents of rubrics: test, suggest.", no_args_is_help=True)
 app.add_typer(rubric_app, name="rubric")
+rubric_app.add_typer(intent_app, name="intent")
 
 
 class Exit(IntEnum):
@@ -328,6 +330,41 @@ def rubric_diff(
     from pipeline.commands import workbench
 
     _report(workbench.diff(old, new, out))
+
+
+IntentFolder = Annotated[
+    Path | None, typer.Option(help="Intents of your own, as a rubric names them.")
+]
+
+
+@intent_app.command("test")
+def intent_test(
+    names: Annotated[list[str] | None, typer.Argument(help="Intents; default: all.")] = None,
+    folder: IntentFolder = None,
+    preset: Preset = "embedded",
+    settings: Set = None,
+) -> None:
+    """How well intents are told from near misses, by cross-validation; named ones with confusions."""
+    from pipeline.commands import intents
+
+    _report(intents.test(names or [], _settings(preset, settings, None), folder))
+
+
+@intent_app.command("suggest")
+def intent_suggest(
+    name: Annotated[str, typer.Argument(help="Intent.")],
+    store: Annotated[str, typer.Argument(help="Folder of an earlier analyze, or store URL.")],
+    folder: IntentFolder = None,
+    calls: Annotated[int, typer.Option(min=1, help="Read so many stored calls.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many sentences.")] = 20,
+    preset: Preset = "embedded",
+    settings: Set = None,
+) -> None:
+    """Sentences of stored calls in doubt: the examples that would help an intent most."""
+    from pipeline.commands import intents
+
+    chosen = _settings(preset, settings, None)
+    _report(intents.suggest(name, store, chosen, folder, calls, limit))
 
 
 @app.command()

@@ -416,6 +416,14 @@ def test_a_local_folder_computes_what_torch_computes(tmp_path: Path, kind: str, 
     assert embedder.embed(["我要投诉", "谢你"])[0] == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
+def test_a_text_longer_than_the_model_is_cut(tmp_path: Path, kind: str):
+    tiny_folder(tmp_path / "tiny", kind)
+    embedder = FolderEmbedder(str(tmp_path / "tiny"))
+    long, longer = embedder.embed(["我要" * 20, "我要" * 40])
+    assert np.array_equal(long, longer)
+
+
 def test_the_identity_of_a_folder_follows_weights_and_prefix(tmp_path: Path):
     tiny_folder(tmp_path / "tiny")
     tiny = str(tmp_path / "tiny")

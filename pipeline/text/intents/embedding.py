@@ -177,7 +177,6 @@ class FolderEmbedder:
         self._config = json.loads((folder / "config.json").read_text("utf-8"))
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
         pooling = folder / "1_Pooling" / "config.json"
         if pooling.is_file():
             said = json.loads(pooling.read_text("utf-8"))
@@ -193,6 +192,14 @@ class FolderEmbedder:
                 f"{folder} is no BERT or XLM-RoBERTa encoder.",
                 "bge-small-zh and multilingual-e5 are.",
             )
+        places = len(self._weights["embeddings.position_embeddings.weight"])
+        self._tokenizer.enable_truncation(min(MAX_TOKENS, places - self._first_place))
+
+    @property
+    def _first_place(self) -> int:
+        """Position of the first token: RoBERTa counts from after the padding."""
+        bert = self._config["model_type"] == "bert"
+        return 0 if bert else int(self._config.get("pad_token_id", 0)) + 1
 
     def _encode(self, ids: Sequence[int]) -> Vectors:
         """Hidden states of the last layer, (tokens, d), for one text (Vaswani et al. 2017)."""
@@ -209,8 +216,7 @@ class FolderEmbedder:
             scaled = centred / deviation * weights[f"{name}.weight"] + weights[f"{name}.bias"]
             return cast(Vectors, scaled)
 
-        first = config.get("pad_token_id", 0) + 1 if config["model_type"] != "bert" else 0
-        at = np.arange(len(ids)) + first
+        at = np.arange(len(ids)) + self._first_place
         words = weights["embeddings.word_embeddings.weight"][list(ids)]
         words = words + weights["embeddings.position_embeddings.weight"][at]
         words = words + weights["embeddings.token_type_embeddings.weight"][0]
