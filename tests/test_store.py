@@ -218,17 +218,19 @@ def test_a_crash_while_saving_leaves_nothing(store: Store):
 
 def test_known_tells_what_must_be_done_again(store: Store):
     result = make_result()
-    assert store.known("c1") is None
+    assert store.known(["c1"]) == {}
     store.save_failure(make_failure("c1"))
-    assert store.known("c1") is None
-    store.save(result)
+    assert store.known(["c1"])["c1"].identity is None
+    store.save(result, stamp="5:6")
 
     def identity(sha256: str = result.sha256, **changes: object) -> Identity:
         return Identity.of("c1", sha256, dataclasses.replace(result.provenance, **changes))
 
-    known = store.known("c1")
+    found = store.known(["c1", "c2"])
+    assert list(found) == ["c1"]
+    assert (found["c1"].recording, found["c1"].stamp) == (result.recording, "5:6")
+    known = found["c1"].identity
     assert known == identity()
-    assert store.known("c2") is None
     assert known != identity(rubric="r2")
     assert known.alike(identity(rubric="r2"))
     assert not known.alike(identity(sha256="cd" * 32))
@@ -397,7 +399,9 @@ def test_undecodable_names_are_stored(store: Store):
     assert calls["call_id"].tolist() == ["\\udcd6\\udcd0"]
     assert store.load(result.recording.call_id) == result
     identity = Identity.of(result.recording.call_id, result.sha256, result.provenance)
-    assert store.known(result.recording.call_id) == identity
+    call_id = result.recording.call_id
+    assert store.known([call_id])[call_id].identity == identity
+    assert store.ids_at([result.recording.path]) == {result.recording.path: clean(call_id)}
 
 
 def _save_many(address: str, name: str, barrier) -> None:

@@ -1,31 +1,36 @@
 """Many recordings: skip what is done, re-judge where only the rubric changed, one row per failure.
 
-A stored result is as good as a new one when content, settings and weights are the same. When only
-the rubric or the metadata differs, the stored turns, events and measures are judged again without
-recognising. What there is to do goes to an engine; what comes back is saved here, one transaction
-a call, so that a run that ends at any moment has lost only what was under way.
+A stored result is as good as a new one when content, settings and weights are the same; a file of
+the same size and time of change is taken for unchanged. When only the rubric or the metadata
+differs, the stored turns, events and measures are judged again without recognising. What there is
+to do goes to an engine; what comes back is saved here, one transaction a call, so that a run that
+ends at any moment has lost only what was under way.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pipeline.batch.engines import Done, Engine, Task
+from pipeline.batch.engines import Engine, Task
 from pipeline.batch.engines.inline import failure
+from pipeline.batch.identity import Copy, filled, stamp_of
 from pipeline.errors import RecordingError
 from pipeline.io import files
-from pipeline.rubric import Rubric, Rubrics
+from pipeline.rubric import Rubrics
 from pipeline.run import provenance
-from pipeline.schema import CallResult, Failure, Recording, Seconds
+from pipeline.schema import Failure, Provenance, Recording, Seconds
 from pipeline.settings import Settings
 from pipeline.speech.models import weights_used
-from pipeline.store import Identity, Store
+from pipeline.store import Identity, Known, Store
 
 KEPT_WARNINGS = 20
-Outcome = Literal["analysed", "judged again", "unchanged", "failed"]
+AT_ONCE = 500  # recordings asked for in one query
+Need = Literal["nothing", "judge", "analyse"]
+Outcome = Literal["analysed", "judged again", "unchanged", "a copy", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ def analyse(
     engine: Engine,
     rubrics: Rubrics,
     *,
+    copies: Sequence[Copy] = (),
     force: bool = False,
 ) -> Iterator[Step]:
     """Analyse what is new or changed and save each call as soon as it is done.
@@ -102,6 +108,8 @@ def analyse(
     store : Store
     engine : Engine
     rubrics : Rubrics
+    copies : sequence of Copy
+        Recordings that hold what another one holds; they are analysed only if that one fails.
     force : bool
         Analyse again what is unchanged.
 
@@ -120,65 +128,83 @@ def analyse(
         store.keep_document("rubrics", rubric.sha256, rubric.outline())
     store.keep_document("settings", settings.digest(), settings.model_dump_json())
     weights = weights_used(settings)
+    made = {rubric.sha256: provenance(settings, weights, rubric) for rubric in rubrics.all()}
     todo: list[tuple[Recording, bool]] = []
-    for recording in recordings:
-        need: Need = "analyse"
-        earlier: CallResult | None = None
-        if not force:
+    waiting = iter(recordings)
+    while some := list(itertools.islice(waiting, AT_ONCE)):
+        known = store.known([r.call_id for r in some])
+        for recording in some:
+            before = known.get(recording.call_id)
+            if before is None:
+                todo.append((recording, False))
+                continue
+            recording = filled(recording, before.recording, settings.time.zone)
+            wanted = made[rubrics.of(recording).sha256]
             try:
-                need, earlier = _need(recording, settings, weights, rubrics.of(recording), store)
+                need: Need = "analyse" if force else _need(recording, before, wanted)
             except RecordingError as error:
                 yield _failed(recording, failure(recording, error), store)
                 continue
-        if need == "nothing" and earlier is not None:
-            yield Step(recording, "unchanged", earlier.duration, warnings=earlier.warnings)
-        else:
-            todo.append((recording, need == "judge"))
-    tasks = (
-        Task(recording, store.load(recording.call_id) if again else None)
-        for recording, again in todo
-    )
-    for done in engine.run(tasks):
-        yield _saved(done, store)
+            if need != "nothing":
+                todo.append((recording, need == "judge"))
+                continue
+            if before.stamp != (stamp := stamp_of(recording.path)):
+                store.stamp(recording.call_id, recording, stamp)
+            yield Step(recording, "unchanged", before.duration, warnings=before.warnings)
+    yield from _worked(todo, store, engine)
+    alone: list[tuple[Recording, bool]] = []
+    for copy in copies:
+        same = store.of_contents([copy.sha256]).get(copy.sha256)
+        if same is None:  # what it is a copy of could not be analysed
+            alone.append((copy.recording, False))
+            continue
+        note = (
+            f"{copy.recording.path} holds the same as {copy.place}: one call, {next(iter(same))}."
+        )
+        yield Step(copy.recording, "a copy", warnings=(note,))
+    yield from _worked(alone, store, engine)
 
 
-Need = Literal["nothing", "judge", "analyse"]
+def _need(recording: Recording, before: Known, wanted: Provenance) -> Need:
+    """What is left to do of a recording whose call is known."""
+    if before.identity is None:
+        return "analyse"
+    identity = Identity.of(recording.call_id, before.identity.sha256, wanted)
+    if not before.identity.alike(identity):
+        return "analyse"
+    stamp = stamp_of(recording.path)
+    is_unread = not stamp or stamp != before.stamp
+    if is_unread and files.sha256(recording.path) != before.identity.sha256:
+        return "analyse"
+    if not _speaks_alike(before.recording, recording):
+        return "analyse"
+    shown = replace(recording, path=files.shown(recording.path))
+    return "nothing" if before.identity == identity and before.recording == shown else "judge"
 
 
-def _need(
-    recording: Recording,
-    settings: Settings,
-    weights: dict[str, str],
-    rubric: Rubric,
-    store: Store,
-) -> tuple[Need, CallResult | None]:
-    """What is left to do of a recording, and the stored result if that is of use."""
-    known = store.known(recording.call_id)
-    made = provenance(settings, weights, rubric)
-    if known is None or not known.alike(Identity.of(recording.call_id, known.sha256, made)):
-        return "analyse", None  # found without hashing the file
-    wanted = Identity.of(recording.call_id, files.sha256(recording.path), made)
-    if not known.alike(wanted):
-        return "analyse", None
-    earlier = store.load(recording.call_id)
-    if not _speaks_alike(earlier.recording, recording):
-        return "analyse", None
-    same = known == wanted and earlier.recording == recording
-    return "nothing" if same else "judge", earlier
+def _worked(todo: Sequence[tuple[Recording, bool]], store: Store, engine: Engine) -> Iterator[Step]:
+    """Do what is to do: analyse, or only judge again."""
+    stamps: dict[str, str] = {}
 
+    def tasks() -> Iterator[Task]:
+        for recording, again in todo:
+            stamps[recording.call_id] = stamp_of(recording.path)
+            yield Task(recording, store.load(recording.call_id) if again else None)
 
-def _saved(done: Done, store: Store) -> Step:
-    outcome, recording = done.outcome, done.task.recording
-    if isinstance(outcome, Failure):
-        return _failed(recording, outcome, store)
-    store.save(outcome)
-    return Step(
-        recording,
-        "analysed" if done.task.earlier is None else "judged again",
-        outcome.duration,
-        warnings=outcome.warnings,
-        stage_seconds=dict(outcome.stage_seconds),
-    )
+    for done in engine.run(tasks()):
+        outcome, recording = done.outcome, done.task.recording
+        stamp = stamps.pop(recording.call_id)
+        if isinstance(outcome, Failure):
+            yield _failed(recording, outcome, store)
+            continue
+        store.save(outcome, stamp=stamp)
+        yield Step(
+            recording,
+            "analysed" if done.task.earlier is None else "judged again",
+            outcome.duration,
+            warnings=outcome.warnings,
+            stage_seconds=dict(outcome.stage_seconds),
+        )
 
 
 def _failed(recording: Recording, failed: Failure, store: Store) -> Step:

@@ -17,7 +17,6 @@ from rich.table import Table
 
 from pipeline import evaluation
 from pipeline.batch.runner import Step, Tally
-from pipeline.recordings import Found
 from pipeline.settings import Settings
 from pipeline.store import shown_address
 
@@ -70,14 +69,14 @@ def say_step(step: Step) -> None:
     _screen().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def summary(tally: Tally, found: Found, settings: Settings) -> None:
+def summary(tally: Tally, settings: Settings) -> None:
     """What became of the recordings, and what to bear in mind."""
     screen = _screen()
     counts = {k: n for k, n in tally.counts.items() if k != "failed"}
     done = ", ".join(f"{n} {o}" for o, n in counts.items()) or "none analysed"
     screen.print(
-        f"{tally.steps + len(found.failures)} recordings: {done}, "
-        f"{tally.failed + len(found.failures)} failed; {tally.audio_s / 3600:.2f} h of audio; "
+        f"{tally.steps} recordings: {done}, {tally.failed} failed; "
+        f"{tally.audio_s / 3600:.2f} h of audio; "
         f"preset {settings.preset} ({settings.asr.source}).",
         highlight=False,
         soft_wrap=True,
@@ -90,7 +89,6 @@ def summary(tally: Tally, found: Found, settings: Settings) -> None:
             soft_wrap=True,
         )
     say_list("Note", tally.warnings, more=tally.warned - len(tally.warnings))
-    say_list("Failed", [f"{f.path}: {f.message} {f.hint}" for f in found.failures])
 
 
 def agents(out: Path) -> None:

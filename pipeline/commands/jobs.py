@@ -16,27 +16,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pipeline import evaluation
 from pipeline import qa_scores as outside
 from pipeline.audio import AUDIO_SUFFIXES
 from pipeline.batch.engines import Engine
 from pipeline.batch.engines.choosing import Kind, open_engine
+from pipeline.batch.identity import Settled, settle, stamp_of
 from pipeline.batch.runner import Step, Tally, analyse
 from pipeline.commands import console as terminal
 from pipeline.commands.run_log import LOG_NAME, Journal
-from pipeline.errors import NoRecordings, OutputError
+from pipeline.errors import MetadataError, NoRecordings, OutputError, UsageError
 from pipeline.export import export
+from pipeline.io import files
 from pipeline.io.times import is_local
-from pipeline.recordings import Found, Row, find_recordings
+from pipeline.recordings import Found, Row, find_recordings, read_rows
+from pipeline.recordings.notes import Notes
 from pipeline.rubric import Rubrics
+from pipeline.run import provenance
 from pipeline.schema import Recording, Seconds
 from pipeline.settings import Settings
-from pipeline.speech.models import Models, load_models
-from pipeline.store import State, Store
+from pipeline.speech.models import Models, load_models, weights_used
+from pipeline.store import Identity, State, Store
 
 STATUS_EVERY_S = 2.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +54,12 @@ class Inputs:
     scores: Path | None = None
     name_pattern: str | None = None
 
-    def find(self, zone: str, metadata: Sequence[Row] | None = None) -> Found:
-        """List the recordings; ``metadata`` are rows that were read before."""
+    def find(self, zone: str, metadata: str | Sequence[Row] | None) -> Found:
+        """List the recordings; ``metadata`` is a table or its rows."""
         return find_recordings(
             self.recordings,
             suffixes=AUDIO_SUFFIXES,
-            metadata=self.metadata if metadata is None else metadata,
+            metadata=metadata,
             name_pattern=self.name_pattern,
             zone=zone,
         )
@@ -79,7 +85,7 @@ def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = F
     int
         How many recordings failed.
     """
-    found = inputs.find(settings.time.zone)
+    found = inputs.find(settings.time.zone, inputs.metadata)
     sheet = outside.read_scores(inputs.scores) if inputs.scores else None
     terminal.say_list("Note", [*found.warnings, *(sheet.notes if sheet else ())])
     if any(r.started_at and is_local(r.started_at) for r in found.recordings):
@@ -87,22 +93,48 @@ def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = F
         terminal.say(f"Note: times without an offset are taken as those of {zone} (time.zone).")
     with _opened(place) as (store, journal):
         with _working(place, settings, len(found.recordings)) as (engine, rubrics):
-            for failure in found.failures:
-                store.save_failure(failure)
+            settled = settle(found, store)
+            terminal.say_list("Note", settled.notes)
+            total = len(found.recordings) + len(found.failures)
             steps = _recorded(
-                analyse(found.recordings, settings, store, engine, rubrics, force=force),
-                len(found.recordings),
+                _steps(found, settled, settings, store, engine, rubrics, force=force),
+                total,
                 store,
                 journal,
             )
-            tally = terminal.watch_progress(steps, len(found.recordings))
-        unmatched = _import_scores(store, sheet, settings)
-        files = _exported(store, place.out, settings)
+            tally = terminal.watch_progress(steps, total)
+        unmatched = _import_scores(store, sheet, rubrics)
+        written = _exported(store, place.out, settings)
+        other = _made_otherwise(store, settings, rubrics)
     terminal.say_list("Outside score not used", unmatched)
-    terminal.summary(tally, found, settings)
+    terminal.summary(tally, settings)
+    if other:
+        terminal.say(
+            f"Note: {other} calls of this store rest on other settings, weights or rubrics, and the "
+            f"agents' figures mix them: callcoach status says which; analyse them again for the same."
+        )
     terminal.agents(place.out)
-    terminal.paths(files, place.out, place.store)
-    return tally.failed + len(found.failures)
+    terminal.paths(written, place.out, place.store)
+    return tally.failed
+
+
+def _steps(
+    found: Found,
+    settled: Settled,
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    rubrics: Rubrics,
+    *,
+    force: bool = False,
+) -> Iterator[Step]:
+    """The steps of a run: what can be analysed, then what failed before that."""
+    yield from analyse(
+        settled.recordings, settings, store, engine, rubrics, copies=settled.copies, force=force
+    )
+    for failure in (*found.failures, *settled.failures):
+        store.save_failure(failure)
+        yield Step(Recording(failure.path, failure.call_id), "failed", failure=failure)
 
 
 def evaluate(
@@ -122,12 +154,12 @@ def evaluate(
     """
     earlier = evaluation.read_baseline(baseline) if baseline else None
     pairs = evaluation.find_truths(folder)
-    found = Inputs([str(p) for p, _ in pairs], metadata).find(settings.time.zone)
+    found = Inputs([str(p) for p, _ in pairs]).find(settings.time.zone, metadata)
     truths = {os.path.abspath(path): truth for path, truth in pairs}
-    recordings = [_with_meta(r, truths[r.path]) for r in found.recordings]
     with tempfile.TemporaryDirectory() as temporary:
         place = Place(out or Path(temporary))
         with _opened(place) as (store, _):
+            recordings = [_with_meta(r, truths[r.path]) for r in settle(found, store).recordings]
             with _working(place, settings, len(recordings)) as (engine, rubrics):
                 steps = analyse(recordings, settings, store, engine, rubrics)
                 tally = terminal.watch_progress(steps, len(recordings))
@@ -162,59 +194,135 @@ def watch(
     later is taken again. The tables are written after each round that did something, and what a
     round has done is never lost: the next start goes on from the store.
     """
+    if urls := [given for given in inputs.recordings if files.is_url(files.plain(given))]:
+        raise UsageError(
+            f"{files.shown(urls[0])} cannot be watched: only folders of this machine can.",
+            "Run callcoach analyze on it from a timer; it does only what is new.",
+        )
     arrivals = _Arrivals(settle_s)
     said: set[str] = set()
+    metadata = _Watched(inputs.metadata, _metadata_rows, settle_s)
+    sheet = _Watched(inputs.scores, _scores, settle_s)
+    found = Found([], [], [])
     with _opened(place) as (store, journal), _working(place, settings, None) as (engine, rubrics):
         terminal.say(f"Watching {', '.join(inputs.recordings)}; tables in {place.out}.")
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                found = _find_or_none(inputs, settings.time.zone)
+                metadata.renew()
+                is_scored = sheet.renew()
+                try:
+                    found = inputs.find(settings.time.zone, metadata.value)
+                except NoRecordings:
+                    found = Found([], [], [])
+                except MetadataError as error:  # a list that is being rewritten
+                    found = found._replace(warnings=[str(error)])
                 terminal.say_list("Note", [w for w in found.warnings if w not in said])
                 said.update(found.warnings)
-                ready = arrivals.ready(found.recordings)
-                if ready:
-                    steps = analyse(ready, settings, store, engine, rubrics)
-                    for step in _recorded(steps, len(ready), store, journal):
+                ready = found._replace(recordings=arrivals.ready(found.recordings), failures=[])
+                if ready.recordings:
+                    settled = settle(ready, store)
+                    terminal.say_list("Note", settled.notes)
+                    steps = _steps(ready, settled, settings, store, engine, rubrics)
+                    for step in _recorded(steps, len(ready.recordings), store, journal):
                         terminal.say_step(step)
-                    sheet = outside.read_scores(inputs.scores) if inputs.scores else None
-                    _import_scores(store, sheet, settings)
+                if ready.recordings or is_scored:
+                    unused = _import_scores(store, sheet.value, rubrics)
+                    unused = [line for line in unused if line not in said]
+                    terminal.say_list("Outside score not used", unused)
+                    said.update(unused)
                     _exported(store, place.out, settings)
                 time.sleep(every_s)
         terminal.say("Stopped. What was finished is saved; the next start goes on from there.")
 
 
+def _made_otherwise(store: Store, settings: Settings, rubrics: Rubrics) -> int:
+    """How many results rest on something else than this run's."""
+    ours = {
+        (i.settings_hash, i.weights_hash, i.rubric_hash)
+        for i in (
+            Identity.of("", "", provenance(settings, weights_used(settings), rubric))
+            for rubric in rubrics.all()
+        )
+    }
+    return sum(b.calls for b in store.bases() if tuple(b[2:]) not in ours)
+
+
 class _Arrivals:
-    """Which files are finished and not yet taken as they are now."""
+    """Which files are finished and not yet taken as they, and what is known of them, are now."""
 
     def __init__(self, settle_s: Seconds) -> None:
         self._settle_s = settle_s
-        self._seen: dict[str, tuple[tuple[int, int], float]] = {}
-        self._taken: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, tuple[str, float]] = {}
+        self._taken: dict[str, tuple[str, Recording]] = {}
 
     def ready(self, recordings: Sequence[Recording]) -> list[Recording]:
         now = time.monotonic()
         ready = []
         for recording in recordings:
-            try:
-                found = Path(recording.path).stat()
-            except OSError:
+            stamp = stamp_of(recording.path)
+            if not stamp:
                 continue  # gone again, or not yet there
-            state = (found.st_size, found.st_mtime_ns)
-            before, since = self._seen.get(recording.path, (None, now))
-            if state != before:
-                self._seen[recording.path] = (state, since := now)
+            before, since = self._seen.get(recording.path, ("", now))
+            if stamp != before:
+                self._seen[recording.path] = (stamp, since := now)
             settled = now - since >= self._settle_s
-            if settled and self._taken.get(recording.path) != state:
-                self._taken[recording.path] = state
+            if settled and self._taken.get(recording.path) != (stamp, recording):
+                self._taken[recording.path] = (stamp, recording)
                 ready.append(recording)
         return ready
+
+
+class _Watched(Generic[T]):
+    """A table that may be rewritten at any time: the newest of it that could be read."""
+
+    def __init__(
+        self, path: str | Path | None, read: Callable[[str], T], settle_s: Seconds
+    ) -> None:
+        self._path = "" if path is None else str(path)
+        self._read = read
+        self._settle_s = settle_s
+        self._taken = self._seen = stamp_of(self._path) if self._path else ""
+        self._since = time.monotonic()
+        self.value: T | None = None
+        if self._taken or files.is_url(self._path):
+            self.value = read(self._path)
+        elif self._path:
+            terminal.say(f"Note: {self._path} is not there yet; it is read when it comes.")
+
+    def renew(self) -> bool:
+        """Read it again when it has changed and settled; whether there is another value."""
+        stamp, now = stamp_of(self._path) if self._path else "", time.monotonic()
+        if stamp != self._seen:
+            self._seen, self._since = stamp, now
+        if not stamp or stamp == self._taken or now - self._since < self._settle_s:
+            return False
+        self._taken = stamp
+        try:
+            self.value = self._read(self._path)
+        except UsageError as error:
+            terminal.say(f"Note: {error} What was read of it before is used.")
+            return False
+        return True
+
+
+def _metadata_rows(path: str) -> list[Row]:
+    notes = Notes()
+    rows = read_rows(path, notes)
+    terminal.say_list("Note", notes.sentences())
+    return rows
+
+
+def _scores(path: str) -> outside.Scores:
+    sheet = outside.read_scores(path)
+    terminal.say_list("Note", sheet.notes)
+    return sheet
 
 
 def export_store(source: str, out: Path, settings: Settings, **choices: Any) -> None:
     """Write the tables of a store anew."""
     with Store.open(source, create=False) as store:
-        files = _exported(store, out, settings, **choices)
-    terminal.paths(files, out, None)
+        written = _exported(store, out, settings, **choices)
+    terminal.paths(written, out, None)
 
 
 def fill_sound(source: str) -> None:
@@ -302,7 +410,7 @@ def _note_run(store: Store, run: int, tally: Tally) -> None:
     )
 
 
-def _import_scores(store: Store, sheet: outside.Scores | None, settings: Settings) -> list[str]:
+def _import_scores(store: Store, sheet: outside.Scores | None, rubrics: Rubrics) -> list[str]:
     """Join outside scores to the calls, also those that came before their call; say which did not."""
     new = [] if sheet is None else [sheet.rows]
     waiting = store.pending_outside()
@@ -310,22 +418,14 @@ def _import_scores(store: Store, sheet: outside.Scores | None, settings: Setting
         return []
     calls = store.frame("calls", columns=["call_id", "path"])
     if not waiting.empty:
-        late = outside.join(waiting, calls, Rubrics(settings).item_names()).rows
+        late = outside.join(waiting, calls, rubrics.item_names()).rows
         store.save_outside(late[late["call_id"].notna()])
     if sheet is None:
         return []
-    joined = outside.join(sheet.rows, calls, Rubrics(settings).item_names())
+    joined = outside.join(sheet.rows, calls, rubrics.item_names())
     store.save_outside(joined.rows)
     unused = [f"{row.file} row {row.row}: {row.problem}" for row in joined.unmatched.itertuples()]
     return [*joined.notes, *unused]
-
-
-def _find_or_none(inputs: Inputs, zone: str) -> Found:
-    """What there is, which while watching may be nothing yet."""
-    try:
-        return inputs.find(zone)
-    except NoRecordings:
-        return Found([], [], [])
 
 
 def _with_meta(recording: Recording, truth: Mapping[str, Any]) -> Recording:

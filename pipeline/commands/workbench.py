@@ -87,12 +87,19 @@ def status(target: str) -> Iterator[str]:
     with Store.open(target, create=False) as store:
         calls = store.frame("calls", columns=["status", "duration"])
         failures = store.frame("failures", columns=["error_type"])
-        runs, writer = store.runs(1), store.writer()
+        runs, writer, bases = store.runs(1), store.writer(), store.bases()
     yield f"{len(calls)} calls, {float(calls['duration'].sum()) / 3600:.2f} h of audio"
     for name, count in calls["status"].value_counts().items():
         yield f"  {name}: {count}"
     for name, count in failures["error_type"].value_counts().items():
-        yield f"  failures, {name}: {count}"
+        yield f"  not analysed, {name}: {count}"
+    if len(bases) > 1:
+        yield f"  made in {len(bases)} ways, which means and agents tables mix:"
+    for basis in bases:
+        yield (
+            f"  {basis.calls} by preset {basis.preset}, settings {basis.settings_hash[:8]}, "
+            f"weights {basis.weights_hash[:8]}, rubric {basis.rubric_hash[:8]}"
+        )
     if runs:
         yield from _progress(runs[0], alive=writer is not None)
 

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 BLOCK = 2**20
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PATTERN = re.compile(r"[*\[]")
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://[^/\s:@]*:)[^/\s@]+@")
+_SECRET = re.compile(
+    r"([?&;](?:[^=&\s]*(?:token|sig|secret|passw|pwd|auth|cred|key|session|jwt|code)[^=&\s]*"
+    r"|x-[a-z]+-[^=&\s]*)=)(?!\*[0-9a-f]{6}(?![^&#\s]))([^&#\s\"']+)",
+    re.IGNORECASE,
+)
 _WEB = ("http://", "https://")
 
 
@@ -57,6 +63,20 @@ def has_pattern(url: str) -> bool:
 def has_password(url: str) -> bool:
     """Whether a URL holds a password, as in ``ftp://name:password@host/``."""
     return "@" in url and bool(urlsplit(url).password)
+
+
+def shown(text: str) -> str:
+    """A text with the secrets of the URLs in it masked: passwords, and tokens of their queries.
+
+    A masked value keeps six digits of its SHA-256, so that two of them stay two.
+
+    >>> shown("https://host/a.wav?v=2&token=abc")
+    'https://host/a.wav?v=2&token=*ba7816'
+    """
+    if "://" not in text:
+        return text
+    text = _USER.sub(r"\1***@", text)
+    return _SECRET.sub(lambda m: f"{m[1]}*{hashlib.sha256(m[2].encode()).hexdigest()[:6]}", text)
 
 
 def find(url: str) -> list[str]:
@@ -192,7 +212,7 @@ def _opened(url: str) -> tuple[AbstractFileSystem, str]:
         ) from error
     except ValueError as error:
         raise UsageError(
-            f'"{url}" cannot be used as an address: {one_line(error)}.',
+            shown(f'"{url}" cannot be used as an address: {one_line(error)}.'),
             "Examples: s3://bucket/folder/, gs://bucket/*.wav, file:///folder/call.wav",
         ) from error
     return system, path
@@ -214,6 +234,6 @@ def _unreadable(url: str, error: Exception) -> UnreadableAudio:
     missing = isinstance(error, FileNotFoundError)
     reason = "there is no such file" if missing else f"{type(error).__name__}: {one_line(error)}"
     return UnreadableAudio(
-        f"{url} cannot be read: {reason}.",
+        shown(f"{url} cannot be read: {reason}."),
         "Check the address, the network and the credentials the driver finds on this machine.",
     )

@@ -176,7 +176,7 @@ def _take(
     titles = [title for title in titles if not title.casefold().startswith("sep=")]
     if titles:
         table.notes.append(f"{name}: rows above the header were skipped: {'; '.join(titles)}.")
-    headers = {known[i]: header[i] for i in known}
+    headers = {known[i]: header[i] for i in sorted(known)}
     plain = {column: _folded(said) for column, said in headers.items()}
     unused = [said for i, said in enumerate(header) if said and i not in known]
     if any(plain[column] != column for column in plain) and headers != table.headers:

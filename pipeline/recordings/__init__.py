@@ -43,6 +43,7 @@ __all__ = [
     "Row",
     "find_recordings",
     "id_taken",
+    "names_from_paths",
     "read_rows",
 ]
 
@@ -217,7 +218,7 @@ def _with_call_ids(
 ) -> tuple[list[Recording], list[Failure]]:
     """Build the recordings; an id given to two of them costs the later ones a failure row."""
     given = {path: values["call_id"] for path, values in known.items() if "call_id" in values}
-    made = _names_from_paths([path for path in known if path not in given], set(given.values()))
+    made = names_from_paths([path for path in known if path not in given], set(given.values()))
     for path, call_id in made.items():
         if call_id != files.stem(path):
             notes.count("File names that are not unique; the call id got a prefix:", call_id)
@@ -253,7 +254,7 @@ def id_taken(path: str, call_id: str, owner: str) -> Failure:
     )
 
 
-def _names_from_paths(paths: Sequence[str], taken: Collection[str]) -> dict[str, str]:
+def names_from_paths(paths: Sequence[str], taken: Collection[str]) -> dict[str, str]:
     """Name each path by its stem, led by as many folders as it takes to be unique."""
     names = {path: files.stem(path) for path in paths}
     for depth in range(1, max((len(files.parts(path)) for path in paths), default=0) + 1):

@@ -142,7 +142,7 @@ def rings_before_answer(call: Call) -> float | None:
 
 
 def local_start(call: Call) -> datetime | None:
-    """The local start time of a call, in the offset it was given with or the rubric's."""
+    """The local start time of a call, in the offset it was given with; UTC and none are the rubric's."""
     text = call.dialogue.recording.started_at
     if not text:
         return None
@@ -151,7 +151,9 @@ def local_start(call: Call) -> datetime | None:
     except ValueError:
         return None
     zone = timezone(timedelta(hours=call.hearing.utc_offset_hours))
-    return start.astimezone(zone) if start.tzinfo else start.replace(tzinfo=zone)
+    if start.tzinfo is None:
+        return start.replace(tzinfo=zone)
+    return start if start.utcoffset() else start.astimezone(zone)
 
 
 def holiday_name(year: int, month: int, day: int) -> str:

@@ -8,22 +8,25 @@ SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address wor
   its rows, so that a transaction that a server lost can be repeated as a whole.
 * ``results`` keeps the whole :class:`CallResult` as compressed JSON with its :class:`Identity`, so
   that later stages can run again without recognising the speech again.
-* A failure replaces an earlier failure and is replaced by a later success. It never deletes an
+* A call is known by its place and its content; ``call_id`` is the name it carries, and can change.
+* A failure is known by the place of its recording, and stays until that succeeds. It never deletes an
   earlier good result: that stays, and its ``error`` in ``calls`` says that a newer attempt failed.
-* Outside scores live in ``outside_scores``, one group of rows per imported file, and survive a new
-  analysis; where a call has some, they take the place of outside verdicts within the result.
+* Outside scores live in ``outside_scores``, each known by call, item, reviewer and time, and survive
+  a new analysis; where a call has some, they take the place of outside verdicts within the result.
 * ``rubrics`` and ``settings`` keep what the hashes in ``calls`` stand for, ``sound`` the curves a
   page draws, ``audit`` who did what; ``changes`` counts every change, so that pages can be cached.
 * A run that writes holds :meth:`Store.exclusive`; reading needs it never.
 
 Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` many rows of SQLite;
-``scores`` outside scores; ``runs`` progress; ``database`` address, connections, errors;
+``places`` which call a recording is; ``scores`` outside scores; ``runs`` progress;
+``database`` address, connections, errors;
 ``migrations``; ``lock``; ``store`` the class.
 """
 
 from pipeline.store.database import STORE_NAME, shown_address
 from pipeline.store.lock import Holder
 from pipeline.store.migrations import SQL
+from pipeline.store.places import Basis, Known
 from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, slug_of, to_frame
 from pipeline.store.runs import Run, State
 from pipeline.store.store import Store
@@ -34,9 +37,11 @@ __all__ = [
     "SQL",
     "STORE_NAME",
     "TABLES",
+    "Basis",
     "Column",
     "Holder",
     "Identity",
+    "Known",
     "Run",
     "State",
     "Store",

@@ -10,6 +10,7 @@ moment do not apply one twice.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,7 @@ from sqlalchemy.engine import Connection, Engine
 from pipeline.errors import OutputError
 from pipeline.measures import KINDS, Dtype
 from pipeline.store.database import now, shown, writing
-from pipeline.store.rows import Identity, place_of, queue_of
+from pipeline.store.rows import Identity, place_of, queue_of, recording_in
 from pipeline.store.tables import TABLES
 
 ROWS = 1000  # of a table brought up to date at a time
@@ -30,7 +31,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "turns": ("call_id", "turn"),
     "events": ("call_id", "event"),
     "verdicts": ("call_id", "position"),
-    "failures": ("call_id", "position"),
+    "failures": ("path", "call_id", "position"),
     "outside_scores": ("position",),
 }
 _INDEXES: Mapping[str, tuple[str, ...]] = {
@@ -113,8 +114,41 @@ def _scores_by_judgement(connection: Connection) -> None:
         connection.execute(new.insert(), numbered)
 
 
+def _places(connection: Connection) -> None:
+    """Know calls by place and content; keep failures by the recording that failed."""
+    old, tables = tables_of(4).tables["failures"], tables_of(5).tables
+    failed = connection.execute(sa.select(old)).mappings().all()
+    old.drop(connection)
+    tables["failures"].create(connection)
+    if failed:
+        rows = [{**row, "path": row["path"] or ""} for row in failed]
+        connection.execute(tables["failures"].insert(), rows)
+    tables["recordings"].create(connection)
+    calls, results = tables["calls"], tables["results"]
+    known = sa.select(calls.c.call_id, results.c.payload)
+    known = known.join(results, results.c.call_id == calls.c.call_id)
+    last = ""
+    while found := connection.execute(
+        known.where(calls.c.call_id > last).order_by(calls.c.call_id).limit(ROWS)
+    ).all():
+        last = found[-1].call_id
+        rows = [
+            {"call_id": call_id, "known": json.dumps(recording_in(payload)), "stamp": ""}
+            for call_id, payload in found
+        ]
+        connection.execute(tables["recordings"].insert(), rows)
+    sa.Index("calls_path", calls.c.path).create(connection)
+    sa.Index("results_sha256", results.c.sha256).create(connection)
+
+
 Migration = Callable[[Connection], None]
-MIGRATIONS: tuple[Migration, ...] = (_first_tables, _runs_and_levels, _desk, _scores_by_judgement)
+MIGRATIONS: tuple[Migration, ...] = (
+    _first_tables,
+    _runs_and_levels,
+    _desk,
+    _scores_by_judgement,
+    _places,
+)
 
 
 def tables_of(version: int) -> sa.MetaData:
@@ -124,6 +158,8 @@ def tables_of(version: int) -> sa.MetaData:
         keys = KEYS[name]
         if name == "outside_scores" and version < 4:
             keys = ("file", "row")
+        if name == "failures" and version < 5:
+            keys = ("call_id", "position")
         columns = [sa.Column("position", sa.BigInteger)] if "position" in keys else []
         columns += [
             sa.Column(c.name, _SQL_TYPES[KINDS[c.kind].dtype]())
@@ -131,6 +167,8 @@ def tables_of(version: int) -> sa.MetaData:
             if c.since <= version
         ]
         indexes = [sa.Index(f"{name}_{c}", c) for c in _INDEXES.get(name, ())]
+        if name == "calls" and version >= 5:
+            indexes.append(sa.Index("calls_path", "path"))
         sa.Table(name, metadata, *columns, sa.PrimaryKeyConstraint(*keys), *indexes)
     sa.Table(
         "results",
@@ -139,11 +177,20 @@ def tables_of(version: int) -> sa.MetaData:
         sa.Column("saved_at", sa.Text, nullable=False),
         sa.Column("payload", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("call_id"),
+        *([sa.Index("results_sha256", "sha256")] if version >= 5 else []),
     )
     if version >= 2:
         _runs(metadata)
     if version >= 3:
         _desk_tables(metadata)
+    if version >= 5:
+        sa.Table(
+            "recordings",
+            metadata,
+            sa.Column("call_id", sa.Text, primary_key=True),
+            sa.Column("known", sa.Text, nullable=False),
+            sa.Column("stamp", sa.Text, nullable=False),
+        )
     return metadata
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.io import files
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import (
     CURVES_VERSION,
@@ -110,7 +111,7 @@ def failed_call_row(recording: Recording, failure: Failure) -> dict[str, Any]:
 
 def failure_row(call_id: str, position: int, failure: Failure) -> dict[str, Any]:
     """Row of ``failures``."""
-    row = dataclasses.asdict(failure) | {"call_id": call_id}
+    row = dataclasses.asdict(failure) | {"call_id": call_id, "path": files.shown(failure.path)}
     return typed("failures", row) | {"position": position}
 
 
@@ -135,10 +136,12 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
-def unpack(payload: bytes) -> CallResult:
-    """Rebuild a result from what is stored in ``results``."""
-    text = zlib.decompress(payload).decode("utf-8", "surrogatepass")
-    return from_json(CallResult, json.loads(text))
+def unpack(call_id: str, payload: bytes) -> CallResult:
+    """Rebuild the result of a call, which may bear another id by now, from what is stored."""
+    data = json.loads(zlib.decompress(payload).decode("utf-8", "surrogatepass"))
+    if clean(data["recording"]["call_id"]) != call_id:
+        data["recording"]["call_id"] = call_id
+    return from_json(CallResult, data)
 
 
 def slug_of(identifier: str) -> str:
@@ -161,12 +164,17 @@ def place_of(call_id: str, started_at: str | None) -> dict[str, str | None]:
     return {"slug": slug_of(call_id), "week": f"{year}-W{week:02d}"}
 
 
-def queue_of(payload: bytes | None) -> dict[str, Any]:
-    """Queue and waiting time in a stored result, of which only the beginning is looked at."""
-    if payload is None:
-        return {"queue": None, "wait_s": None}
+def recording_in(payload: bytes) -> dict[str, Any]:
+    """The recording in a stored result, of which only the beginning is looked at."""
     head = zlib.decompressobj().decompress(payload, _HEAD_BYTES).decode("utf-8", "replace")
+    recording: dict[str, Any]
     recording, _ = json.JSONDecoder().raw_decode(head, head.index("{", 1))
+    return recording
+
+
+def queue_of(payload: bytes | None) -> dict[str, Any]:
+    """Queue and waiting time in a stored result."""
+    recording = {} if payload is None else recording_in(payload)
     return {name: recording.get(name) for name in ("queue", "wait_s")}
 
 
@@ -197,6 +205,7 @@ def frame_of(batches: Sequence[pa.RecordBatch]) -> pd.DataFrame:
 def _metadata_row(recording: Recording) -> dict[str, Any]:
     names = {c.name for c in TABLES["calls"]}
     known = {k: v for k, v in to_json(recording).items() if k in names}
+    known["path"] = files.shown(recording.path)
     return known | place_of(clean(recording.call_id), recording.started_at)
 
 
@@ -244,6 +253,7 @@ def _finite(value: Any) -> Any:
 
 def _pack(result: CallResult) -> bytes:
     data = to_json(result)
+    data["recording"]["path"] = files.shown(result.recording.path)
     try:
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:

@@ -141,7 +141,7 @@ def results_of(connection: Connection, rows: Sequence[Any]) -> list[CallResult]:
             measures[call_id] = {"outside_score": score, "outside_agreement": agreement}
     results = []
     for row in rows:
-        result = unpack(row.payload)
+        result = unpack(row.call_id, row.payload)
         if row.call_id in have_scores:
             own = tuple(v for v in result.verdicts if v.source == "rubric")
             result = dataclasses.replace(

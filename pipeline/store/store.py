@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from pipeline.errors import ParameterError, nearest
+from pipeline.io import files
 from pipeline.schema import CallResult, Failure, Recording, Seconds
-from pipeline.store import database, migrations, packed, runs, scores
+from pipeline.store import database, migrations, packed, places, runs, scores
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
 from pipeline.store.migrations import KEYS, SQL
+from pipeline.store.places import Basis, Known
 from pipeline.store.rows import (
-    Identity,
     clean,
     failed_call_row,
     failure_row,
@@ -129,8 +129,12 @@ class Store:
 
     # --- writing --------------------------------------------------------------------------------
 
-    def save(self, result: CallResult, failures: Sequence[Failure] = ()) -> None:
+    def save(
+        self, result: CallResult, failures: Sequence[Failure] = (), *, stamp: str = ""
+    ) -> None:
         """Write one call and what partly failed in it; earlier rows of the call are replaced.
+
+        ``stamp`` is that of the file it was read from, see :meth:`known`.
 
         Raises
         ------
@@ -141,11 +145,14 @@ class Store:
         call_id = clean(result.recording.call_id)
 
         def write(connection: Connection) -> None:
+            _resolve(connection, call_id, result.recording.path)
             for name, group in rows.items():
                 table = SQL[name]
-                connection.execute(table.delete().where(table.c.call_id == call_id))
+                if name != "failures":
+                    connection.execute(table.delete().where(table.c.call_id == call_id))
                 if group:
                     connection.execute(table.insert(), group)
+            places.remember(connection, result.recording, stamp)
             if scores.scored(connection, [call_id]):
                 scores.merge(connection, [call_id])
 
@@ -154,16 +161,22 @@ class Store:
     def save_failure(self, failure: Failure, recording: Recording | None = None) -> None:
         """Write that a recording could not be analysed; ``recording`` fills in its metadata.
 
-        An earlier good result of the same call is kept, and ``calls.error`` then says so.
+        An earlier good result of the same call is kept, and ``calls.error`` then says so. The row
+        stays until the recording at this place succeeds. A call of the same id at another place is
+        left as it is.
         """
         call_id = clean(failure.call_id)
         known = recording or Recording(path=failure.path, call_id=call_id)
         calls, failures, results = SQL["calls"], SQL["failures"], SQL["results"]
+        path = clean(files.shown(failure.path))
         earlier = sa.select(results.c.call_id).where(results.c.call_id == call_id)
+        place = sa.select(calls.c.path).where(calls.c.call_id == call_id)
 
         def write(connection: Connection) -> None:
-            connection.execute(failures.delete().where(failures.c.call_id == call_id))
+            connection.execute(failures.delete().where(failures.c.path == path))
             connection.execute(failures.insert(), [failure_row(call_id, 0, failure)])
+            if connection.scalar(place) not in (None, path):
+                return
             if connection.scalar(earlier):
                 error = f"The newest attempt failed, the earlier result is kept: {failure.message}"
                 update = calls.update().where(calls.c.call_id == call_id)
@@ -171,10 +184,23 @@ class Store:
                 return
             connection.execute(calls.delete().where(calls.c.call_id == call_id))
             connection.execute(calls.insert(), [failed_call_row(known, failure)])
+            places.remember(connection, known, "")
             if scores.scored(connection, [call_id]):
                 scores.merge(connection, [call_id])
 
         self._write(call_id, write)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give calls other ids, from old to new, in every table at once.
+
+        No new id may be that of a call that keeps its own.
+        """
+        if names:
+            self._write("rename", lambda c: places.rename(c, names))
+
+    def stamp(self, call_id: str, recording: Recording, stamp: str) -> None:
+        """Remember the stamp of a file that was found unchanged, and where it is."""
+        self._write(clean(call_id), lambda c: places.remember(c, recording, stamp))
 
     def save_outside(self, rows: pd.DataFrame) -> None:
         """Write imported outside scores, as :func:`pipeline.qa_scores.join` gives them.
@@ -250,13 +276,25 @@ class Store:
         """The newest runs, the newest first."""
         return self._read(lambda c: runs.newest(c, limit))
 
-    def known(self, call_id: str) -> Identity | None:
-        """Identity of the stored result of a call, or None where there is none."""
-        table = SQL["results"]
-        columns = [table.c[f.name] for f in dataclasses.fields(Identity)]
-        query = sa.select(*columns).where(table.c.call_id == clean(call_id))
-        row = self._read(lambda c: c.execute(query).first())
-        return None if row is None else Identity(*row)
+    def ids_at(self, paths: Sequence[str]) -> dict[str, str]:
+        """Call id of each of these places that is known."""
+        return self._read(lambda c: places.ids_at(c, paths))
+
+    def owners(self, call_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+        """Place, and SHA-256 if there is a result, of each of these calls that is known."""
+        return self._read(lambda c: places.owners(c, call_ids))
+
+    def of_contents(self, hashes: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Call ids and places of the calls whose recordings have these contents, by SHA-256."""
+        return self._read(lambda c: places.of_contents(c, hashes))
+
+    def known(self, call_ids: Sequence[str]) -> dict[str, Known]:
+        """What is known of each of these calls without reading its result, by call id."""
+        return self._read(lambda c: places.known(c, call_ids))
+
+    def bases(self) -> list[Basis]:
+        """What the results rest on: each kind of settings, weights and rubric, commonest first."""
+        return self._read(places.bases)
 
     def load(self, call_id: str) -> CallResult:
         """Read one whole result.
@@ -428,6 +466,14 @@ class Store:
                 return done
 
         return database.patiently(self._engine.url, attempt)
+
+
+def _resolve(connection: Connection, call_id: str, path: str) -> None:
+    """Remove the failures of a call that succeeded, at its place and where it was before."""
+    calls, failures = SQL["calls"], SQL["failures"]
+    before = connection.scalar(sa.select(calls.c.path).where(calls.c.call_id == call_id))
+    here = {clean(files.shown(path)), before or ""}
+    connection.execute(failures.delete().where(failures.c.path.in_(here)))
 
 
 def _joined(columns: Sequence[Column], parts: Iterable[Sequence[Any]]) -> pa.RecordBatch:
