@@ -58,10 +58,12 @@ def diff(old: str, new: str, out: Path) -> list[str]:
     with Store.open(out, create=False) as store:
         changes = diff_verdicts(*rubrics, (r.dialogue() for r in store.results()))
     lines = [
-        f"{c.call_id}  {c.item_id}: {c.before or 'no such item'} -> {c.after or 'no such item'}"
-        + (f"  ({c.quote})" if c.quote else "")
+        f"{c.call_id}  {c.item_id}: {c.before} -> {c.after}" + (f"  ({c.quote})" if c.quote else "")
         for c in changes
     ]
+    before, after = ({i.id for i in r.items} for r in rubrics)
+    lines += [f"{i}: not judged any more" for i in sorted(before - after)]
+    lines += [f"{i}: judged newly" for i in sorted(after - before)]
     return [*lines, f"{len(changes)} verdicts change."]
 
 

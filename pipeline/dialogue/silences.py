@@ -148,7 +148,7 @@ def _announced(turns: Sequence[Turn], start: Seconds, within_s: Seconds) -> bool
         for t in turns
         if t.speaker == AGENT and t.start < start and t.end > start - within_s
         for w in t.words
-        if t.end - w.end < within_s + 4.0
+        if w.end > start - within_s
     )
     sounds = _sounds(said)
     return any(_sounds(p) in sounds for p in WAIT_PHRASES)

@@ -116,7 +116,9 @@ class AboutCall:
             return checks
         if start is None:
             return [*checks, (None, "start time not known")]
-        if self.clock:
+        if self.clock and _date_only(call):
+            checks.append((None, f"the time of day is not known, only {start:%Y-%m-%d}"))
+        elif self.clock:
             low, high = self.clock
             checks.append((low <= start.time() <= high, f"started at {start:%H:%M}"))
         if self.weekdays:
@@ -139,6 +141,10 @@ def rings_before_answer(call: Call) -> float | None:
     if measured:
         return measured
     return 1 + recording.wait_s // RING_CYCLE_S if recording.wait_s is not None else None
+
+
+def _date_only(call: Call) -> bool:
+    return len(call.dialogue.recording.started_at or "") == len("2026-03-12")
 
 
 def local_start(call: Call) -> datetime | None:

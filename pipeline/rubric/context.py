@@ -38,6 +38,8 @@ class Hearing:
 
     min_word_confidence: float = 0.35
     max_unheard_ratio: float = 0.3
+    close_word_confidence: float = 0.5
+    sure_word_confidence: float = 0.6
     min_hit_confidence: float = 0.3
     min_units_per_s: float = 1.2
     blocking_problems: tuple[str, ...] = ()
@@ -54,12 +56,14 @@ class Hearing:
 class Scope:
     """Where a condition is looked at: the trigger it refers to, and what for.
 
-    A trigger is only unknown when much of a region was not heard; one short turn that was not
-    understood does not put every item in doubt.
+    A trigger is only unknown when much of a region was not heard, or when something like it was
+    heard unclearly; one short turn that was not understood does not put every item in doubt.
+    ``until`` is where the next trigger begins, when each is taken in turn.
     """
 
     trigger: tuple[Hit, ...] = ()
     asking: Literal["verdict", "trigger"] = "verdict"
+    until: float = float("inf")
 
 
 @dataclass
@@ -216,11 +220,13 @@ class Call:
             if turn.speaker != speaker or not _touches(turn, spans):
                 continue
             seconds = max(turn.duration, 0.01)
-            good = bool(turn.text) and turn.confidence >= self.hearing.min_word_confidence
+            needed = self.hearing.min_word_confidence
+            good = bool(turn.text) and turn.confidence >= needed
             good = good and not self._sparse(turn)
             speech += seconds
             unheard += 0.0 if good else seconds
-            worst = worst if good else max(worst, seconds)
+            if not good or turn.confidence < self.hearing.close_word_confidence:
+                worst = max(worst, seconds)
             weighted += seconds * turn.confidence
         if not speech:
             return True, 0.9, ""
@@ -243,6 +249,22 @@ class Call:
         seconds = sum(end - start for start, end in turn.spans)
         units = turn.units or count_units(turn.text)
         return seconds >= SPARSE_S and units < self.hearing.min_units_per_s * seconds
+
+    def unsure_words(self, speaker: Speaker) -> bool:
+        """Whether any word of a speaker was recognised with little confidence."""
+        limit = self.hearing.sure_word_confidence
+        return any(c < limit for c in self.streams[speaker].confidences)
+
+    def said_confidence(self, hit: Hit) -> float:
+        """The mean confidence of the words under a piece of evidence, 0-1."""
+        assert hit.speaker is not None
+        stream = self.streams[hit.speaker]
+        inside_hit = [
+            c
+            for c, start, end in zip(stream.confidences, stream.starts, stream.ends, strict=True)
+            if start < hit.end and end > hit.start
+        ]
+        return sum(inside_hit) / len(inside_hit) if inside_hit else 1.0
 
     def said_at(self, speaker: Speaker, spans: Sequence[Span]) -> Hit | None:
         """What a speaker said in some spans instead of what was looked for."""

@@ -18,6 +18,7 @@ from pipeline.settings import MIN_ROLE_CONFIDENCE
 from pipeline.text.phonetic.slots import duration_seconds
 
 FULL_SCORE = 1.0
+_FILLED = "filled"  # in the detail of an event: the names that a rubric filled in
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +104,17 @@ def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:
 
     An item judged once per event (``for_each``) fills ``name`` with True, False or None in the
     detail of each event of that kind; a name that ends in ``_s`` gets the seconds that a slot
-    captured, None where none were stated.
+    captured, None where none were stated. What an earlier rubric filled in is taken out first.
     """
-    events = {(e.kind, e.start): e for e in dialogue.events}
     fillers = [i for i in rubric.items if i.fills and i.passes]
-    call = Call(dialogue, rubric.hearing, rubric.slots, rubric.meaning)
+    events = [_as_found(e) for e in dialogue.events]
+    measured = replace(dialogue, events=tuple(events))
+    call = Call(measured, rubric.hearing, rubric.slots, rubric.meaning)
     for item in fillers:
         assert item.fills is not None
         assert item.passes is not None
         kind, _, name = item.fills.partition(".")
-        for key, event in events.items():
+        for index, event in enumerate(events):
             if event.kind != kind:
                 continue
             scope = Scope((Hit(event.start, event.end, event.by),))
@@ -121,8 +123,15 @@ def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:
             if name.endswith("_s"):  # seconds that a slot captured, not whether it was said
                 stated = [duration_seconds(v) for h in finding.hits for _, v in h.values]
                 value = next((s for s in stated if s is not None), None)
-            events[key] = replace(event, detail={**event.detail, name: value})
-    return tuple(events[(e.kind, e.start)] for e in dialogue.events)
+            filled = [*event.detail.get(_FILLED, ()), name]
+            events[index] = replace(event, detail={**event.detail, name: value, _FILLED: filled})
+    return tuple(events)
+
+
+def _as_found(event: Event) -> Event:
+    """An event as it was measured, without what an earlier rubric filled in."""
+    filled = (_FILLED, *event.detail.get(_FILLED, ()))
+    return replace(event, detail={k: v for k, v in event.detail.items() if k not in filled})
 
 
 def _judge_item(call: Call, item: Item) -> Trace:

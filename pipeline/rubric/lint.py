@@ -20,7 +20,7 @@ from pipeline.rubric.call_rules import AboutCall
 from pipeline.rubric.context import Call, Hearing, Scope
 from pipeline.rubric.judging import judge, trace
 from pipeline.rubric.load import Item, Rubric, load_rubric
-from pipeline.rubric.logic_rules import AllOf, AnyOf, ForEach, InOrder, Not
+from pipeline.rubric.logic_rules import AllOf, AnyOf, ForAny, ForEach, InOrder, Not
 from pipeline.rubric.measured_rules import HasEvent
 from pipeline.rubric.places import ANYWHERE
 from pipeline.rubric.speech_rules import Says
@@ -65,12 +65,12 @@ class ExampleResult:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A verdict that two rubrics give differently; None where one does not have the item."""
+    """A verdict that two rubrics give differently."""
 
     call_id: str
     item_id: str
-    before: VerdictName | None
-    after: VerdictName | None
+    before: VerdictName
+    after: VerdictName
     quote: str | None
 
 
@@ -151,18 +151,19 @@ def diff_verdicts(old: Rubric, new: Rubric, dialogues: Iterable[Dialogue]) -> tu
     Returns
     -------
     tuple of Change
-        Only what differs; items that one rubric does not have count as None there.
+        Only what differs, of items that both have; what one does not judge is no change.
     """
+    both = {i.id for i in old.items} & {i.id for i in new.items}
     changes = []
     for dialogue in dialogues:
         before = {v.item_id: v for v in judge(dialogue, old)}
         after = {v.item_id: v for v in judge(dialogue, new)}
-        for item_id in [*before, *(i for i in after if i not in before)]:
-            one, other = before.get(item_id), after.get(item_id)
-            verdicts = (one.verdict if one else None, other.verdict if other else None)
-            if verdicts[0] != verdicts[1]:
-                quote = (other.quote if other else None) or (one.quote if one else None)
-                changes.append(Change(dialogue.recording.call_id, item_id, *verdicts, quote))
+        for item_id in (i for i in before if i in both):
+            one, other = before[item_id], after[item_id]
+            if one.verdict != other.verdict:
+                quote = other.quote or one.quote
+                call_id = dialogue.recording.call_id
+                changes.append(Change(call_id, item_id, one.verdict, other.verdict, quote))
     return tuple(changes)
 
 
@@ -178,11 +179,24 @@ def _item_problems(item: Item, rubric: Rubric) -> Iterator[Problem]:
     if len(directions) > 1:
         message = "it asks for an inbound and an outbound call at once, so it never applies."
         yield Problem("error", item.id, item.line, message)
+    for says in _says(item.passes) if item.when is not None else ():
+        before = [a for r, a in says.place.relations if r == "before" and a.kind == "trigger"]
+        if before and not _taken_in_turn(item.passes):
+            message = (
+                "before: trigger is satisfied before any one of several triggers; write for_each: "
+                "around the condition for every one, or for_any: if one is enough."
+            )
+            yield Problem("warning", item.id, item.line, message)
+            break
     for verdict, name in (("pass", "should_pass"), ("fail", "should_fail")):
         count = sum(e.expected == verdict for e in item.examples)
         if count < MIN_EXAMPLES:
             message = f"it has {count} {name} examples; {MIN_EXAMPLES} or more are wanted."
             yield Problem("warning", item.id, item.line, message)
+
+
+def _taken_in_turn(condition: object) -> bool:
+    return any(isinstance(c, (ForEach, ForAny)) for c in _walk(condition))
 
 
 def _impossible(condition: object) -> Iterator[str]:
@@ -205,6 +219,7 @@ def _barred(item: Item, says: Says, rubric: Rubric) -> Iterator[Problem]:
     bare = dataclasses.replace(
         says, place=ANYWHERE, in_a_row=None, at_turn_start=False, covers_trigger=False,
         times=1, at_least=1, mode="any", max_per_minute=None, whole_turn=False,
+        beside=(), not_beside=(), reaches_trigger=False, usually=None,
     )  # fmt: skip
     if not says.excluded and not says.excluded_patterns:
         return
@@ -297,7 +312,7 @@ def _says(condition: object) -> Iterator[Says]:
         parts = condition.steps if isinstance(condition, InOrder) else condition.conditions
         for part in parts:
             yield from _says(part)
-    if isinstance(condition, ForEach):
+    if isinstance(condition, (ForEach, ForAny)):
         yield from _says(condition.that)
 
 

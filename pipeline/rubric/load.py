@@ -198,10 +198,17 @@ def _extended(top: Located, file: Path, seen: tuple[Path, ...]) -> Located:
     if "extends" not in keys:
         return top
     base_file = file.parent / keys["extends"].text()
-    if base_file in seen or base_file == file:
+    if any(_same_file(base_file, other) for other in (*seen, file)):
         keys["extends"].fail("rubrics extend each other in a circle.")
     base = _merged(base_file, (*seen, file))
     return _overlay(base, top, depth=0)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether two spellings name one file (links, ``./``, case of the file system)."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 def _overlay(base: Located, top: Located, depth: int) -> Located:

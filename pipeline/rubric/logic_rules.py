@@ -16,7 +16,11 @@ class ForEach:
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Evaluate the condition once per trigger hit."""
-        findings = [self.that.evaluate(call, Scope((hit,))) for hit in scope.trigger]
+        starts = [h.start for h in scope.trigger[1:]]
+        findings = [
+            self.that.evaluate(call, Scope((hit,), until=max(until, hit.end)))
+            for hit, until in zip(scope.trigger, [*starts, float("inf")], strict=True)
+        ]
         marked = [
             f if f.truth or f.hits else replace(f, hits=(hit,))
             for f, hit in zip(findings, scope.trigger, strict=True)
@@ -26,6 +30,22 @@ class ForEach:
     def describe(self) -> str:
         """Say in words what is looked for."""
         return f"each time: {self.that.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForAny:
+    """A condition must hold for one of the trigger hits, each taken as the trigger in turn."""
+
+    that: Condition
+
+    def evaluate(self, call: Call, scope: Scope) -> Finding:
+        """Evaluate the condition once per trigger hit."""
+        findings = [self.that.evaluate(call, Scope((hit,))) for hit in scope.trigger]
+        return any_of(findings).named(self.describe())
+
+    def describe(self) -> str:
+        """Say in words what is looked for."""
+        return f"one time: {self.that.describe()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pipeline.errors import RubricError, SettingsError, nearest
 from pipeline.rubric.call_rules import AboutCall, LeavesFirst
 from pipeline.rubric.context import Condition
 from pipeline.rubric.located import Located
-from pipeline.rubric.logic_rules import AllOf, AnyOf, ForEach, InOrder, ItemIs, Not
+from pipeline.rubric.logic_rules import AllOf, AnyOf, ForAny, ForEach, InOrder, ItemIs, Not
 from pipeline.rubric.meaning_rules import Means
 from pipeline.rubric.measured_rules import (
     GapAfter,
@@ -115,7 +115,8 @@ def _says(at: Located, names: Names) -> Condition:
     body = at.mapping(
         ("by", "any", "all", "none", "at_least", "times", "except", "regex", "except_regex",
          "where", "match", "negation", "whole_sentence", "max_per_minute",
-         "except_after", "in_a_row", "at_turn_start", "not_answering", "covers_trigger", "not_beside")
+         "except_after", "in_a_row", "at_turn_start", "not_answering", "covers_trigger", "reaches_trigger",
+         "not_beside", "beside", "usually")
     )  # fmt: skip
     modes = [m for m in ("any", "all", "none") if m in body]
     if len(modes) > 1 or (not modes and "regex" not in body):
@@ -143,6 +144,9 @@ def _says(at: Located, names: Names) -> Condition:
         at_turn_start=_flag(body, "at_turn_start"),
         not_answering=_flag(body, "not_answering"),
         covers_trigger=_flag(body, "covers_trigger"),
+        reaches_trigger=_flag(body, "reaches_trigger"),
+        beside=parse_phrases(body["beside"], names) if "beside" in body else (),
+        usually=cast(Part, body["usually"].choice(get_args(Part))) if "usually" in body else None,
         not_beside=parse_phrases(body["not_beside"], names) if "not_beside" in body else (),
         max_per_minute=body["max_per_minute"].number(0) if "max_per_minute" in body else None,
     )
@@ -387,6 +391,10 @@ def _for_each(at: Located, names: Names) -> Condition:
     return ForEach(parse_condition(at, names))
 
 
+def _for_any(at: Located, names: Names) -> Condition:
+    return ForAny(parse_condition(at, names))
+
+
 def _in_order(at: Located, names: Names) -> Condition:
     body = at.mapping(("steps", "within_s"))
     if "steps" not in body:
@@ -473,5 +481,6 @@ OPERATORS: Mapping[str, Callable[[Located, Names], Condition]] = {
     "any": _any,
     "not": _not,
     "for_each": _for_each,
+    "for_any": _for_any,
     "in_order": _in_order,
 }

@@ -81,7 +81,10 @@ class Place:
             spans = _intersect(spans, [(call.end - self.last_s, INFINITY)])
         for relation, anchor in self.relations:
             hits = anchor.hits(call, scope)
-            spans = _intersect(spans, [self._related(relation, h, turns, speaker) for h in hits])
+            regions = [self._related(relation, h, turns, speaker) for h in hits]
+            if anchor.kind == "trigger" and relation in ("after", "from", "around"):
+                regions = [(low, min(high, scope.until)) for low, high in regions]
+            spans = _intersect(spans, regions)
         return spans
 
     @property

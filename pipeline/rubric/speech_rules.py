@@ -6,27 +6,30 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from pipeline.rubric.context import Call, Scope, inside
 from pipeline.rubric.findings import Finding, Hit
-from pipeline.rubric.places import ANYWHERE, Place
+from pipeline.rubric.places import ANYWHERE, Part, Place
 from pipeline.schema import Span, Speaker, Turn
 from pipeline.text import count_units
 from pipeline.text.phonetic.phrases import Phrase
 from pipeline.text.phonetic.search import Match, Strictness
 from pipeline.text.phonetic.slots import (
     Information,
+    corrected,
     duration_seconds,
     said_again,
     stated_information,
 )
+from pipeline.text.phonetic.streams import Stream
 
 _START_UNITS = 6  # characters that may precede what counts as said at the start of a turn
 _LIMIT_TOLERANCE = 1.15
 Mode = Literal["any", "all", "none"]
 
-_SURE_DIGITS = 0.75  # confidence of a hit, below which digits may have been misheard
+_CORRECTION_UNITS = 16  # characters between a value and the one that corrects it
 _SENTENCE = re.compile(r"[^。！!?？；;]+[。！!?？；;]*")
 _CLAUSE = re.compile(r"[^。！!?？；;，,]+[。！!?？；;，,]*")
 _QUESTION_TAIL = 14  # units that a question at the end of a text without punctuation may take
@@ -61,17 +64,15 @@ class Says:
     not_answering: bool = False
     covers_trigger: bool = False
     not_beside: tuple[Phrase, ...] = ()
+    beside: tuple[Phrase, ...] = ()
+    reaches_trigger: bool = False
+    usually: Part | None = None
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Search the place and weigh what was found."""
         spans = self.place.spans(call, scope, self.by)
-        found = self._search(call, spans)
-        if self.not_answering:
-            found = [f for f in found if not _answers(call, f[1])]
-        if self.in_a_row is not None:
-            found = _in_a_row(call, self.by, found, self.in_a_row)
-        if self.covers_trigger:
-            found = [f for f in found if _covers(f[1], scope)]
+        careful = scope.asking == "trigger" and self.strictness == "normal"
+        found = self._found(call, scope, spans, "careful" if careful else self.strictness)
         hits = [h for _, h in found]
         distinct = len({name for name, _ in found})
         wanted = len(self.phrases) if self.mode == "all" else self.at_least
@@ -86,6 +87,16 @@ class Says:
             well, confidence, note = call.heard(
                 self.by, spans, self.place.close and scope.asking == "verdict"
             )
+            if well and self.usually and scope.asking == "verdict":
+                usual = Place(part=self.usually).spans(call, scope, self.by)
+                well, _, note = call.heard(self.by, usual, close=True)
+            if well and careful and call.unsure_words(self.by):
+                loose = [h for _, h in self._found(call, scope, spans, "normal")]
+                hits = [
+                    h for h in loose if call.said_confidence(h) < call.hearing.sure_word_confidence
+                ]
+                if hits:
+                    well, confidence, note = False, 0.0, "it may have been said, heard unclearly"
             if not well:
                 finding = Finding(None, tuple(hits), confidence, spans, self.by, note)
             else:
@@ -112,14 +123,31 @@ class Says:
         allowed = self.max_per_minute * call.dialogue.duration / 60.0
         return count > max(1.0, math.ceil(allowed))
 
-    def _search(self, call: Call, spans: Sequence[Span]) -> list[tuple[str, Hit]]:
+    def _found(
+        self, call: Call, scope: Scope, spans: Sequence[Span], strictness: Strictness
+    ) -> list[tuple[str, Hit]]:
+        """What was said in some spans and fits all that the rule asks of it."""
+        found = self._search(call, spans, strictness)
+        if self.not_answering:
+            found = [f for f in found if not _answers(call, f[1])]
+        if self.in_a_row is not None:
+            found = _in_a_row(call, self.by, found, self.in_a_row)
+        if self.covers_trigger:
+            found = [f for f in found if _covers(f[1], scope)]
+        if self.reaches_trigger:
+            found = [f for f in found if _reaches(f[1], scope)]
+        return found
+
+    def _search(
+        self, call: Call, spans: Sequence[Span], strictness: Strictness
+    ) -> list[tuple[str, Hit]]:
         if not spans:
             return []
         stream = call.streams[self.by]
         barred = self._barred(call)
         found: list[tuple[str, Match]] = []
         for phrase in self.phrases:
-            matches = call.find(self.by, phrase, self.strictness, self.guard)
+            matches = call.find(self.by, phrase, strictness, self.guard)
             found += [(phrase.notation, m) for m in matches]
         text = stream.full.text
         for pattern in self.patterns:
@@ -131,7 +159,8 @@ class Says:
         quotes = [
             m.end for p in self.quoted_after for m in call.find(self.by, p, self.strictness, False)
         ]
-        beside = self._turns_with(call, self.not_beside)
+        barred_turns = self._turns_with(call, self.not_beside)
+        needed_turns = self._turns_with(call, self.beside)
         out: list[tuple[str, Hit]] = []
         taken: set[int] = set()
         for name, match in sorted(found, key=lambda f: (-f[1].score, f[1].start - f[1].end)):
@@ -142,7 +171,12 @@ class Says:
                 continue
             if any(stream.same_sentence(q, match.start) for q in quotes):
                 continue
-            if any(g[0] <= stream.starts[match.start] <= g[1] for g in beside):
+            if self.quoted_after and stream.in_quotes(match.start, match.end):
+                continue
+            begins = stream.starts[match.start]
+            if any(g[0] <= begins <= g[1] for g in barred_turns):
+                continue
+            if self.beside and not any(g[0] <= begins <= g[1] for g in needed_turns):
                 continue
             if self.at_turn_start and not stream.starts_turn(match.start, _START_UNITS):
                 continue
@@ -258,30 +292,41 @@ class RepeatsBack:
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Compare each stated value with what was said around it."""
-        stated = _distinct(_stated(call, self.of, self.kinds, self.min_digits))
-        stream = call.streams[self.by]
-        hits, missed = [], []
+        stream, source_stream = call.streams[self.by], call.streams[self.of]
+        stated = _distinct(_stated(call, self.of, self.kinds, self.min_digits), source_stream)
+        hits: list[Hit] = []
+        missed: list[Hit] = []
+        unsure: list[Hit] = []
         for info, source in stated:
             low = source.start - self.also_before_s
             high = source.end + self.within_s
             inside_window = [i for i, t in enumerate(stream.starts) if low <= t <= high]
             span = None
             if inside_window:
-                unsure = source.confidence < _SURE_DIGITS
-                span = said_again(info, stream, inside_window[0], inside_window[-1] + 1, unsure)
+                first, last = inside_window[0], inside_window[-1] + 1
+                span = said_again(info, source_stream, stream, first, last)
             if span is None:
                 missed.append(source)
                 continue
             match = Match(span[0], span[1], 1.0, f"{info.kind} {info.value}")
-            hits.append(call.hit(self.by, match))
+            (hits if span[2] else unsure).append(call.hit(self.by, match))
         looked = tuple((s.start - self.also_before_s, s.end + self.within_s) for _, s in stated)
         well, confidence, note = call.heard(self.by, looked)
-        truth: bool | None = bool(stated) and len(hits) >= self.share * len(stated)
+        enough = self.share * len(stated)
+        truth: bool | None = bool(stated) and len(hits) >= enough
+        if not truth and stated and len(hits) + len(unsure) >= enough:
+            truth, note = None, "something like it was said back, with digits in doubt"
         if not truth and not well:
             truth = None
         note = note or (f"{len(hits)} of {len(stated)} values said back")
         return Finding(
-            truth, tuple(hits or missed), confidence, looked, self.by, note, self.describe()
+            truth,
+            tuple(hits or unsure or missed),
+            confidence,
+            looked,
+            self.by,
+            note,
+            self.describe(),
         )
 
     def describe(self) -> str:
@@ -350,6 +395,13 @@ def _covers(hit: Hit, scope: Scope) -> bool:
     return bool(stated) and max(stated) * _LIMIT_TOLERANCE >= lasted
 
 
+def _reaches(hit: Hit, scope: Scope) -> bool:
+    """Say whether a time that was stated, counted from its words, lasts into the trigger."""
+    stated = [s for _, v in hit.values if (s := duration_seconds(v)) is not None]
+    start = min((t.start for t in scope.trigger), default=float("inf"))
+    return bool(stated) and hit.end + max(stated) * _LIMIT_TOLERANCE >= start
+
+
 def _stated(
     call: Call, speaker: Speaker, kinds: frozenset[str], min_digits: int
 ) -> list[tuple[Information, Hit]]:
@@ -360,9 +412,18 @@ def _stated(
     ]
 
 
-def _distinct(stated: list[tuple[Information, Hit]]) -> list[tuple[Information, Hit]]:
+def _distinct(
+    stated: list[tuple[Information, Hit]], stream: Stream
+) -> list[tuple[Information, Hit]]:
+    """Each value once; a value that its speaker takes back at once does not count."""
     seen: dict[str, tuple[Information, Hit]] = {}
-    for info, hit in stated:
+    for (info, hit), (later, _) in zip_longest(stated, stated[1:], fillvalue=(None, None)):
+        assert info is not None
+        assert hit is not None
+        if later is not None and later.kind == info.kind:
+            between = stream.text(info.end, later.start)
+            if len(between) <= _CORRECTION_UNITS and corrected(between):
+                continue
         seen.setdefault(info.value, (info, hit))
     return list(seen.values())
 

@@ -33,6 +33,9 @@ _NUMBER_NAMES = (
     "(?:单号|账号|帐号|工号|卡号|尾号|号码|编号|编码|验证码|密码|电话|手机|证号|房号|机号|账户|"
     "序列号|代码|分机|微信|邮编)"
 )
+_DIGIT_VALUES = {c: i for i, c in enumerate(_DIGITS)} | {"两": 2, "幺": 1}
+_PLACE_VALUES = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "亿": 100_000_000}
+_FEW = (3.0, 9.0)  # 几
 _FULL_WIDTH = {code: code - 0xFEE0 for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B))} | {
     code: code - 0xFEE0 for code in (*range(0xFF41, 0xFF5B), 0xFF05, 0xFF0E)
 }
@@ -64,6 +67,69 @@ def spoken_form(text: str) -> str:
     for pattern, replace in _RULES:
         text = pattern.sub(replace, text)
     return text
+
+
+def spoken_value(numeral: str) -> float:
+    """The value of a spoken numeral: a cardinal, a decimal, or digits read one by one.
+
+    >>> spoken_value("二十四"), spoken_value("一千零五"), spoken_value("三点五"), spoken_value("一五")
+    (24.0, 1005.0, 3.5, 15.0)
+    """
+    if not any(c in _PLACE_VALUES for c in numeral):
+        whole, _, fraction = numeral.partition("点")
+        digits, decimals = (
+            "".join(str(_DIGIT_VALUES[c]) for c in part if c in _DIGIT_VALUES) or "0"
+            for part in (whole, fraction)
+        )
+        return float(f"{digits}.{decimals}")
+    total, section, current = 0, 0, 0
+    for c in numeral:
+        if c in _DIGIT_VALUES:
+            current = _DIGIT_VALUES[c]
+        elif c in ("万", "亿"):
+            total = (total + section + current) * _PLACE_VALUES[c]
+            section = current = 0
+        elif c in _PLACE_VALUES:
+            section += (current or 1) * _PLACE_VALUES[c]
+            current = 0
+    return float(total + section + current)
+
+
+def spoken_range(numeral: str) -> tuple[float, float]:
+    """The lowest and the highest value that a spoken, perhaps vague, number stands for.
+
+    Neighbouring digits are a range (一两, 三五, 二三十, 十五六), ``几`` is 3 to 9, ``来`` and ``多`` reach
+    into the next ten or half, ``到`` joins two numbers.
+
+    >>> spoken_range("一两"), spoken_range("三五"), spoken_range("二三十"), spoken_range("十几")
+    ((1.0, 2.0), (3.0, 5.0), (20.0, 30.0), (13.0, 19.0))
+    >>> spoken_range("十来"), spoken_range("二十多"), spoken_range("半"), spoken_range("两到三")
+    ((10.0, 15.0), (20.0, 29.0), (0.5, 0.5), (2.0, 3.0))
+    """
+    first, to, last = re.sub("至", "到", numeral).partition("到")
+    if to:
+        return spoken_range(first)[0], spoken_range(last)[1]
+    if numeral in ("半", "个把"):
+        return (0.5, 0.5) if numeral == "半" else (1.0, 2.0)
+    if numeral[-1:] in ("来", "多"):
+        value = spoken_value(numeral[:-1])
+        step = next((p for p in (1000, 100, 10) if value >= p and value % p == 0), 1)
+        return value, value + (step / 2 if numeral[-1] == "来" else max(step - 1, 1))
+    if "几" in numeral:
+        before, _, after = numeral.partition("几")
+        base = spoken_value(before) if before else 0.0
+        times = spoken_value(after) if after else 1.0
+        return base + _FEW[0] * times, base + _FEW[1] * times
+    pair = re.fullmatch(
+        "([百十]?)([一二两三四五六七八])([二两三四五六七八九])([十百千万]?)", numeral
+    )
+    if pair:
+        before, low, high, place = pair.groups()
+        step = _DIGIT_VALUES[high] - _DIGIT_VALUES[low]
+        if step == 1 or low + high == "三五":
+            return spoken_value(before + low + place), spoken_value(before + high + place)
+    value = spoken_value(numeral)
+    return value, value
 
 
 def read_digits(digits: str) -> str:

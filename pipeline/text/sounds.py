@@ -14,7 +14,7 @@ from pypinyin import Style, lazy_pinyin, pinyin
 from pipeline.text.script import is_hanzi
 
 _SPOKEN_IN_TWO_WAYS = frozenset(
-    "行还得了长重都着乐便调觉传弹省差地会给什呢那这哪谁没降藏薄单解角校模累率曾盛朴仇查翟区任尉"
+    "行还得了长重都着乐便调觉弹省差地会给什呢那这哪谁没降藏薄单解角校模累率曾盛朴仇查翟区任尉"
 )
 _DIGITS = ("ling", "yi", "er", "san", "si", "wu", "liu", "qi", "ba", "jiu")
 

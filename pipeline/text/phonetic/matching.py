@@ -21,6 +21,7 @@ _NEGATED_BEFORE = re.compile(
     r"(?:不|没|没有|别|勿|并非|无需|不是|不会|不要|不用|不必|不能|"
     r"不太|不很|不再|不大|没怎么|不怎么|不想)$"
 )
+_ASKING = ("吧", "吗", "么", "嘛")
 _DOUBLE_NEGATED_BEFORE = re.compile(r"(?:不是|并非|不会|没有说|没说|不等于|并不是|不代表)$")
 
 
@@ -71,7 +72,7 @@ def negated(stream: Stream, match: Match, literal_start: str) -> bool:
     """Say whether the words in front of a match turn its sense around.
 
     A phrase that itself begins with a negation is only turned around by a double negation
-    (不是不行). A-not-A questions (是不是) do not negate.
+    (不是不行). Questions do not negate: A-not-A (是不是), or with a particle behind (您不介意吧).
     """
     before = _clause_before(stream, match.start)
     if literal_start[:1] and literal_start[0] in NEGATIONS:
@@ -80,7 +81,7 @@ def negated(stream: Stream, match: Match, literal_start: str) -> bool:
             bool(_DOUBLE_NEGATED_BEFORE.search(before)) and not A_NOT_A.search(before[-3:])
         )
     hit = _NEGATED_BEFORE.search(before)
-    if not hit:
+    if not hit or stream.text(match.end, match.end + 1) in _ASKING:
         return False
     tail = before[max(0, hit.start() - 1) :]
     return not A_NOT_A.match(tail)
@@ -159,7 +160,8 @@ def _filled(
     values = p.values
     text = stream.text(p.end, match.start)
     for slot in wanted:
-        found = _first(slots[slot.name], text) if has_gap else slots[slot.name](text, False)
+        # without a gap the value is all that stands between the words
+        found = _first(slots[slot.name], text) if has_gap else slots[slot.name](text, True)
         if found is None or (not has_gap and found[0] < len(text)):
             return None
         values = (*values, (slot.name, found[1]))
@@ -181,7 +183,7 @@ def _slot_after(
     for skip in range(reach + 1):
         if _breaks(stream, p.end, p.end + skip):
             return None
-        text = stream.full.text[p.end + skip : p.end + skip + 16].split(BREAK)[0]
+        text = _clause_after(stream, p.end + skip)
         found = slots[slot.name](text, False)
         if found:
             values = (*p.values, (slot.name, found[1]))
@@ -203,6 +205,16 @@ def _slot_before(
             values = ((slot.name, found[1]), *p.values)
             return _Partial(at - found[0], p.end, p.cost, p.weight, values)
     return None
+
+
+def _clause_after(stream: Stream, start: int) -> str:
+    """The text from a position to the end of its clause, at most sixteen characters."""
+    end = start
+    while end < min(start + 16, len(stream.chars)) and stream.chars[end] != BREAK:
+        if end > start and stream.marks_before[end].strip():
+            break
+        end += 1
+    return stream.full.text[start:end]
 
 
 def _breaks(stream: Stream, start: int, end: int) -> bool:

@@ -15,6 +15,7 @@ sequences of words (each a choice of literals), slots and gaps.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import product
@@ -26,6 +27,7 @@ from pipeline.text.similarity import Sound, sound_of
 MAX_GAP = 12
 MAX_EXPANSION = 512
 _TOKEN = re.compile(r"\{[^{}]*\}|…+|\)\?|[()\[\]|]|[^(){}\[\]|…]+")
+_FULL_WIDTH = re.compile("[（）［］｛｝｜]|(?<=[)）])？")
 _PARTICLES = frozenset("的了吗呢吧啊呀啦嘛")
 _PARTICLE_WEIGHT = 0.5
 
@@ -137,6 +139,12 @@ def parse_phrase(notation: str) -> Phrase:
     >>> [o.text for o in parse_phrase("请[您](稍等|等一下)").sequences[0][0].options]
     ['请您稍等', '请您等一下', '请稍等', '请等一下']
     """
+    wide = _FULL_WIDTH.search(notation)
+    if wide:
+        raise RubricError(
+            f'The phrase "{notation}" holds the full-width "{wide[0]}".',
+            f'Write "{unicodedata.normalize("NFKC", wide[0])}"; a full-width one means nothing here.',
+        )
     tokens = _TOKEN.findall(notation)
     if "".join(tokens) != notation:
         raise RubricError(f'The phrase "{notation}" has an unmatched brace.')

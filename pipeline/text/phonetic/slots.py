@@ -16,13 +16,15 @@ from rapidfuzz.distance import Levenshtein
 
 from pipeline.schema import CUSTOMER, Dialogue
 from pipeline.text import surnames
+from pipeline.text.numbers import spoken_range, spoken_value
 from pipeline.text.phonetic.matching import SlotFinder
-from pipeline.text.phonetic.streams import Stream, sounds_of
+from pipeline.text.phonetic.streams import BREAK, Stream, sounds_of
 from pipeline.text.similarity import Sound, sound_distance
 
 NUMERALS = "零一二两三四五六七八九十百千万亿半几"
 _N = f"[{NUMERALS}点]+"
-_TIME_UNIT = "(?:个?(?:工作日|小时|钟头|星期|礼拜|月)|分钟|秒钟?|天|日|周|刻钟|工作日)"
+_VAGUE = f"(?:个把|{_N}[来多]?(?:[到至]{_N}[来多]?)?)"
+_TIME_UNIT = "(?:个?半?多?(?:工作日|小时|钟头|星期|礼拜|月)|分钟|分半钟?|秒钟?|天|日|周|刻钟)"
 _DAY = (
     "(?:今天|明天|后天|今晚|今日|明日|当天|次日|本周|下周|这周|"
     "周[一二三四五六日末天]|星期[一二三四五六日天])"
@@ -33,8 +35,8 @@ BUILT_IN: Mapping[str, str] = {
     "number": _N,
     "digits": "[零一二三四五六七八九]{3,}",
     "unit": "[\u4e00-\u9fff]{1,2}",
-    "duration": f"(?:{_N}{_TIME_UNIT}半?|半(?:个)?(?:小时|分钟|钟头|天|个月)|片刻|马上|尽快)",
-    "limit": f"(?:{_N}(?:到{_N})?{_TIME_UNIT}半?|半个?(?:小时|分钟|钟头|天|月))",
+    "duration": f"(?:{_VAGUE}{_TIME_UNIT}半?|片刻|马上|尽快)",
+    "limit": f"(?:{_VAGUE}{_TIME_UNIT}半?)",
     "deadline": f"(?:{_DAY}{_HOUR}?|{_HOUR}|{_N}月{_N}[日号])",
     "date": f"{_N}月{_N}[日号]",
     "name": "[\u4e00-\u9fff]{1,4}",
@@ -43,17 +45,23 @@ _SECONDS = {
     "秒": 1, "秒钟": 1, "分钟": 60, "刻钟": 900, "小时": 3600, "钟头": 3600, "天": 86400, "日": 86400,
     "工作日": 86400, "周": 604800, "星期": 604800, "礼拜": 604800, "月": 2592000,
 }  # fmt: skip
+_DURATION = re.compile(
+    f"({_VAGUE})个?(半)?(多)?(秒钟?|分半钟?|分钟|刻钟|小时|钟头|天|日|工作日|周|星期|礼拜|月)(半)?"
+)
 _DIGIT = {c: str(i) for i, c in enumerate("零一二三四五六七八九")} | {"两": "2", "幺": "1"}
 _PLACE = {"十": 10, "百": 100, "千": 1000, "万": 10000, "亿": 100000000}
 _NUMERAL_RUN = re.compile("[零一二两幺三四五六七八九十百千万亿]+")
 _BETWEEN_NUMERALS = re.compile(
-    "(?<=[零一二三四五六七八九])[\u4e00-\u9fff](?=[零一二三四五六七八九])"
+    "(?<=[零一二三四五六七八九幺])[\u4e00-\u9fff](?=[零一二三四五六七八九幺])"
+    "|[要腰药妖](?=[三五七八九][零一二两幺三四五六七八九]{8,})"
 )
 _DATE = re.compile(f"({_N})月({_N})[日号]")
+_NUMBERED = f"[{NUMERALS}]+(?:号楼?|弄|栋|幢|座|单元|楼|室|层)"
 _ADDRESS = re.compile(
-    "[\u4e00-\u9fff]{0,4}"
-    "(?:省|市|区|县|镇|路|街|大道|巷|弄|村|小区|花园|大厦|广场|栋|幢|单元|楼|室)"
-    f"[\u4e00-\u9fff{NUMERALS}]{{0,8}}(?:路|街|大道|弄|号|小区|花园|大厦|栋|幢|单元|楼|室)"
+    "[\u4e00-\u9fff]{0,4}(?:省|市|区|县|镇|路|街|大道|巷|弄|村|小区|花园|大厦|广场|苑|城|园|栋|幢|单元|楼)"
+    f"[\u4e00-\u9fff{NUMERALS}]{{0,8}}?{_NUMBERED}(?:[\u4e00-\u9fff]{{0,2}}?{_NUMBERED})*"
+    "|[\u4e00-\u9fff]{1,3}(?:省|市|区|县|镇)[\u4e00-\u9fff]{0,6}?[\u4e00-\u9fff]{2}"
+    "(?:路|街道?|大道|小区|花园|大厦|广场|村)"
 )
 _SELF_NAMED = re.compile(
     "(?:免贵|我|本人|敝)?姓([\u4e00-\u9fff])|(?:我叫|我的名字(?:叫|是))([\u4e00-\u9fff]{1,2})"
@@ -61,8 +69,19 @@ _SELF_NAMED = re.compile(
 _GIVEN_TITLED = re.compile(
     "(?:我是|叫我|我这边是|称呼我)(?:小|老)?([\u4e00-\u9fff]{1,2})(?:先生|女士|小姐|太太|老师)"
 )
+_OF_COMPANY = re.compile(
+    "我(?:是|们是)[\u4e00-\u9fff]{2,14}?(?:公司|集团|厂|店|单位|学校|医院|部|局|中心|银行|工作室|仓库|超市)"
+    "的?(?:小|老)?([\u4e00-\u9fff]{1,3})"
+)
 _ASKED_NAME = re.compile("(?:贵|尊)姓|怎么称呼|如何称呼|姓什么|您的姓名|您的名字|叫什么")
 _BARE_NAME = re.compile("(?:嗯|呃|哦|啊|我|免贵|是|叫|姓|小)*([\u4e00-\u9fff]{1,4})")
+_FAIR_DIGIT = 0.7  # confidence from which on a digit was heard as it is written
+_SURE_DIGIT = 0.85  # under it one digit that differs may still be recognition's
+_LONG_NUMBER = 6  # digits, from which on it may be said in pieces
+_JOIN_DIGITS = 4  # characters between two pieces of one number
+_CORRECTION = re.compile(
+    "不对|不是|错了|说错|搞错|弄错|念错|报错|看错|记错|应该是|更正|哦不|啊不|重新说|重说"
+)
 _SURE_NAME = 0.6  # below this confidence any surname may be meant
 _BEFORE_TITLES = frozenset("您你的位这那问好是了下嗯啊和跟给请个名对行呢吧哪有我他她同老小大女男")
 _NOT_NAMES = frozenset("名氏什么啥您你贵好")
@@ -113,24 +132,25 @@ def customer_surname(dialogue: Dialogue, customer: Stream, agent: Stream) -> Sur
             name = name[:2] if name[:2] in surnames() else name[:1]
             if name not in _NOT_NAMES and _sounds_like_surname(name):
                 return Surname(name, customer.confidences[match.end() - 1])
-    return _answered_name(dialogue, agent)
+    return _named_with_company(customer) or _answered_name(dialogue, agent)
 
 
 def duration_seconds(text: str) -> float | None:
-    """Give the seconds of a spoken duration.
+    """Give the seconds of a spoken duration, the upper end where it is vague.
 
     >>> duration_seconds("一分钟"), duration_seconds("半个小时"), duration_seconds("二十四小时")
     (60.0, 1800.0, 86400.0)
+    >>> duration_seconds("一两分钟"), duration_seconds("一个半小时"), duration_seconds("十来分钟")
+    (120.0, 5400.0, 900.0)
     """
-    match = re.match(
-        f"(半|{_N})(?:到({_N}))?个?(秒钟?|分钟|刻钟|小时|钟头|天|日|工作日|周|星期|礼拜|月)(半)?",
-        text,
-    )
+    match = _DURATION.match(text)
     if not match:
         return None
-    first, last, unit, half = match.groups()
-    number = 0.5 if first == "半" else _cardinal((last or first).replace("几", "五"))
-    return (number + (0.5 if half else 0.0)) * _SECONDS[unit]
+    number, half_before, more, unit, half_after = match.groups()
+    value = spoken_range(number)[1] + ((0.5 if number == "半" else 1.0) if more else 0.0)
+    if half_before or half_after or unit.startswith("分半"):
+        value += 0.5
+    return value * _SECONDS["分钟" if unit.startswith("分半") else unit]
 
 
 def stated_information(stream: Stream, kinds: frozenset[str], min_digits: int) -> list[Information]:
@@ -152,46 +172,112 @@ def stated_information(stream: Stream, kinds: frozenset[str], min_digits: int) -
 
 
 def said_again(
-    wanted: Information, stream: Stream, start: int, end: int, unsure: bool = False
-) -> tuple[int, int] | None:
-    """Find the value in characters ``start`` to ``end`` of another speaker's stream, by sound.
+    wanted: Information, source: Stream, stream: Stream, start: int, end: int
+) -> tuple[int, int, bool] | None:
+    """Find a value of one speaker in characters ``start`` to ``end`` of the other's stream.
 
-    Digits must agree, except that one of eight may have been dropped in recognition; where they
-    were recognised with low confidence, one of four may differ. An address may differ in two
-    sounds of five.
+    Parameters
+    ----------
+    wanted : Information
+        What was stated in ``source``.
+    source, stream : Stream
+        Of the two speakers.
+    start, end : int
+        Characters of ``stream`` to look at.
+
+    Returns
+    -------
+    tuple of (int, int, bool) or None
+        Where it was said, and whether that is sure. Digits are aligned one by one: those that
+        differ where either was recognised with little confidence leave it open; one of eight may
+        have been dropped. An address may differ in two sounds of five.
     """
-    text = _with_misheard_digits(stream.full.text[start:end])
     if wanted.kind == "address":
-        return _similar_stretch(wanted.value, stream, start, end)
+        span = _similar_stretch(wanted.value, stream, start, end)
+        return (*span, True) if span else None
+    text = _with_misheard_digits(stream.full.text[start:end])
     if wanted.kind == "date":
         for m in _DATE.finditer(text):
             if f"{_digits(m[1])}-{_digits(m[2])}" == wanted.value:
-                return start + m.start(), start + m.end()
+                return start + m.start(), start + m.end(), True
         return None
-    best: tuple[float, tuple[int, int]] | None = None
-    for m in _NUMERAL_RUN.finditer(text):
-        digits = _digits(m[0])
-        if len(digits) < min(3, len(wanted.value)):
-            continue
-        dropped = len(digits) != len(wanted.value)
-        allowed = len(wanted.value) // 4 if unsure else len(wanted.value) // 8 if dropped else 0
-        distance = min(
-            Levenshtein.distance(digits, wanted.value),
-            _tail_distance(digits, wanted.value),
+    asked = _per_digit(wanted.value, source, wanted.start, wanted.end)
+    best: tuple[int, int, int, int] | None = None
+    for run, first, last in _digit_runs(text, len(wanted.value)):
+        heard = _per_digit(run, stream, start + first, start + last)
+        for goal, doubt in _goals(run, wanted.value, asked):
+            size = len(goal)
+            windows = range(max(1, len(run) - size + 1)) if len(run) > size else (0,)
+            for at in windows:
+                piece = run[at : at + size]
+                hard, soft = _differences(goal, doubt, piece, heard[at : at + size])
+                dropped = size // 8 if len(piece) != size else 0
+                rank = (max(0, hard - dropped), hard + soft, start + first, start + last)
+                best = rank if best is None or rank < best else best
+    if best is None:
+        return None
+    hard, every, first, last = best
+    size = len(wanted.value)
+    if hard == 0 and every <= max(size // 4, size // 8):
+        return first, last, True
+    lowest = min([*asked, *_per_digit(wanted.value, stream, first, last)])
+    if every <= size / 3 and (lowest < _FAIR_DIGIT or (lowest < _SURE_DIGIT and hard <= 1)):
+        return first, last, False
+    return None
+
+
+def corrected(text: str) -> bool:
+    """Say whether the words between two values take the first one back.
+
+    >>> corrected("哦不对是"), corrected("然后电话是")
+    (True, False)
+    """
+    return bool(_CORRECTION.search(text))
+
+
+def _per_digit(digits: str, stream: Stream, start: int, end: int) -> list[float]:
+    """The confidence of each digit; the mean where characters and digits do not pair."""
+    given = stream.confidences[start:end]
+    if len(given) == len(digits):
+        return given
+    return [sum(given) / max(len(given), 1)] * len(digits)
+
+
+def _digit_runs(text: str, size: int) -> list[tuple[str, int, int]]:
+    """Digit strings in a text; pieces of a long number with a few words between are joined."""
+    runs = [(_digits(m[0]), *m.span()) for m in _NUMERAL_RUN.finditer(text)]
+    runs = [r for r in runs if r[0]]
+    out = [r for r in runs if len(r[0]) >= min(3, size)]
+    for i in range(len(runs)):
+        digits, first, last = runs[i]
+        for other in runs[i + 1 :]:
+            if other[1] - last > _JOIN_DIGITS or len(digits) > size or size < _LONG_NUMBER:
+                break
+            digits, last = digits + other[0], other[2]
+            out.append((digits, first, last))
+    return out
+
+
+def _goals(run: str, value: str, doubts: list[float]) -> list[tuple[str, list[float]]]:
+    """What a run may be: the whole value, or its last four or more digits."""
+    goals = [(value, doubts)]
+    if 4 <= len(run) < len(value):
+        goals.append((value[-len(run) :], doubts[-len(run) :]))
+    return goals
+
+
+def _differences(
+    goal: str, goal_confidence: list[float], said: str, confidence: list[float]
+) -> tuple[int, int]:
+    """Digits that differ: those clearly heard on both sides, and the others."""
+    hard = soft = 0
+    for edit in Levenshtein.editops(goal, said):
+        sure = min(
+            goal_confidence[min(edit.src_pos, len(goal_confidence) - 1)],
+            confidence[min(edit.dest_pos, len(confidence) - 1)],
         )
-        if distance <= allowed and (best is None or distance < best[0]):
-            best = distance, (start + m.start(), start + m.end())
-    return best[1] if best else None
-
-
-def _tail_distance(said: str, wanted: str) -> int:
-    """Distance when only the last four or more digits are said back, or one run holds several."""
-    if len(said) >= 4 and len(wanted) > len(said):
-        return Levenshtein.distance(said, wanted[-len(said) :])
-    if len(said) > len(wanted):
-        windows = range(len(said) - len(wanted) + 1)
-        return min(Levenshtein.distance(said[i : i + len(wanted)], wanted) for i in windows)
-    return len(wanted)
+        hard, soft = (hard + 1, soft) if sure >= _FAIR_DIGIT else (hard, soft + 1)
+    return hard, soft
 
 
 def _similar_stretch(value: str, stream: Stream, start: int, end: int) -> tuple[int, int] | None:
@@ -254,6 +340,17 @@ def _surname_sounds() -> frozenset[Sound]:
     return frozenset(sounds_of(n)[0] for n in surnames() if len(n) == 1)
 
 
+def _named_with_company(customer: Stream) -> Surname | None:
+    """The surname in 我是…公司的李明, where a name ends the clause."""
+    text = customer.full.text
+    for match in _OF_COMPANY.finditer(text):
+        name = match[1][:2] if match[1][:2] in surnames() else match[1][:1]
+        ends = match.end() == len(text) or bool(customer.marks_before[match.end()])
+        if name in surnames() and (ends or text[match.end()] == BREAK):
+            return Surname(name, customer.confidences[match.start(1)])
+    return None
+
+
 def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
     """The name in the customer's short answer to a question for it."""
     asked = {agent.turns[m.start()] for m in _ASKED_NAME.finditer(agent.full.text)}
@@ -270,7 +367,7 @@ def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
 def _quantity(text: str, match: re.Match[str]) -> bool:
     """Say whether a numeral run is an amount rather than a number somebody is known by."""
     return any(c in _PLACE for c in match[0]) and text[match.end() : match.end() + 1] in set(
-        "元块个天年月日号点分次台件小岁度公%"
+        "元块个天年月日号点分次台件小岁度公多来几余万美人兆平米斤位遍回条期种%"
     )
 
 
@@ -283,25 +380,7 @@ def _with_misheard_digits(text: str) -> str:
 
 def _digits(numeral: str) -> str:
     numeral = numeral.replace("点", "")
-    if any(c in _PLACE for c in numeral):
-        return str(int(_cardinal(numeral)))
+    plain = re.search("[零一二两幺三四五六七八九]{3,}", numeral) is not None  # read one by one
+    if any(c in _PLACE for c in numeral) and not plain:
+        return str(int(spoken_value(numeral)))
     return "".join(_DIGIT.get(c, "") for c in numeral)
-
-
-def _cardinal(numeral: str) -> float:
-    if not any(c in _PLACE for c in numeral):
-        whole, _, fraction = numeral.partition("点")
-        digits = "".join(_DIGIT.get(c, "") for c in whole) or "0"
-        decimals = "".join(_DIGIT.get(c, "") for c in fraction)
-        return float(f"{digits}.{decimals or 0}")
-    total, section, current = 0, 0, 0
-    for c in numeral:
-        if c in _DIGIT:
-            current = int(_DIGIT[c])
-        elif c in ("万", "亿"):
-            total = (total + section + current) * _PLACE[c]
-            section = current = 0
-        elif c in _PLACE:
-            section += (current or 1) * _PLACE[c]
-            current = 0
-    return float(total + section + current)

@@ -26,8 +26,16 @@ BREAK = "\n"
 NEAR_SAME = {"您": "你", "你": "您", "两": "二", "二": "两"}  # said for each other, same sense
 MAX_JOIN_S = 4.0  # a longer silence between two turns of one speaker breaks the stream
 _SENTENCE_END = frozenset("。！？!?；;…")
+_OPENING = frozenset('“「『‘《"')
+_CLOSING = frozenset("”」』’》")
 _COMMA = frozenset("，,、：:")
 _FILLERS = re.compile(r"就是说|那个|这个|就是|然后|[嗯呃啊额哦噢唉诶欸哎呢]")
+# Digits that no word sounds like: two and more in a row, weekdays, quantities with a unit.
+_NUMERALS = re.compile(
+    "[零一二三四五六七八九十百幺]{3,}|[零二三四五六七八九幺][零一二三四五六七八九十幺]+"
+    "|(?<=星期)[一二三四五六]|(?<=礼拜)[一二三四五六]|(?<=周)[一二三四五六]|(?<=第)[一二三四五六七八九]"
+    "|[二三四五六七八九十](?=[个天点号块元月年位次岁楼栋层期件张])"
+)
 _SENTENCE_COST = 0.3
 _COMMA_COST = 0.06
 
@@ -62,8 +70,8 @@ class View:
 class Stream:
     """The characters of one speaker; all lists have the same length.
 
-    ``cost_before`` is the price of crossing the punctuation in front of a character, ``found``
-    keeps what was searched for already.
+    ``cost_before`` is the price of crossing the punctuation in front of a character, ``numerals``
+    are the places of digits that are no words, ``found`` keeps what was searched for already.
     """
 
     speaker: str
@@ -75,6 +83,7 @@ class Stream:
     turns: list[int]
     marks_before: list[str]
     cost_before: list[float]
+    numerals: set[int]
     full: View
     lean: View
     found: dict[Any, list[Any]] = field(default_factory=dict)
@@ -112,6 +121,24 @@ class Stream:
             return False
         return not any(self._ends_sentence(p) for p in range(one, other + 1))
 
+    def in_quotes(self, start: int, end: int) -> bool:
+        """Say whether characters ``start`` to ``end`` (exclusive) stand between quotation marks."""
+        turn = self.turns[start]
+        p = start
+        while p >= 0 and self.turns[p] == turn:
+            if any(m in _CLOSING for m in self.marks_before[p]) and p < start:
+                return False
+            if any(m in _OPENING for m in self.marks_before[p]):
+                break
+            p -= 1
+        else:
+            return False
+        while end < len(self.chars) and self.turns[end] == turn:
+            if any(m in _CLOSING for m in self.marks_before[end]):
+                return True
+            end += 1
+        return True  # a closing mark at the end of a turn stands before no character
+
     def _ends_sentence(self, position: int) -> bool:
         return any(m in _SENTENCE_END for m in self.marks_before[position])
 
@@ -119,7 +146,7 @@ class Stream:
 def build_stream(dialogue: Dialogue, speaker: str) -> Stream:
     """Join what ``speaker`` said in ``dialogue`` into one searchable stream."""
     nothing = View((), "", {}, {})
-    out = Stream(speaker, [], [], [], [], [], [], [], [], nothing, nothing)
+    out = Stream(speaker, [], [], [], [], [], [], [], [], set(), nothing, nothing)
     previous: Turn | None = None
     for index, turn in enumerate(dialogue.turns):
         if turn.speaker != speaker:
@@ -129,6 +156,8 @@ def build_stream(dialogue: Dialogue, speaker: str) -> Stream:
         _append_turn(out, turn, index)
         previous = turn
     every = tuple(range(len(out.chars)))
+    text = "".join(out.chars)
+    out.numerals.update(i for m in _NUMERALS.finditer(text) for i in range(*m.span()))
     kept = tuple(_lean(out.chars))
     full = _view(out, every)
     return replace(out, full=full, lean=_view(out, kept) if len(kept) < len(every) else full)
@@ -278,7 +307,7 @@ def _view(stream: Stream, positions: tuple[int, ...]) -> View:
     for bit, position in enumerate(positions):
         char = stream.chars[position]
         by_char[char] = by_char.get(char, 0) | 1 << bit
-        for sound in stream.sounds[position]:
+        for sound in () if position in stream.numerals else stream.sounds[position]:
             by_sound[sound] = by_sound.get(sound, 0) | 1 << bit
     text = "".join(stream.chars[p] for p in positions)
     return View(positions, text, by_char, by_sound)
