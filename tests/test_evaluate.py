@@ -522,9 +522,16 @@ def test_talk_ratio_and_latency_by_hand():
     }
     errors = errors_of(result_of(TALK, measures=measures), TALK)
     assert errors["talk_ratio", AGENT] == pytest.approx(-3)
-    assert errors["turn_time_ratio", AGENT] == pytest.approx(0)
     assert errors["response_latency", AGENT] == pytest.approx(60)
     assert errors["response_latency", CUSTOMER] is None
+
+
+def test_a_perfect_result_has_no_error_of_the_talk_ratio_whatever_the_pauses():
+    truth = truth_of(
+        turn("A", 0.0, 4.0, "一二三四五六七八九十", spans=[[0.0, 1.0], [3.0, 4.0]]),
+        turn("C", 5.0, 9.0, "一二三四五六七八九十"),
+    )
+    assert errors_of(result_of(truth), truth)["talk_ratio", AGENT] == 0
 
 
 def test_long_waits_are_no_latency():

@@ -8,10 +8,8 @@ program's own formulas.
   gives the speech inside the turn (``spans``), pauses of 0.25 s and more taken out.
 - ``speaking_rate``, ``articulation_rate``: the same over all such turns of a speaker, against the
   column of the calls table. A speaker with a cut turn is left out: the column has that turn in it.
-- ``turn_time_ratio``: time of the agent's turns / time of all turns, own pauses included, on both
-  sides.
-- ``talk_ratio``: time of the agent's speech / time of all speech, against the column. The column
-  leaves out pauses inside turns; a truth without ``spans`` does not, which costs a point or two.
+- ``talk_ratio``: time of the agent's turns / time of all turns, own pauses included, against the
+  column.
 - ``response_latency``: median gap from the other's end to the speaker's start; backchannels, turns
   wholly within one of the other (attempts to break in) and gaps outside of -1 to 10 s left out.
 - ``talk_time``, ``units``, ``longest_turn`` of a speaker, ``overlap`` and ``first_speech`` of a call:
@@ -22,7 +20,7 @@ program's own formulas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -37,7 +35,7 @@ from pipeline.spans import intersection, total_s
 
 MeasureName = Literal[
     "turn_speaking_rate", "turn_articulation_rate", "speaking_rate", "articulation_rate",
-    "turn_time_ratio", "talk_ratio", "talk_time", "units", "longest_turn", "overlap",
+    "talk_ratio", "talk_time", "units", "longest_turn", "overlap",
     "first_speech", "response_latency", "level", "active_level", "loudness", "level_gap",
     "f0_median", "pitch_sd", "pitch_range",
 ]  # fmt: skip
@@ -46,7 +44,6 @@ UNITS: dict[MeasureName, str] = {
     "turn_articulation_rate": "%",
     "speaking_rate": "%",
     "articulation_rate": "%",
-    "turn_time_ratio": "points",
     "talk_ratio": "points",
     "talk_time": "%",
     "units": "%",
@@ -72,7 +69,7 @@ OF_A_VOICE: dict[str, MeasureName] = {
     "pitch_range_st": "pitch_range",
 }
 OF_A_CALL: tuple[MeasureName, ...] = (
-    "turn_time_ratio", "talk_ratio", "overlap", "first_speech", "level_gap",
+    "talk_ratio", "overlap", "first_speech", "level_gap",
 )  # fmt: skip
 RATES = Voice()
 
@@ -145,14 +142,10 @@ def _call_rates(result: CallResult, truth: Truth) -> Iterator[Comparison]:
 
 
 def _talk_ratio(result: CallResult, truth: Truth) -> Iterator[Comparison]:
-    turn_time = _agent_share((t.speaker, t.end - t.start) for t in truth.turns)
-    if turn_time is not None:
-        found = _agent_share((t.speaker, t.end - t.start) for t in result.turns)
-        yield Comparison("turn_time_ratio", AGENT, turn_time, found)
-    talk = _agent_share((t.speaker, _talk_s(t)) for t in truth.turns)
-    if talk is not None:
+    seconds = {s: sum(t.end - t.start for t in truth.turns if t.speaker == s) for s in SPEAKERS}
+    if total := sum(seconds.values()):
         measured = result.measures.get(f"{AGENT}_talk_ratio")
-        yield Comparison("talk_ratio", AGENT, talk, measured)
+        yield Comparison("talk_ratio", AGENT, seconds[AGENT] / total, measured)
 
 
 def _sums(result: CallResult, truth: Truth) -> Iterator[Comparison]:
@@ -241,13 +234,3 @@ def _articulation_rate(turns: Sequence[TrueTurn]) -> float | None:
 def _paused_s(turn: TrueTurn) -> Seconds:
     pauses = [b[0] - a[1] for a, b in pairwise(turn.spans)]
     return sum(p for p in pauses if p >= RATES.articulation_pause_s)
-
-
-def _agent_share(times: Iterable[tuple[Speaker, Seconds]]) -> float | None:
-    listed = list(times)
-    total = sum(s for _, s in listed)
-    return sum(s for who, s in listed if who == AGENT) / total if total else None
-
-
-def _talk_s(turn: TrueTurn) -> Seconds:
-    return sum(end - start for start, end in turn.spans or [turn.span])

@@ -29,7 +29,6 @@ NAMES = {
     "turn_articulation_rate": "articulation rate of a turn",
     "speaking_rate": "speaking rate of a call",
     "articulation_rate": "articulation rate of a call",
-    "turn_time_ratio": "agent's share of turn time",
     "talk_ratio": "agent's talk ratio",
     "talk_time": "talk time",
     "units": "spoken units",
