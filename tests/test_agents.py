@@ -12,6 +12,7 @@ import pytest
 from scipy import special, stats
 
 from pipeline.agents import Level, Pool, changes, check_goal, levels
+from pipeline.agents.advice import Act, Candidate, candidates, focus, praise
 from pipeline.agents.estimates import Z95, gamma_quantile, t_quantile
 from pipeline.agents.tables import (
     AGENT_TABLES,
@@ -561,3 +562,68 @@ def test_whoever_was_worst_is_not_called_improved_when_nothing_changed():
         improved += check.state in ("goal_met", "some")
         assert check.team is not None
     assert improved <= stats.binom.ppf(0.999, reps, 0.03)
+
+
+def candidate(name: str = "greeting", **values: object) -> Candidate:
+    usual = Candidate(name, name, name, 0.4, 0.05, 0.1, 20, 20, 20, agreement=0.9)
+    return usual._replace(**values)
+
+
+def test_the_focus_is_what_is_surely_worse_as_often_as_it_comes_up():
+    rare = candidate("rare", occasions=4, calls=4)
+    found = focus([candidate("b"), candidate("a"), rare])
+    assert (found.kind, found.candidate.id) == ("focus", "a")  # ties by id
+    assert focus([rare, candidate("heavy", weight=2.0, occasions=12)]).candidate.id == "heavy"
+    assert "100" in found.reason_zh
+    assert "20 occasions in 20 calls" in found.reason_en
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"agreement": 0.7}, None),
+        ({"confidence": 0.6}, None),
+        ({"excess": -0.1}, None),
+        ({"excess_sd": 0.4}, None),  # worse by delta, but not for sure
+        ({"occasions": 2, "calls": 2}, None),
+        ({"occasions": 5, "calls": 1}, None),
+        ({"agreement": None}, "start"),
+        ({"of_calls": 5}, "start"),
+        ({"of_calls": 5, "occasions": 1, "calls": 1, "excess_sd": 1.0}, "start"),
+    ],
+)
+def test_doubt_makes_no_focus(change: dict[str, object], kind: str | None):
+    found = focus([candidate(**change)])
+    assert (found and found.kind) == kind
+    if found:
+        assert found.reason_zh.startswith("起点")
+
+
+def test_candidates_come_from_what_is_compared():
+    rng = np.random.default_rng(24)
+    items = [pass_rate("greeting", "问候", "greeting"), pass_rate("closing", "结束语", "closing")]
+    agents = [f"a{i}" for i in np.repeat(np.arange(10), 60)]
+    pool = Pool(items)
+    values = {i.name: (rng.random(600) < 0.9).astype(float) for i in items}
+    values["greeting"][:60] = rng.random(60) < 0.4
+    pool.add({"agent_id": agents, "team": ["一组"] * 600} | values)
+    compared = pool.agents()
+    agreement = {"greeting": 0.95, "closing": 0.95}
+    found = candidates(compared, "a0", items, agreement=agreement, weights={"greeting": 2.0})
+    assert [c.id for c in found] == ["greeting", "closing"]
+    assert found[0].excess == pytest.approx(0.5, abs=0.12)
+    suggested = focus(found)
+    assert (suggested.kind, suggested.candidate.id) == ("focus", "greeting")
+    assert focus(candidates(compared, "a5", items, agreement=agreement)) is None
+    assert compared.state["greeting"][compared.agent_id.index("a0")] == "below"
+
+
+def test_praise_is_for_what_was_heard_often_and_is_rare_in_the_team():
+    acts = [
+        Act("common", "问候", "greeting", 10, 10, 0.95),
+        Act("rare", "安抚", "soothing", 4, 5, 0.30),
+        Act("seldom", "确认", "confirming", 2, 2, 0.10),
+        Act("missed", "核实", "verifying", 5, 10, 0.20),
+    ]
+    assert [p.act.id for p in praise(acts)] == ["rare", "common"]
+    assert "5 次中做到 4 次" in praise(acts)[0].reason_zh

@@ -10,7 +10,7 @@ Importing this loads NumPy alone, so that pages start quickly; data frames are i
 
 What is pooled and how stands in :mod:`pipeline.measures`. Parts: ``pool`` sums, and who is compared
 with whom; ``estimates`` the statistics; ``comparison`` states; ``change`` what changed, and goals;
-``tables`` data frames.
+``advice`` what to work on and what to praise; ``tables`` data frames.
 
 Examples
 --------
@@ -21,6 +21,7 @@ Examples
 (85.0, 'too_few')
 """
 
+from pipeline.agents.advice import Act, Candidate, Praise, Suggestion, candidates, focus, praise
 from pipeline.agents.change import Changes, GoalCheck, Level, changes, check_goal, levels
 from pipeline.agents.comparison import STATES, State, state_words
 from pipeline.agents.estimates import Estimate
@@ -29,6 +30,8 @@ from pipeline.agents.pool import MIN_CALLS, Compared, History, Pool, iso_week
 __all__ = [
     "MIN_CALLS",
     "STATES",
+    "Act",
+    "Candidate",
     "Changes",
     "Compared",
     "Estimate",
@@ -36,10 +39,15 @@ __all__ = [
     "History",
     "Level",
     "Pool",
+    "Praise",
     "State",
+    "Suggestion",
+    "candidates",
     "changes",
     "check_goal",
+    "focus",
     "iso_week",
     "levels",
+    "praise",
     "state_words",
 ]

@@ -124,7 +124,7 @@ def watch(mean: Values, variance: Values, calls: Values) -> Change:
     calls_before = np.cumsum(calls, 1) - calls
     first = known & ((weeks_before < BASELINE_WEEKS) | (calls_before < BASELINE_CALLS))
     between = _between_weeks(mean, variance, first)
-    weight = np.where(known, 1 / (variance + between[:, None]), 0.0)
+    weight = np.where(known, 1 / (np.where(known, variance, 1.0) + between[:, None]), 0.0)
     value = np.where(known, mean, 0.0)
     rank = np.cumsum(known, 1)
     shape = mean.shape
