@@ -35,11 +35,14 @@ from numpy.typing import NDArray
 from pipeline.measures import Measure
 
 PRIOR_CALLS = 4.0  # weight of the spread of the others in an agent's own
+PRIOR_EVENTS = 40.0  # the same for the dispersion of counts, which a few events hardly show
 PRIOR_CALLS_SHRUNK = 30.0  # the same where it weighs the agent against the team
 Z95 = 1.959964
 NEGLIGIBLE = 1e-12  # spread that is only rounding, as a share of the sum of squares
 MIN_RELIABILITY = 0.7  # from which on a place in the team is told
 MIN_RANKED = 3  # agents
+# Between counts there is nothing: limits are those of so much of an event more (mid-P: about these).
+STEPS = {"count": (0.3, 0.7), "amount": (0.65, 0.35)}
 
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -51,7 +54,7 @@ _T = np.array([164.5577, 28.7464, 12.7062, 8.028, 6.0167, 4.3027, 3.5747, 3.1824
                2.3646, 2.2281, 2.1314, 2.086, 2.0423, 2.0003, 1.9799, Z95])  # fmt: skip
 # What the spread between agents may be, in spreads of calls, and its prior: half-Cauchy, scale 1/2.
 _TAUS = np.geomspace(0.004, 8, 32)
-_LOG_PRIOR = np.log(_TAUS / (1 + (_TAUS / 0.5) ** 2))
+_LOG_PRIOR = np.log(_TAUS**2 / (1 + (_TAUS / 0.5) ** 2) ** 1.5)
 
 
 class Sums(NamedTuple):
@@ -175,7 +178,7 @@ def estimate(
         shrunk, sd, reliability, team, team_sd = shrink(groups, mean, typical)
         around = np.where(team > 0, team, shrunk)
         sd_unit = sd**2 / around if measure.pool in ("count", "amount") else sd**2
-        posterior = around * (1 - around) / sd**2
+        posterior = np.maximum(around * (1 - around) / sd**2 - 1, 0.1)
         shrunk_low, shrunk_high = interval(measure, shrunk, sd_unit, None, posterior, exact=False)
         shrunk_low, shrunk_high = np.fmin(shrunk_low, shrunk), np.fmax(shrunk_high, shrunk)
         others, others_low, others_high = _others(measure, groups, mean, typical, reliability)
@@ -232,7 +235,7 @@ def spread_of(measure: Measure, sums: Sums, offset: Values, known: Spread | None
     prior = np.where(others > 0, telling.sum() - telling, 0.0)
     common = np.minimum(prior, PRIOR_CALLS_SHRUNK)
     common = (common * others + own * of_agent) / (common + own)
-    prior = np.minimum(prior, PRIOR_CALLS)
+    prior = np.minimum(prior, PRIOR_CALLS if measure.pool in ("mean", "ratio") else PRIOR_EVENTS)
     scale = (prior * others + own * of_agent) / (prior + own)
     freedom = prior + own
     if measure.pool == "count":  # with nothing to go by, chance alone
@@ -270,15 +273,18 @@ def interval(
         Whether the mean is one of counts of whole calls; a shrunken one is not.
     """
     t = Z95 if freedom is None else t_quantile(freedom)
-    if measure.pool == "share":
-        steps = 0.2 / calls if exact else 0.0
+    if measure.pool == "share" and not exact:
+        low, high = _beta_limits(mean * calls, (1 - mean) * calls)
+    elif measure.pool == "share":
+        steps = 0.2 / calls
         low, high = _wilson(mean - steps, calls, -1), _wilson(mean + steps, calls, 1)
         low, high = np.where(mean <= 0, 0.0, low), np.where(mean >= 1, 1.0, high)
     elif measure.pool in ("count", "amount"):
         wide = unit * (t / Z95) ** 2
-        shape, step = mean / wide, 0.25 if exact else 0.0
-        low = np.where(mean > 0, gamma_quantile(shape + step, -Z95) * wide, 0.0)
-        high = gamma_quantile(shape + (0.75 if exact else 0.0), Z95) * wide
+        down, up = STEPS[measure.pool] if exact else (0.0, 0.0)
+        shape = mean / wide
+        low = np.where(mean > 0, gamma_quantile(shape + down, -Z95) * wide, 0.0)
+        high = gamma_quantile(shape + up, Z95) * wide
         low, high = np.minimum(low, mean), np.maximum(high, mean)
     elif measure.low == 0 and measure.high == np.inf:
         half = t * np.sqrt(unit)
@@ -353,6 +359,20 @@ def gamma_quantile(shape: Values, z: float) -> Values:
     """Quantile of the gamma distribution of unit scale, at the normal quantile ``z``."""
     cube = np.maximum(0.0, 1 - 1 / (9 * shape) + z / (3 * np.sqrt(shape)))
     return np.asarray(shape * cube**3)  # Wilson & Hilferty 1931
+
+
+def _beta_limits(passed: Values, failed: Values) -> tuple[Values, Values]:
+    """95 % of a beta distribution: its odds are those of two gammas, joined by MOVER on the log."""
+    log_odds = np.log(passed / failed)
+    down, up = (
+        np.hypot(
+            np.log(gamma_quantile(passed, side * Z95) / passed),
+            np.log(gamma_quantile(failed, -side * Z95) / failed),
+        )
+        for side in (-1, 1)
+    )
+    low, high = (1 / (1 + np.exp(-x)) for x in (log_odds - down, log_odds + up))
+    return np.asarray(low), np.asarray(high)
 
 
 def _wilson(share: Values, calls: Values, side: int) -> Values:
