@@ -1,0 +1,135 @@
+"""Synthesise many voices that say unlike things: clips and ``index.csv``, for fitting and reporting.
+
+The calls of ``samples`` and ``fresh`` are spoken by few voices, so what is chosen on them may hold for
+those voices only. Here a voice is a seeded blend of Kokoro styles of several languages, or a variant
+of espeak-ng, each with its own pitch and tempo. Every voice belongs to one ``half``: what is fitted is
+fitted on ``tune``, what is reported is of ``report``; the halves share neither voices nor sentences.
+Packages as in ``make_utterances.py``; espeak-ng comes with the system.
+
+    venv/bin/python data/make_voices.py --voices package/voices --out data/voices
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+from pathlib import Path
+
+import make_utterances
+import numpy as np
+import soundfile
+from make_utterances import RATE, level, load_style, trim
+from scipy.signal import resample_poly
+
+SEED = 20261126
+SENTENCES = {
+    "tune": (
+        "我上个星期在你们那里订了一台洗衣机，到现在还没有人来装。", "请您把订单后面的四位数字念给我听。",
+        "那个颜色跟图片上面完全不一样，我想换一个。", "好的，我这边已经帮您登记了，明天上午会有人联系您。",
+        "你们的门店星期天开不开门？", "系统里显示您的包裹昨天晚上到了城南的站点。",
+        "我孩子把屏幕摔坏了，修一下大概要多少钱？", "这个活动到月底就结束了，您看要不要现在办理。",
+        "每个月扣我二十块钱，我从来没有开通过这个业务。", "如果方便的话，麻烦您说一下收货的地址。",
+        "上次那位师傅说三天就能修好，结果等了两个礼拜。", "您的情况我明白了，我把它转给负责的同事处理。",
+        "我家住在六楼，没有电梯，你们送不送上楼？", "账单会在每个月五号发到您的邮箱里面。",
+        "昨天下午开始网络就断断续续的，看个视频都卡。", "退款一般三到五个工作日会回到原来的账户。",
+    ),
+    "report": (
+        "这张卡我早就不用了，为什么还要收年费？", "麻烦您稍微等我一分钟，我去问一下仓库那边。",
+        "我想问一下，生了小孩以后医保要怎么办？", "车子在高速公路上抛锚了，拖车多久能到？",
+        "您刚才提到的问题，我们会在两天之内给您答复。", "那家酒店的空调整个晚上都在响，根本没法睡。",
+        "请问您是本人吗，我需要核对一下您的信息。", "我买的是去成都的票，能不能改到后天早上？",
+        "按照规定，开封以后的食品是不能退的。", "电费怎么突然比上个月多了一倍，是不是抄错了？",
+        "我们这边可以给您补一张优惠券，您看可以吗？", "我妈妈年纪大了，不会用手机交水费。",
+        "师傅到之前会先打电话，请您保持电话畅通。", "去年签的合同上写得清清楚楚，你们自己看。",
+        "学校附近的那个网点已经搬到火车站旁边了。", "我投诉过两次了，每次都说会有人回电话。",
+    ),
+}  # fmt: skip
+LISTENING = ("嗯。", "嗯嗯。", "对。", "是的。", "好的。", "哦。", "好。", "对对。", "是。", "行。")
+BREAKING_IN = {
+    "tune": ("等一下！", "不是这样的。", "你先听我说。", "我不要这个。", "那怎么行？"),
+    "report": ("不对不对。", "您稍等。", "我还没说完。", "问题是没人管。", "可是我付了钱。"),
+}
+KOKORO, ESPEAK = 9, 4  # voices a half
+SENTENCES_A_VOICE, LISTENING_A_VOICE, BREAKING_A_VOICE = 8, 4, 3
+CHINESE = (
+    *("zf_xiaobei", "zf_xiaoni", "zf_xiaoxiao", "zf_xiaoyi"),
+    *("zm_yunjian", "zm_yunxi", "zm_yunxia", "zm_yunyang"),
+)
+VARIANTS = ("Andy", "Annie", "Denis", "Gene", "Linda", "Michael", "Mike", "belinda")
+
+
+class Kokoro(make_utterances.Speaker):
+    """The bank's speaker with a style and a speed given for each clip."""
+
+    def blend(self, name: str, shares: dict[str, float], styles: Path) -> None:
+        """Make a voice of shares of styles."""
+        self._styles[name] = sum(s * load_style(styles / f"{n}.bin") for n, s in shares.items())
+
+    def at(self, speed: float, text: str, voice: str) -> np.ndarray:
+        """Speak ``text`` at this multiple of the model's own speed."""
+        return self._speak(text, voice, speed)
+
+
+def higher(clip: np.ndarray, semitones: float) -> np.ndarray:
+    """Raise pitch and formants together; the clip becomes shorter by as much."""
+    hundredths = round(100 * 2 ** (semitones / 12))
+    return resample_poly(clip, 100, hundredths)
+
+
+def espeak(text: str, variant: str, words_a_minute: int, pitch: int) -> np.ndarray:
+    """Speak with espeak-ng, at 16 kHz."""
+    made = subprocess.run(
+        ["espeak-ng", "-v", f"cmn+{variant}", "-s", str(words_a_minute), "-p", str(pitch), "--stdout", text],
+        check=True, capture_output=True,
+    ).stdout  # fmt: skip
+    first = made.index(b"data") + 8  # the header of a stream does not know its length
+    return resample_poly(np.frombuffer(made[first:], "<i2") / 32768, 320, 441)
+
+
+def main() -> None:
+    """Make what is not there yet and write the index."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--voices", type=Path, required=True, help="folder with *.bin styles")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    kokoro = Kokoro(options.voices, 1)
+    others = sorted(p.stem for p in options.voices.glob("*.bin") if p.stem not in CHINESE)
+    rows = []
+    for number in range(2 * (KOKORO + ESPEAK)):
+        half, voice = ("tune", "report")[number % 2], f"v{number:02d}"
+        rng = np.random.default_rng((SEED, number))
+        own, other = rng.choice(CHINESE, 2, replace=False), rng.choice(others)
+        share = rng.dirichlet((4, 2, 1.5))
+        shares = dict(zip((*own, other), share, strict=True))
+        shift, speed = rng.uniform(-1.5, 1.5), rng.uniform(0.75, 1.0)
+        rate, pitch = int(rng.integers(150, 200)), int(rng.integers(25, 75))
+        texts = [
+            *((t, "say") for t in rng.choice(SENTENCES[half], SENTENCES_A_VOICE, replace=False)),
+            *((t, "listen") for t in rng.choice(LISTENING, LISTENING_A_VOICE, replace=False)),
+            *((t, "break_in") for t in rng.choice(BREAKING_IN[half], BREAKING_A_VOICE, replace=False)),
+        ]  # fmt: skip
+        by_espeak = number >= 2 * KOKORO
+        if not by_espeak:
+            kokoro.blend(voice, shares, options.voices)
+        for i, (text, kind) in enumerate(texts):
+            path = options.out / f"{voice}_{i:02d}.flac"
+            rows.append(
+                [path.name, voice, half, kind, str(text), "espeak" if by_espeak else "kokoro"]
+            )
+            if path.exists():
+                continue
+            if by_espeak:
+                clip = espeak(str(text), VARIANTS[number - 2 * KOKORO], rate, pitch)
+            else:
+                clip = higher(kokoro.at(speed, str(text), voice), shift)
+            soundfile.write(path, level(trim(clip)), RATE, subtype="PCM_16")
+    with (options.out / "index.csv").open("w", encoding="utf-8", newline="") as table:
+        csv.writer(table).writerows(
+            [["file", "speaker", "half", "kind", "text", "synthesizer"], *rows]
+        )
+
+
+if __name__ == "__main__":
+    main()
