@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import re
 import string
 import subprocess
@@ -112,6 +113,15 @@ def test_the_desk_loads_no_model():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_script_and_style_stay_light():
+    def packed(suffix: str) -> int:
+        files = sorted((DESK / "static").glob(f"*{suffix}"))
+        return sum(len(gzip.compress(f.read_bytes())) for f in files)
+
+    assert 0 < packed(".js") <= 30_000
+    assert 0 < packed(".css") <= 10_000
 
 
 # --- headers, hosts, errors -----------------------------------------------------------------------

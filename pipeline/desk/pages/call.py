@@ -153,6 +153,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
     rows = {r.id: r for r in _measures(result, settings, words)} if result else {}
     events = tuple(_strip(result.events, words)) if result else ()
     findings = tuple(_findings(cards))
+    audio = recordings.find(row.path or "")[0]
     return CallPage(
         slug=slug,
         call_id=row.call_id,
@@ -166,7 +167,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         agent_channel=_agent_channel(result) if result else None,
         warnings=result.warnings if result else (),
         problem=row.error,
-        audio=recordings.find(row.path or "")[0],
+        audio=audio,
         duration=row.duration or 0.0,
         score=words.number(row.compliance_score, "score"),
         outside_score=None
@@ -182,7 +183,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         opened=item.item if item else None,
         at=at,
         until=until,
-        data=_drawn(slug, row.duration or 0.0, result, words),
+        data=_drawn(slug, row.duration or 0.0, result, words, has_sound=audio != "missing"),
     )
 
 
@@ -382,7 +383,7 @@ def error_text(one: Measure, is_mono: bool, words: Words) -> str:
 
 
 def _drawn(
-    slug: str, duration: Seconds, result: CallResult | None, words: Words
+    slug: str, duration: Seconds, result: CallResult | None, words: Words, *, has_sound: bool
 ) -> Mapping[str, Any]:
     """What the script of the page draws and says."""
     turns = result.turns if result else ()
@@ -396,7 +397,7 @@ def _drawn(
             for e in events
             if e.kind in STRIP
         ],
-        "sound": f"/calls/{slug}/sound",
+        "sound": f"/calls/{slug}/sound" if has_sound and result else None,
         "played": f"/calls/{slug}/played",
         "words": {
             name: words(f"call.{name}")

@@ -14,6 +14,7 @@ let lanes = [], view = [0, data.duration], width = 0, colours = {}, drag = null;
 
 async function load() {
   try {
+    if (!data.sound) throw new Error("no recording");
     const answer = await fetch(data.sound);
     if (!answer.ok) throw new Error(answer.status);
     const bytes = await answer.arrayBuffer();
