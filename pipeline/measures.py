@@ -401,6 +401,13 @@ SCORES: tuple[Measure, ...] = (
         pool="mean", low=0, high=100, better="more", delta=4,
     ),
     Measure(
+        "judged_share", "已评权重占比", "share judged", "ratio", "call",
+        "Weight of the rubric items that were judged / weight of those that apply; a call with less than "
+        "the setting has no score.",
+        "占适用项权重", "Σ weight judged / Σ weight that applies", "rubric",
+        pool="mean", low=0, high=1, settings=("compliance.min_judged_share",), since=6,
+    ),
+    Measure(
         "compliance_passed", "通过项数", "items passed", "count", "call",
         "Rubric items passed.",
         "", "#items", "rubric",

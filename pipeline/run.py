@@ -157,6 +157,9 @@ def judge_call(
         "compliance_passed": card.passed,
         "compliance_failed": card.failed,
         "compliance_unjudged": card.unjudged,
+        "compliance_low": card.low,
+        "compliance_high": card.high,
+        "judged_share": card.judged_share,
     }
     return call.events, verdicts, scores
 

@@ -168,6 +168,9 @@ class Compliance(_Section):
     rubric_outbound: str | None = _setting(None, "", "another rubric for outbound calls")
     rubric_by_queue: dict[str, str] = _setting({}, "", "rubric by queue name")
     rubric_by_team: dict[str, str] = _setting({}, "", "rubric by team name")
+    min_judged_share: float = _setting(
+        0.5, "share", "a call with less of the weight that applies judged has no score", ge=0, le=1
+    )
 
 
 class Time(_Section):

@@ -360,7 +360,9 @@ def test_the_score_is_the_passed_weight_over_the_judged_weight() -> None:
     assert card.compliance_score == 75.0
     assert (card.passed, card.failed, card.unjudged, card.not_applicable) == (1, 1, 1, 1)
     assert [s.score for s in card.subtotals] == [100.0, 0.0]
-    assert card.arithmetic[-1] == "3 / 4 x 100 = 75"
+    assert card.arithmetic[-2] == "3 / 4 x 100 = 75"
+    assert card.judged_share == 0.8
+    assert card.low < 75 < card.high
 
 
 def test_a_failed_veto_item_makes_the_score_zero() -> None:
@@ -368,7 +370,38 @@ def test_a_failed_veto_item_makes_the_score_zero() -> None:
     rubric = rubric_of(SCORED + veto)
     card = score(judge(dialogue("A: 甲方，乙方，滚开。"), rubric), rubric)
     assert (card.compliance_score, card.veto, card.score_without_veto) == (0.0, ("v",), 80.0)
-    assert "one-vote veto by v" in card.arithmetic[-1]
+    assert "one-vote veto by v" in card.arithmetic[-2]
+    assert card.low == 0.0
+
+
+def test_too_little_judged_is_no_score() -> None:
+    rubric = rubric_of(item("a", "pass: {says: {any: [甲方]}}", "    weight: 2\n")
+        + item("c", "pass: {measure: {of: no, max: 1}}", "    weight: 3\n"))  # fmt: skip
+    card = score(judge(dialogue("A: 甲方。"), rubric), rubric)
+    assert (card.compliance_score, card.judged_share, card.passed) == (None, 0.4, 1)
+    assert card.arithmetic[-1] == "40% of the weight was judged, 50% is needed: no score"
+    lenient = replace(rubric, min_judged_share=0.4)
+    assert score(judge(dialogue("A: 甲方。"), lenient), lenient).compliance_score == 100.0
+    veto = rubric_of(item("v", "fail: {says: {any: [滚开]}}", "    severity: veto\n")
+        + item("c", "pass: {measure: {of: no, max: 1}}", "    weight: 9\n"))  # fmt: skip
+    assert score(judge(dialogue("A: 滚开。"), veto), veto).compliance_score == 0.0
+
+
+def test_a_score_is_as_sure_as_its_verdicts() -> None:
+    rubric = rubric_of("".join(item(f"i{n}", "pass: {says: {any: [甲方]}}") for n in range(16)))
+    sure, unsure = (
+        score([Verdict(f"i{n}", "rubric", "pass", confidence=p) for n in range(16)], rubric)
+        for p in (1.0, 0.8)
+    )
+    assert (sure.low, sure.high) == (100.0, 100.0)
+    half = 196 * (0.8 * 0.2 / 16) ** 0.5
+    assert (unsure.low, unsure.high) == (pytest.approx(80 - half), 100.0)
+
+
+def test_the_share_that_must_be_judged_is_part_of_what_judges() -> None:
+    usual, strict = load_rubric("hotline"), load_rubric("hotline", min_judged_share=0.9)
+    assert strict.min_judged_share == 0.9
+    assert usual.sha256 == load_rubric("hotline", min_judged_share=0.5).sha256 != strict.sha256
 
 
 def test_without_judged_items_there_is_no_score() -> None:

@@ -94,7 +94,7 @@ def test_a_result_carries_what_produced_it(run, rubric: Rubric):
     result = run(CALL.stereo(), agent_channel=0)
     assert set(result.measures) == {
         *columns(), "compliance_score", "compliance_passed", "compliance_failed",
-        "compliance_unjudged",
+        "compliance_unjudged", "compliance_low", "compliance_high", "judged_share",
     }  # fmt: skip
     assert result.provenance.settings_hash == SETTINGS.digest()
     assert result.provenance.rubric == rubric.sha256

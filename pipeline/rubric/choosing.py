@@ -37,7 +37,11 @@ class Rubrics:
     def load(self, name: str) -> Rubric:
         """Load one rubric file, once."""
         if name not in self._loaded:
-            self._loaded[name] = load_rubric(config_path(name), meaning=self.meaning)
+            self._loaded[name] = load_rubric(
+                config_path(name),
+                meaning=self.meaning,
+                min_judged_share=self.settings.compliance.min_judged_share,
+            )
         return self._loaded[name]
 
     def all(self) -> tuple[Rubric, ...]:

@@ -18,11 +18,12 @@ from pipeline.rubric.context import Condition, Hearing
 from pipeline.rubric.examples import Example, parse_example
 from pipeline.rubric.located import Located, load_located, parse_located
 from pipeline.rubric.parsing import Names, parse_condition
-from pipeline.settings import config_path
+from pipeline.settings import Compliance, config_path
 from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.phrases import parse_phrase
 
 Severity = Literal["minor", "normal", "serious", "veto", "report"]
+MIN_JUDGED_SHARE = Compliance().min_judged_share
 _TOP_KEYS = (
     "rubric", "extends", "intents", "documents", "hearing", "sections", "slots", "phrases", "items",
 )  # fmt: skip
@@ -76,6 +77,7 @@ class Rubric:
 
     ``order`` has every item after those that it refers to, ``needs`` the items that each one
     refers to directly or through others, ``intents`` the intents that its rules read with ``meaning``.
+    ``min_judged_share`` is the share of the weight that must be judged for a score.
     """
 
     id: str
@@ -92,6 +94,7 @@ class Rubric:
     file: str
     sha256: str
     intents: tuple[str, ...] = ()
+    min_judged_share: float = MIN_JUDGED_SHARE
     meaning: IntentReader = field(default_factory=IntentReader, compare=False, repr=False)
 
     def item(self, item_id: str) -> Item:
@@ -138,6 +141,7 @@ def load_rubric(
     path: str | Path,
     measures: frozenset[str] | None = None,
     meaning: IntentReader | None = None,
+    min_judged_share: float = MIN_JUDGED_SHARE,
 ) -> Rubric:
     """Load and check a rubric.
 
@@ -149,6 +153,8 @@ def load_rubric(
         The names of measures that exist; if given, others are errors.
     meaning : IntentReader, optional
         Reads intents, with the embedder of the settings; by default with the built-in one.
+    min_judged_share : float
+        Share of the weight that must be judged for a score, 0-1.
 
     Returns
     -------
@@ -161,7 +167,11 @@ def load_rubric(
         Pointing at file, line and key, with the nearest valid name.
     """
     file = find_rubric(path)
-    return _build(_merged(file, ()), file, measures, meaning or IntentReader())
+    rubric = _build(_merged(file, ()), file, measures, meaning or IntentReader())
+    if min_judged_share == rubric.min_judged_share:
+        return rubric
+    identity = hashlib.sha256(f"{rubric.sha256}{min_judged_share}".encode()).hexdigest()
+    return replace(rubric, min_judged_share=min_judged_share, sha256=identity)
 
 
 def rubric_from_text(text: str, name: str = "rubric.yaml") -> Rubric:

@@ -2,12 +2,20 @@
 
 The score is the weight of passed items over the weight of judged items (passed or failed). Items
 that do not apply or cannot be told count neither way. A failed veto item makes the score 0.
+
+Where less than ``min_judged_share`` of the weight that applies was judged there is no score: a few
+items do not speak for the rest. A failed veto item speaks for itself.
+
+A score is as sure as its verdicts. Each is right with its confidence, and would be the opposite
+otherwise; the range of the score is 95 % of what then could be (normal approximation of the
+Poisson binomial distribution), and always holds the score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod, sqrt
 
 from pipeline.rubric.load import Rubric
 from pipeline.schema import Verdict
@@ -28,9 +36,14 @@ class ScoreCard:
     """The score of one call by one rubric.
 
     ``veto`` are the failed veto items; ``score_without_veto`` is what the score would have been.
+    ``judged_share`` is the weight judged over the weight that applies; ``low`` and ``high`` are the
+    range that the confidence of the verdicts leaves.
     """
 
     compliance_score: float | None
+    low: float | None
+    high: float | None
+    judged_share: float | None
     passed: int
     failed: int
     unjudged: int
@@ -55,7 +68,7 @@ def score(verdicts: Iterable[Verdict], rubric: Rubric) -> ScoreCard:
     Returns
     -------
     ScoreCard
-        ``compliance_score`` is None when nothing could be judged.
+        ``compliance_score`` is None when too little could be judged.
     """
     items = {i.id: i for i in rubric.items}
     own = [v for v in verdicts if v.source == "rubric" and v.item_id in items]
@@ -70,11 +83,22 @@ def score(verdicts: Iterable[Verdict], rubric: Rubric) -> ScoreCard:
     passed_weight = sum(weights[v.item_id] for v in judged if v.verdict == "pass")
     judged_weight = sum(weights[v.item_id] for v in judged)
     plain = _percent(passed_weight, judged_weight)
+    open_weight = sum(
+        weights[v.item_id] for v in own if v.verdict == "cannot_tell" and items[v.item_id].scored
+    )
+    applies = judged_weight + open_weight
+    share = round(judged_weight / applies, 4) if applies else None
     veto = tuple(
         v.item_id for v in judged if v.verdict == "fail" and items[v.item_id].severity == "veto"
     )
+    enough = share is not None and share >= rubric.min_judged_share
+    final = 0.0 if veto else plain if enough else None
+    low, high = _range(judged, weights, veto, final)
     return ScoreCard(
-        compliance_score=0.0 if veto else plain,
+        compliance_score=final,
+        low=low,
+        high=high,
+        judged_share=share,
         passed=sum(v.verdict == "pass" for v in judged),
         failed=sum(v.verdict == "fail" for v in judged),
         unjudged=sum(v.verdict == "cannot_tell" for v in own),
@@ -82,7 +106,42 @@ def score(verdicts: Iterable[Verdict], rubric: Rubric) -> ScoreCard:
         subtotals=tuple(subtotals),
         veto=veto,
         score_without_veto=plain,
-        arithmetic=_arithmetic(judged, weights, passed_weight, judged_weight, plain, veto),
+        arithmetic=(
+            *_arithmetic(judged, weights, passed_weight, judged_weight, plain, veto),
+            *_told(share, rubric.min_judged_share, final, low, high),
+        ),
+    )
+
+
+def _range(
+    judged: list[Verdict], weights: dict[str, float], veto: tuple[str, ...], score: float | None
+) -> tuple[float | None, float | None]:
+    """The range of a score: what it could be where verdicts are as often wrong as they may be."""
+    if score is None:
+        return None, None
+    right = {v.item_id: 1.0 if v.confidence is None else v.confidence for v in judged}
+    passes = {
+        v.item_id: right[v.item_id] if v.verdict == "pass" else 1 - right[v.item_id] for v in judged
+    }
+    total = sum(weights[v.item_id] for v in judged)
+    mean = 100 * sum(weights[i] * p for i, p in passes.items()) / total
+    half = 196 * sqrt(sum(weights[i] ** 2 * p * (1 - p) for i, p in passes.items())) / total
+    low, high = max(0.0, mean - half), min(100.0, mean + half)
+    if veto:  # the score is 0 unless none of these stands
+        low, high = 0.0, high if prod(1 - right[i] for i in veto) > 0.025 else 0.0
+    return round(min(low, score), 2), round(max(high, score), 2)
+
+
+def _told(
+    share: float | None, needed: float, score: float | None, low: float | None, high: float | None
+) -> tuple[str, ...]:
+    """What the arithmetic leaves to say: how much was judged, and how sure the score is."""
+    if share is None:
+        return ()
+    if score is None:
+        return (f"{share:.0%} of the weight was judged, {needed:.0%} is needed: no score",)
+    return (
+        f"{share:.0%} of the weight was judged; by the confidence of the verdicts {low:g} to {high:g}",
     )
 
 

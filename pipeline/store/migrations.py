@@ -141,6 +141,11 @@ def _places(connection: Connection) -> None:
     sa.Index("results_sha256", results.c.sha256).create(connection)
 
 
+def _surety(connection: Connection) -> None:
+    """Say how much of a call was judged, and how sure its score is."""
+    _add_columns(connection, 6)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -148,6 +153,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _desk,
     _scores_by_judgement,
     _places,
+    _surety,
 )
 
 

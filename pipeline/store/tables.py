@@ -88,6 +88,10 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
            "SHA-256 of the settings it was heard with", 3),
         _C("rubric_hash", "text", "规范哈希：录音据此评判",
            "SHA-256 of the rubric it was judged by", 3),
+        _C("compliance_low", "score", "得分下限：结论把握所留的余地",
+           "lower end of what the score could be by the confidence of its verdicts (95 %)", 6),
+        _C("compliance_high", "score", "得分上限：结论把握所留的余地",
+           "upper end of what the score could be by the confidence of its verdicts (95 %)", 6),
     ),
     "turns": (
         _C("call_id", "text", "通话编号", "identifier of the call"),
