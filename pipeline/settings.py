@@ -154,7 +154,15 @@ class Voice(_Section):
     rate_norm: float = _setting(150.0, "units/min", "speaking-rate norm", gt=0)
     min_turn_units: int = _setting(8, "units", "shorter turns are left out of rates", ge=1)
     articulation_pause_s: float = _setting(0.25, "s", "pauses removed for articulation rate", gt=0)
-    fast_rate: float = _setting(300.0, "units/min", "a turn faster than this is an event", gt=0)
+    fast_rate: float = _setting(
+        360.0,
+        "units/min",
+        "a turn faster than this is an event; 6 units a second are hurried",
+        gt=0,
+    )
+    fast_ratio: float = _setting(
+        1.3, "", "so is one over 270 units/min and so many times the speaker's own median", gt=1
+    )
     raised_voice_db: float = _setting(6.0, "dB", "over the own median", gt=0)
     raised_voice_s: float = _setting(2.0, "s", "for at least this long", gt=0)
     min_snr_db: float = _setting(15.0, "dB", "under this level and pitch are not scored")
