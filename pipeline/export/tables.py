@@ -55,7 +55,8 @@ _KIND_OF_STATISTIC = {
     "percentile": "score",
     "reliability": "ratio",
     "state": "text",
-}  # fmt: skip
+    "change_since": "text",
+}
 
 
 def export(
