@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from pipeline.desk.routes import calls, look, methods
+from pipeline.desk.routes import api, calls, look, methods
 
-ROUTERS: tuple[APIRouter, ...] = (look.router, calls.router, methods.router)
+ROUTERS: tuple[APIRouter, ...] = (look.router, calls.router, methods.router, api.router)
 """All routes. A new page adds its module here."""
