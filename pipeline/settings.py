@@ -16,10 +16,10 @@ from typing import Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import SettingsError, nearest
+from pipeline.io.yaml import read_yaml
 
 DEFAULT_PRESET = "embedded"
 MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
@@ -359,7 +359,7 @@ def settings_table() -> Iterator[tuple[str, Any, str, str, str]]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
+        data = read_yaml(path.read_text("utf-8")) or {}
     except (OSError, UnicodeDecodeError, YAMLError) as cause:
         raise SettingsError(
             f"{path} cannot be read: {' '.join(str(cause).split())}", "It must be a YAML file."
