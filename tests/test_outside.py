@@ -320,6 +320,71 @@ def test_overall_scores_are_correlated_and_compared():
     assert flat.pearson is None
 
 
+def items_of(*rows: tuple[str, ...]) -> pd.DataFrame:
+    calls = CALLS.assign(compliance_score=1.0, outside_score=1.0)
+    return agreement(verdict_rows(*rows), calls).items.set_index("item_id")
+
+
+def test_ac1_holds_where_nearly_all_pass():
+    # 118 both pass, 5 and 2 by one only, none both fail: Gwet 2008, table of high prevalence
+    cells = [("pass", "pass", 118), ("pass", "fail", 5), ("fail", "pass", 2)]
+    rows, n = [], 0
+    for ours, theirs, times in cells:
+        for _ in range(times):
+            n += 1
+            rows += [(f"c{n}", "a", "rubric", ours), (f"c{n}", "a", "outside", theirs)]
+    item = items_of(*rows).loc["a"]
+    assert item["agreement"] == pytest.approx(0.944)
+    assert item["kappa"] == pytest.approx(-0.0234, abs=1e-3)
+    assert item["ac1"] == pytest.approx(0.9408, abs=1e-3)
+    assert item["ac1_low"] < 0.9408 < item["ac1_high"] <= 1
+    assert -1 <= item["kappa_low"] < item["kappa"]
+    assert item["says"] == "agree in 80% and more"
+
+
+def test_a_call_that_several_judged_counts_once_and_people_are_compared_too():
+    rows = []
+    for n in range(12):
+        rows += [(f"c{n}", "a", "rubric", "pass")]
+        for reviewer in ("qa1", "qa2", "qa3"):
+            verdict = "fail" if n < 2 and reviewer == "qa1" else "pass"
+            rows += [(f"c{n}", "a", "outside", verdict, reviewer)]
+    item = items_of(*rows).loc["a"]
+    assert (item["calls"], item["pairs"], item["agreed"]) == (12, 36, 34)
+    assert item["agreement"] == pytest.approx(34 / 36)
+    once = items_of(
+        *((f"c{n}", "a", s, "pass") for n in range(12) for s in ("rubric", "outside"))
+    ).loc["a"]
+    assert item["agreement_high"] - item["agreement_low"] >= 1 - once["agreement_low"]
+    assert item["people_pairs"] == 36
+    assert item["people_agreement"] == pytest.approx(1 - 4 / 36)
+
+
+def test_what_could_not_be_told_is_counted():
+    items = items_of(
+        ("c1", "a", "rubric", "cannot_tell"), ("c1", "a", "outside", "pass"),
+        ("c2", "a", "rubric", "pass"), ("c2", "a", "outside", "cannot_tell"),
+        ("c3", "a", "rubric", "pass"), ("c3", "a", "outside", "pass"),
+        ("c4", "a", "rubric", "cannot_tell"), ("c4", "a", "outside", "cannot_tell"),
+    )  # fmt: skip
+    item = items.loc["a"]
+    assert (item["rubric_cannot_tell"], item["outside_cannot_tell"]) == (1, 1)
+    assert (item["rubric_only"], item["outside_only"], item["pairs"]) == (1, 1, 1)
+    assert item["says"] == "too few calls (1 of 10)"
+
+
+def test_correlations_have_intervals_from_four_calls_on():
+    rng = np.random.default_rng(3)
+    ours = rng.normal(70, 10, 50)
+    calls = pd.DataFrame({"compliance_score": ours, "outside_score": ours + rng.normal(0, 8, 50)})
+    found = agreement(verdict_rows(), calls)
+    z, half = np.arctanh(found.pearson), 1.959964 / np.sqrt(47)
+    assert found.pearson_interval == pytest.approx((np.tanh(z - half), np.tanh(z + half)), abs=1e-6)
+    low, high = found.spearman_interval
+    assert low < found.spearman < high <= 1
+    assert agreement(verdict_rows(), calls[:3]).pearson_interval is None
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(JUDGED), st.sampled_from(JUDGED)), min_size=1, max_size=30)
@@ -336,7 +401,10 @@ def test_agreement_is_symmetric_and_within_its_interval(pairs: list[tuple[str, s
         return agreement(verdict_rows(*rows), calls).items.iloc[0]
 
     one, two = items(False), items(True)
-    for name in ("agreement", "kappa", "kappa_low", "kappa_high"):
+    for name in ("agreement", "kappa", "kappa_low", "kappa_high", "ac1", "ac1_low", "ac1_high"):
         assert one[name] == pytest.approx(two[name], nan_ok=True)
+    for name in ("kappa", "ac1"):
+        if not np.isnan(one[name]):
+            assert -1 <= one[f"{name}_low"] <= one[name] <= one[f"{name}_high"] <= 1
     assert 0 <= one["agreement_low"] <= one["agreement"] <= one["agreement_high"] <= 1
     assert not one["kappa"] > 1

@@ -16,6 +16,12 @@ from pipeline.rubric import check_rubric, diff_verdicts, load_rubric, run_exampl
 from pipeline.settings import config_path
 from pipeline.store import Run, Store
 
+_AGREEMENT_SHOWN = (
+    "item_id", "says", "calls", "pairs", "agreed", "agreement", "agreement_low", "agreement_high",
+    "kappa", "kappa_low", "kappa_high", "ac1", "ac1_low", "ac1_high", "rubric_cannot_tell",
+    "outside_cannot_tell",
+)  # fmt: skip
+
 
 def check(file: str) -> tuple[list[str], bool]:
     """Problems of a rubric file, one line each, and whether it can be used."""
@@ -76,7 +82,19 @@ def agreement(out: Path) -> Iterator[str]:
         raise UsageError(
             f"{out} holds no outside scores.", "Run: callcoach analyze ... --scores FILE"
         )
-    yield from _frame(found.items[found.items["pairs"] > 0], "no item was judged by both")
+    judged = found.items[found.items["pairs"] > 0]
+    yield from _frame(judged[[*_AGREEMENT_SHOWN]], "no item was judged by both")
+    people = judged[judged["people_pairs"] > 0]
+    if not people.empty:
+        yield ""
+        yield "Two people on one call:"
+        yield from _frame(people.loc[:, people.columns.str.contains("item_id|people_")], "")
+    unsure = found.items[["rubric_cannot_tell", "outside_cannot_tell"]].sum()
+    yield ""
+    yield (
+        f"Could not tell where the other side judged: we {unsure['rubric_cannot_tell']} times, "
+        f"they {unsure['outside_cannot_tell']} times"
+    )
     yield ""
     yield from _overall(found)
     yield ""
@@ -125,8 +143,17 @@ def _progress(run: Run, *, alive: bool) -> Iterator[str]:
 
 def _overall(found: outside.Agreement) -> Iterator[str]:
     yield f"Overall scores of {found.scored_calls} calls"
-    if found.pearson is not None and found.spearman is not None:
-        yield f"  correlation: Pearson {found.pearson:.2f}, Spearman {found.spearman:.2f}"
+    for name, value, limits in (
+        ("Pearson", found.pearson, found.pearson_interval),
+        ("Spearman", found.spearman, found.spearman_interval),
+    ):
+        if value is not None:
+            known = (
+                f"95 % {limits[0]:.2f} to {limits[1]:.2f}"
+                if limits
+                else "too few calls for an interval"
+            )
+            yield f"  correlation, {name}: {value:.2f} ({known})"
     if found.mean_difference is not None:
         low, high = found.mean_difference_low, found.mean_difference_high
         interval = (
