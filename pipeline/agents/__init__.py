@@ -10,7 +10,8 @@ Importing this loads NumPy alone, so that pages start quickly; data frames are i
 
 What is pooled and how stands in :mod:`pipeline.measures`. Parts: ``pool`` sums, and who is compared
 with whom; ``estimates`` the statistics; ``comparison`` states; ``change`` what changed, and goals;
-``advice`` what to work on and what to praise; ``tables`` data frames.
+``advice`` what to work on and what to praise; ``funnel`` limits of a funnel plot; ``tables`` data
+frames.
 
 Examples
 --------
@@ -25,6 +26,7 @@ from pipeline.agents.advice import Act, Candidate, Praise, Suggestion, candidate
 from pipeline.agents.change import Changes, GoalCheck, Level, changes, check_goal, levels
 from pipeline.agents.comparison import STATES, State, state_words
 from pipeline.agents.estimates import Estimate
+from pipeline.agents.funnel import Funnel, funnel
 from pipeline.agents.pool import MIN_CALLS, Compared, History, Pool, iso_week
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Changes",
     "Compared",
     "Estimate",
+    "Funnel",
     "GoalCheck",
     "History",
     "Level",
@@ -46,6 +49,7 @@ __all__ = [
     "changes",
     "check_goal",
     "focus",
+    "funnel",
     "iso_week",
     "levels",
     "praise",

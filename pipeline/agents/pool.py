@@ -133,6 +133,34 @@ class Pool:
                 self._of_weeks[row, part][weeks] += np.bincount(local[code], t, len(weeks))
         self._remember(texts, week_of[code])
 
+    @property
+    def known_weeks(self) -> list[str]:
+        """The ISO weeks in which there are calls, in order."""
+        return sorted({week for _, week in self._weeks if week is not None})
+
+    @property
+    def agents_known(self) -> list[str]:
+        """The ids of the agents, in order."""
+        return sorted({agent for agent, _ in self._weeks if agent is not None})
+
+    def within(self, first: str, last: str) -> Pool:
+        """The same calls in these ISO weeks alone, both included."""
+        some = Pool(self.measures)
+        weeks = {k: p for k, p in self._weeks.items() if k[1] is not None and first <= k[1] <= last}
+        moved = {place: i for i, place in enumerate(weeks.values())}
+        days = {k: p for k, p in self._days.items() if self._week_of_day[p] in moved}
+        of_weeks, of_days = (np.array([*v.values()], dtype=np.intp) for v in (weeks, days))
+        some._weeks = {key: moved[place] for key, place in weeks.items()}
+        some._days = {key: i for i, key in enumerate(days)}
+        some._week_of_day = [moved[self._week_of_day[place]] for place in days.values()]
+        some._of_weeks, some._of_days = self._of_weeks[..., of_weeks], self._of_days[..., of_days]
+        some._totals, some._centres = self._totals[:, of_weeks], self._centres.copy()
+        some._named = {
+            name: {moved[place]: text for place, text in said.items() if place in moved}
+            for name, said in self._named.items()
+        }
+        return some
+
     def agents(self, *, team: str | None = None, min_calls: int = MIN_CALLS) -> Compared:
         """Every agent over all weeks, beside the team of its newest call; sorted by team and id."""
         return self._compared("agent", team, min_calls)
@@ -236,17 +264,12 @@ class Pool:
         for one, centre, sums in zip(
             self.measures, self._known_centres, self._sums(code, len(rows)), strict=True
         ):
+            e = found.of[one.name]
             with np.errstate(divide="ignore", invalid="ignore"):
                 offset = sums.value / sums.weight
-                spread = spread_of(
-                    one.measure, sums, offset
-                )  # about each week: changes are no spread
-                sure = np.where(np.isfinite(spread.scale * spread.freedom), spread.freedom, 0.0)
-                sure = np.minimum(sure, 1e6)
-                scale = _total(np.nan_to_num(spread.scale) * sure, agent, len(at_agent))
-                scale = (scale / _total(sure, agent, len(at_agent)))[agent]
-                variance = spread.unit / spread.scale * scale
-                usual = found.of[one.name].mean[agent]
+                usual = e.mean[agent]
+                spread = spread_of(one.measure, sums, offset, e.spread.at(agent))
+                variance = spread.unit
                 if one.measure.pool in ("count", "amount"):
                     variance = variance * usual
                 elif one.measure.pool == "share":

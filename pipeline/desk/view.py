@@ -12,12 +12,14 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import __version__
+from pipeline.desk.figures import Figures
 from pipeline.desk.scope import Scope
 from pipeline.desk.words import LANGUAGES, Language, Words
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 NAVIGATION: tuple[tuple[str, str], ...] = (
+    ("team", "/team"),
     ("calls", "/calls"),
     ("methods", "/methods"),
 )
@@ -29,6 +31,7 @@ class View:
     """One request as a page sees it."""
 
     scope: Scope
+    figures: Figures
     words: Words
     theme: Theme | None  # None follows the system
     path: str
@@ -58,6 +61,7 @@ def view_of(request: Request) -> View:
     theme: Theme | None = next((one for one in THEMES if one == request.cookies.get("theme")), None)
     return View(
         scope=Scope(state.store),
+        figures=state.figures,
         words=Words(language),
         theme=theme,
         path=request.url.path,

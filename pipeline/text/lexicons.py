@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from pipeline.io.yaml import read_yaml
+from ruamel.yaml import YAML
+
 from pipeline.settings import config_path
 from pipeline.text.script import simplify
 
@@ -63,4 +64,4 @@ def _backchannel_lexicon() -> tuple[re.Pattern[str], int]:
 @cache
 def _load(name: str) -> dict[str, list[object]]:
     text = config_path(f"lexicons/{name}").read_text(encoding="utf-8")
-    return dict(read_yaml(text))
+    return dict(YAML(typ="safe", pure=True).load(text))

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from pipeline.desk.routes import api, calls, look, methods
+from pipeline.desk.routes import agents, calls, look, methods
 
-ROUTERS: tuple[APIRouter, ...] = (look.router, calls.router, methods.router, api.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    look.router,
+    agents.router,
+    calls.router,
+    methods.router,
+)
 """All routes. A new page adds its module here."""

@@ -1,0 +1,96 @@
+"""What the figures of agents are made from, and what an agent's page lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.desk.queries.filters import Filters
+from pipeline.store import SQL
+
+ITEM_DAY = ("agent_id", "started_at", "item_id", "judged", "passed")
+
+
+def pooled(filters: Filters, columns: Sequence[str], after: str, limit: int) -> sa.Select[Any]:
+    """The next calls by id with the columns that are pooled; the id comes last."""
+    calls = SQL["calls"].c
+    query = filters.apply(sa.select(*(calls[name] for name in columns), calls.call_id))
+    query = query.where(calls.call_id > after, calls.status != "failed")
+    return query.order_by(calls.call_id).limit(limit)
+
+
+def item_days(filters: Filters, team: str | None, weeks: tuple[str, str] | None) -> sa.Select[Any]:
+    """How often each agent of a team passed each item on each day, of the calls judged."""
+    calls, verdicts = SQL["calls"].c, SQL["verdicts"].c
+    day = sa.func.substr(calls.started_at, 1, 10)
+    query = sa.select(
+        calls.agent_id,
+        sa.func.min(calls.started_at).label("started_at"),
+        verdicts.item_id,
+        sa.func.count().label("judged"),
+        sa.func.sum(sa.case((verdicts.verdict == "pass", 1), else_=0)).label("passed"),
+    ).join_from(SQL["calls"], SQL["verdicts"], calls.call_id == verdicts.call_id)
+    query = filters.apply(query).where(
+        verdicts.source == "rubric",
+        verdicts.verdict.in_(("pass", "fail")),
+        calls.agent_id.is_not(None),
+        calls.team.is_(None) if team is None else calls.team == team,
+    )
+    if weeks is not None:
+        query = query.where(calls.week.between(*weeks))
+    return query.group_by(calls.agent_id, day, verdicts.item_id)
+
+
+def evidence(
+    filters: Filters, agent_id: str, weeks: tuple[str, str] | None, limit: int
+) -> sa.Select[Any]:
+    """The newest judged verdicts of an agent that rest on a moment."""
+    calls, verdicts = SQL["calls"].c, SQL["verdicts"]
+    query = sa.select(calls.slug, calls.started_at, calls.rubric_hash, verdicts)
+    query = query.join_from(SQL["calls"], verdicts, calls.call_id == verdicts.c.call_id)
+    query = filters.apply(query).where(
+        calls.agent_id == agent_id,
+        verdicts.c.source == "rubric",
+        verdicts.c.verdict.in_(("pass", "fail")),
+    )
+    if weeks is not None:
+        query = query.where(calls.week.between(*weeks))
+    order = (calls.started_at.desc().nulls_last(), calls.call_id.desc(), verdicts.c.position)
+    return query.order_by(*order).limit(limit)
+
+
+def calls_of(
+    filters: Filters,
+    agent_id: str,
+    weeks: tuple[str, str] | None,
+    columns: Sequence[str],
+    limit: int,
+) -> sa.Select[Any]:
+    """The newest calls of an agent with some columns."""
+    calls = SQL["calls"].c
+    names = ("slug", "started_at", "duration", "preset", "speaker_source", "compliance_score",
+             "outside_score", "agent_speaking_rate", "agent_interruptions", "hold_s")  # fmt: skip
+    query = filters.apply(sa.select(*(calls[n] for n in dict.fromkeys((*names, *columns)))))
+    query = query.where(calls.agent_id == agent_id, calls.status != "failed")
+    if weeks is not None:
+        query = query.where(calls.week.between(*weeks))
+    return query.order_by(calls.started_at.desc().nulls_last(), calls.call_id.desc()).limit(limit)
+
+
+def heard_by(
+    filters: Filters, agent_id: str | None, team: str | None, weeks: tuple[str, str] | None
+) -> sa.Select[Any]:
+    """By which presets, rubrics and ways of telling speakers apart some calls were heard."""
+    calls = SQL["calls"].c
+    how = (calls.preset, calls.rubric_hash, calls.speaker_source)
+    query = filters.apply(sa.select(*how, sa.func.count().label("calls")))
+    query = query.where(calls.status != "failed")
+    if agent_id is not None:
+        query = query.where(calls.agent_id == agent_id)
+    if team is not None:
+        query = query.where(calls.team == team)
+    if weeks is not None:
+        query = query.where(calls.week.between(*weeks))
+    return query.group_by(*how).order_by(sa.func.count().desc())
