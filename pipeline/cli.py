@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -46,6 +47,7 @@ class Exit(IntEnum):
 
 
 AGAIN_S = 0.05
+UMASK_VARIABLE = "CALLCOACH_UMASK"
 STOPPED = "Stopped. What was finished is saved; run the same command again to go on."
 STOPS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what service managers and shells send
 
@@ -65,7 +67,10 @@ NamePattern = Annotated[
     str | None, typer.Option(help="Regular expression with named groups for file names.")
 ]
 StoreUrl = Annotated[
-    str | None, typer.Option(help="Store elsewhere than in OUT: a file or postgresql://...")
+    str | None,
+    typer.Option(
+        envvar="CALLCOACH_STORE", help="Store elsewhere than in OUT: a file or postgresql://..."
+    ),
 ]
 Engine = Annotated[str, typer.Option(help="local, ray or inline.")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster: auto or HOST:PORT.")]
@@ -77,6 +82,7 @@ def main() -> None:
     """Run the command line; every foreseen error is one line and an exit code."""
     listen_to_stops()
     try:
+        _refuse_passwords(sys.argv[1:])
         app()
     except UsageError as error:
         _say(f"Error: {error}")
@@ -89,6 +95,19 @@ def main() -> None:
             raise
         _say(STOPPED)
         sys.exit(Exit.STOPPED)
+
+
+def _refuse_passwords(arguments: Iterable[str]) -> None:
+    """Refuse a store's password on the command line, where everybody on the machine sees it."""
+    for argument in arguments:
+        address = argument.rpartition("=")[2] if argument.startswith("--") else argument
+        if address.startswith("postgres") and re.match(r"\w+(\+\w+)?://[^/@]*:[^/@]+@", address):
+            raise UsageError(
+                "The store's password is on the command line, where everybody on this machine can "
+                "read it.",
+                "Leave it out of the address and put it into PGPASSWORD, into the file ~/.pgpass, "
+                "or the whole address into CALLCOACH_STORE.",
+            )
 
 
 def listen_to_stops() -> None:
@@ -131,6 +150,8 @@ def _root(
     if version:
         typer.echo(f"callcoach {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand != "models":  # weights are for everybody, results are not
+        os.umask(int(os.environ.get(UMASK_VARIABLE) or "077", 8))
 
 
 @app.command()
@@ -439,9 +460,9 @@ def _engine(name: str) -> Kind:
 def _settings(
     preset: str, changes: list[str] | None, rubric: str | None, workers: int | None = None
 ) -> Settings:
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    from pipeline.io.yaml import read_yaml
     from pipeline.settings import load_settings
 
     overrides: dict[str, Any] = {}
@@ -450,7 +471,7 @@ def _settings(
         if not equals or "." not in name:
             raise UsageError(f'--set "{change}" is not of the form section.name=value.')
         try:
-            overrides[name.strip()] = YAML(typ="safe", pure=True).load(value)
+            overrides[name.strip()] = read_yaml(value)
         except YAMLError as cause:
             raise UsageError(
                 f'--set "{change}": the value cannot be read.', "Quote it as in a YAML file."

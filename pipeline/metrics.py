@@ -32,6 +32,9 @@ MAX_LATENCY_S = 10.0
 MIN_LATENCY_S = -1.0
 MIN_RATE_TURNS_S = 1.0
 PER_TEN_MINUTES_S = 600.0
+MIN_FAST_S = 3.0
+MIN_OWN_TURNS = 4  # rated turns from which a speaker's own rate is known
+FAST_AT_LEAST = 270.0  # units/min: reading aloud in no hurry reaches this
 MIN_EXPOSURE_S = 30.0
 # What one party's speech alone tells, and what does not ask who spoke.
 OF_ONE_PARTY = (
@@ -73,19 +76,28 @@ def fast_speech(
     turns: Sequence[Turn],
     options: VoiceSettings = VoiceSettings(),
 ) -> tuple[Event, ...]:
-    """Turns spoken faster than ``fast_rate``."""
-    return tuple(
-        Event(
-            "fast_speech",
-            t.start,
-            t.end,
-            t.speaker,
-            {"speaking_rate": round(t.speaking_rate, 1)},
-            0.8,
-        )
-        for t in turns
-        if t.speaking_rate is not None and t.speaking_rate > options.fast_rate
-    )
+    """Turns spoken faster than anybody speaks at ease, or much faster than this speaker otherwise.
+
+    The speaker's own rate is the median of the rated turns of the call. Turns under 3 s are left
+    out: so few units make any rate.
+    """
+    events = []
+    for speaker in SPEAKERS:
+        rated = [
+            (t, t.speaking_rate)
+            for t in turns
+            if t.speaker == speaker and t.speaking_rate is not None and t.duration >= MIN_FAST_S
+        ]
+        limit, known = options.fast_rate, {}
+        if len(rated) >= MIN_OWN_TURNS:
+            own = float(np.median([rate for _, rate in rated]))
+            limit = min(limit, max(options.fast_ratio * own, FAST_AT_LEAST))
+            known = {"own_median": round(own, 1)}
+        for turn, rate in rated:
+            if rate > limit:
+                detail = {"speaking_rate": round(rate, 1), "limit": round(limit, 1)} | known
+                events.append(Event("fast_speech", turn.start, turn.end, speaker, detail, 0.8))
+    return tuple(sorted(events, key=lambda e: (e.start, e.end)))
 
 
 def measure_call(

@@ -135,7 +135,7 @@ class _Speaker:
             return list(self.turns), Voice()
         turns = [self._turn(t, own, track) for t, own in zip(self.turns, self.alone, strict=True)]
         levels = [t.level_dbfs for t in turns if not t.is_backchannel and t.level_dbfs is not None]
-        spread = pitch_spread(track.f0_hz, min_voiced_s=self.options.min_voiced_s)
+        spread = pitch_spread(track.sure_hz, min_voiced_s=self.options.min_voiced_s)
         loudness = math.nan
         if total_s(spans) >= LUFS_BLOCK_S:
             loudness = loudness_lufs(self.samples, self.sample_rate, spans)
@@ -158,7 +158,8 @@ class _Speaker:
         """
         snr, least = self._snr_db(voice, beside), self.options.min_snr_db
         if snr is not None and snr < least:
-            reason = f"the signal-to-noise ratio is {snr:.0f} dB, under {least:.0f} dB"
+            shown = math.floor(10 * snr) / 10  # 14.96 dB is not shown as 15 dB under 15 dB
+            reason = f"the signal-to-noise ratio is {shown:g} dB, under {least:g} dB"
             return _Doubts(reason, reason)
         if not self.turns:
             return _Doubts()
@@ -273,7 +274,7 @@ def _turn_pitch(track: F0Track, spans: Sequence[Span]) -> tuple[float | None, fl
     inside = np.zeros(track.times.size, bool)
     for start, end in spans:
         inside |= (track.times >= start) & (track.times < end)
-    spread = pitch_spread(track.f0_hz[inside], min_voiced_s=MIN_TURN_VOICED_S)
+    spread = pitch_spread(track.sure_hz[inside], min_voiced_s=MIN_TURN_VOICED_S)
     return _finite(spread.median_hz), _finite(spread.sd_st)
 
 

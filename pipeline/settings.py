@@ -16,10 +16,10 @@ from typing import Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import SettingsError, nearest
+from pipeline.io.yaml import read_yaml
 
 DEFAULT_PRESET = "embedded"
 MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
@@ -154,7 +154,15 @@ class Voice(_Section):
     rate_norm: float = _setting(150.0, "units/min", "speaking-rate norm", gt=0)
     min_turn_units: int = _setting(8, "units", "shorter turns are left out of rates", ge=1)
     articulation_pause_s: float = _setting(0.25, "s", "pauses removed for articulation rate", gt=0)
-    fast_rate: float = _setting(300.0, "units/min", "a turn faster than this is an event", gt=0)
+    fast_rate: float = _setting(
+        360.0,
+        "units/min",
+        "a turn faster than this is an event; 6 units a second are hurried",
+        gt=0,
+    )
+    fast_ratio: float = _setting(
+        1.3, "", "so is one over 270 units/min and so many times the speaker's own median", gt=1
+    )
     raised_voice_db: float = _setting(6.0, "dB", "over the own median", gt=0)
     raised_voice_s: float = _setting(2.0, "s", "for at least this long", gt=0)
     min_snr_db: float = _setting(15.0, "dB", "under this level and pitch are not scored")
@@ -351,7 +359,7 @@ def settings_table() -> Iterator[tuple[str, Any, str, str, str]]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
+        data = read_yaml(path.read_text("utf-8")) or {}
     except (OSError, UnicodeDecodeError, YAMLError) as cause:
         raise SettingsError(
             f"{path} cannot be read: {' '.join(str(cause).split())}", "It must be a YAML file."

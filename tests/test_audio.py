@@ -469,3 +469,35 @@ def test_suffixes_are_lower_case_and_unique() -> None:
     assert len(set(audio.AUDIO_SUFFIXES)) == len(audio.AUDIO_SUFFIXES)
     assert all(s == s.lower() and s.startswith(".") for s in audio.AUDIO_SUFFIXES)
     assert {f.suffix for f in FORMATS} | set(audio.HEADERLESS) <= set(audio.AUDIO_SUFFIXES)
+
+
+def stale(path: Path, seconds: float, tail: bytes = b"") -> Path:
+    """A WAV file of 10 s whose header gives a shorter length; ``tail`` follows the samples."""
+    size = round(seconds * 16_000)
+    samples = (4000 * np.sin(np.arange(80_000) / 5)).astype("<i2").tobytes()
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1,
+                       8000, 16_000, 2, 16, b"data", size)  # fmt: skip
+    path.write_bytes(head + samples + tail)
+    return path
+
+
+def test_samples_behind_a_stale_size_are_read_and_both_lengths_are_named(tmp_path: Path):
+    wave = decode(stale(tmp_path / "a.wav", 2.5))
+    assert wave.duration == 10
+    assert wave.warnings == ("The header gives 2.5 s, the file holds 10.0 s. Read to the end.",)
+    assert np.abs(wave.samples[0, -100:]).max() > 0.1
+
+
+def test_a_chunk_behind_the_samples_is_not_read_as_sound(tmp_path: Path):
+    path = stale(tmp_path / "a.wav", 10.0, b"LIST" + struct.pack("<I", 4000) + bytes(4000))
+    wave = decode(path)
+    assert (wave.duration, wave.warnings) == (10, ())
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "said"), [(4.0, ()), (6.0, ("The last 6.0 s are digital silence.",))]
+)
+def test_a_long_still_end_is_noted(tmp_path: Path, silent_s: float, said: tuple[str, ...]):
+    samples = np.concatenate((np.sin(np.arange(24_000) / 5), np.zeros(round(8000 * silent_s))))
+    soundfile.write(tmp_path / "a.wav", samples, 8000)
+    assert decode(tmp_path / "a.wav").warnings == said

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.agents.tables import agent_table
 from pipeline.errors import OutputError, ParameterError
 from pipeline.export import (
     TABLE_NAMES,
@@ -224,6 +225,9 @@ def test_every_agent_column_is_described():
     assert columns["agent_interruption_rate_mean"].header_zh == "坐席抢话频率·合并值"
     assert columns["agent_talk_ratio_mean"].kind == "ratio"
     assert columns["holds_mean"].kind == "number"
+    frame = agent_table(pd.DataFrame({"agent_id": ["a"]}))
+    for column in agent_columns(frame.columns):
+        assert frame[column.name].dtype == KINDS[column.kind].dtype, column.name
 
 
 def test_a_file_that_cannot_be_replaced_is_named_and_the_others_are_written(

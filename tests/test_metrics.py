@@ -203,6 +203,26 @@ def test_fast_turns_are_events():
     assert fast_speech(turns, VoiceSettings(fast_rate=400)) == ()
 
 
+def test_reading_in_no_hurry_is_not_fast():
+    turns = rate_turns([turn(AGENT, 10.0 * i, 10.0 * i + 6, units=20 + i) for i in range(8)], RATES)
+    assert fast_speech(turns) == ()  # 200 to 270 units a minute
+
+
+def test_a_turn_is_fast_by_the_speakers_own_rate():
+    slow = [turn(AGENT, 10.0 * i, 10.0 * i + 6, units=20) for i in range(5)]
+    hurried = turn(AGENT, 60, 66, units=29)
+    (event,) = fast_speech(rate_turns([*slow, hurried], RATES))
+    assert (event.start, event.detail) == (
+        60,
+        {"speaking_rate": 290, "limit": 270, "own_median": 200},
+    )
+    assert fast_speech(rate_turns([slow[0], hurried], RATES)) == ()  # too few to know the own rate
+
+
+def test_few_units_make_no_fast_turn():
+    assert fast_speech(rate_turns([turn(AGENT, 0, 1.3, units=9)], RATES)) == ()
+
+
 lengths = st.lists(
     st.tuples(st.sampled_from([AGENT, CUSTOMER]), st.integers(1, 200), st.integers(0, 60), st.integers(0, 80)),
     max_size=10,

@@ -373,3 +373,20 @@ def test_spread_in_semitones_does_not_depend_on_the_register(factor, seed):
     assert moved.sd_st == pytest.approx(plain.sd_st)
     assert moved.range_st == pytest.approx(plain.range_st)
     assert moved.median_hz == pytest.approx(factor * plain.median_hz)
+
+
+def test_breath_and_creak_at_the_edges_of_voicing_do_not_make_a_flat_voice_lively():
+    rng = np.random.default_rng(4)
+    parts = []
+    for _ in range(12):  # syllables of one pitch that creak out: every other period is late
+        steady = pulses(160.0, 0.25)
+        creak = pulses(
+            160.0 * (1 + 0.25 * rng.standard_normal(round(0.08 * SR))).clip(0.4, 2), 0.08
+        )
+        parts += [steady, 0.5 * creak + noise(0.08, 0.05, seed=len(parts)), noise(0.12, 0.003)]
+    track = track_speaker_f0(np.concatenate(parts), SR, [(0.0, 5.4)])
+    every = pitch_spread(track.f0_hz, min_voiced_s=0).sd_st
+    sure = pitch_spread(track.sure_hz, min_voiced_s=0).sd_st
+    assert sure <= 0.1
+    assert every > 2 * sure
+    assert np.isfinite(track.sure_hz).sum() > 0.9 * 12 * 25

@@ -207,6 +207,11 @@ def test_the_power_of_the_noise_is_taken_out_of_the_level():
     assert clean.active_level_dbfs == plain.active_level_dbfs  # P.56 is as the standard has it
 
 
+def test_what_decides_is_shown_where_rounding_would_hide_it():
+    (line_told,) = heard_with(told(snr_db=14.97, level_dbfs=-30.0)).withheld
+    assert "ratio is 14.9 dB, under 15 dB" in line_told
+
+
 def test_under_noise_neither_level_nor_pitch_is_scored():
     found = heard_with(told(snr_db=14.0, level_dbfs=-30.0))
     voice_found = found.voices[AGENT]

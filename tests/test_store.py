@@ -503,9 +503,11 @@ def test_every_change_is_counted(store: Store):
     seen = [store.changes()]
     store.save(make_result())
     seen.append(store.changes())
-    store.note("machine", "play", "c1", "0-3")
+    store.save_failure(make_failure("c2"))
     seen.append(store.changes())
     assert seen == sorted(set(seen))
+    store.note("machine", "play", "c1", "0-3")  # which no page shows
+    assert store.changes() == seen[-1]
 
 
 def test_documents_are_kept_once(store: Store):

@@ -26,9 +26,9 @@ from pipeline.agents.comparison import discoveries
 from pipeline.agents.estimates import Z95, Codes, Values
 from pipeline.agents.pool import Compared, History
 
-LAMBDA, LIMIT = 0.2, 2.8
+LAMBDA, LIMIT = 0.2, 2.87
 BASELINE_WEEKS, BASELINE_CALLS, SETTLED_WEEKS = 12, 60, 6
-POOLED_WEEKS = 40.0  # weight of the variance between weeks of all agents, in weeks of one
+POOLED_WEEKS = 60.0  # weight of the variance between weeks of all agents, in weeks of one
 
 GoalState = Literal["goal_met", "some", "nothing", "opposite", "open"]
 

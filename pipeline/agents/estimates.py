@@ -100,9 +100,8 @@ class Spread:
     """How much the calls of one measure vary.
 
     ``unit`` is the variance of the mean (for counts and amounts over the mean), ``freedom`` its
-    degrees of freedom, ``calls`` how many calls the days leave independent. ``scale`` is the part
-    of an agent that :func:`spread_of` can carry over to other sums; ``day_share`` is the variance
-    between days over that between the calls of a day. ``common`` is ``unit`` with more of the spread
+    degrees of freedom, ``calls`` how many calls the days leave independent. ``scale`` is that of one
+    call (for counts and amounts the dispersion). ``common`` is ``unit`` with more of the spread
     of the others in it, and so hardly tied to the agent's own mean.
     """
 
@@ -110,15 +109,7 @@ class Spread:
     freedom: Values
     calls: Values
     scale: Values
-    day_share: float
     common: Values
-
-    def at(self, rows: Codes) -> Spread:
-        """The spread of the agents of these rows."""
-        unit, freedom, calls, scale, common = (
-            v[rows] for v in (self.unit, self.freedom, self.calls, self.scale, self.common)
-        )
-        return Spread(unit, freedom, calls, scale, self.day_share, common)
 
 
 class Estimate(NamedTuple):
@@ -194,18 +185,16 @@ def estimate(
         )  # fmt: skip
 
 
-def spread_of(measure: Measure, sums: Sums, offset: Values, known: Spread | None = None) -> Spread:
-    """The spread of each agent; with ``known``, that of other sums of the same agents."""
+def spread_of(measure: Measure, sums: Sums, offset: Values) -> Spread:
+    """The spread of each agent, of sums whose mean less the centre is ``offset``."""
     n, total = sums.calls, sums.weight
     few, days = sums.weight_square / total**2, sums.day_weight_square / total**2
     squares = sums.square - 2 * offset * sums.cross + offset**2 * sums.weight_square
     squares = np.where(squares > NEGLIGIBLE * sums.square, squares, 0.0)
     of_days = sums.day_square - 2 * offset * sums.day_cross + offset**2 * sums.day_weight_square
     of_days = np.where(of_days > NEGLIGIBLE * sums.day_square, of_days, 0.0)
-    share, day_size, day_freedom = (
-        (known.day_share, 1.0, np.inf)
-        if known
-        else _day_share(squares, of_days, sums, np.nan_to_num(few), np.nan_to_num(days))
+    share, day_size, day_freedom = _day_share(
+        squares, of_days, sums, np.nan_to_num(few), np.nan_to_num(days)
     )
     free = (1 - few) + share * (1 - days)
     clustered = few + share * days
@@ -213,7 +202,7 @@ def spread_of(measure: Measure, sums: Sums, offset: Values, known: Spread | None
         independent = (1 + share) / clustered
         value = offset * (1 - offset)
         unit, sure = value / independent, np.full(len(n), np.inf)
-        return Spread(unit, sure, independent, value, share, unit)
+        return Spread(unit, sure, independent, value, unit)
     if measure.pool == "mean" or measure.pool == "ratio":
         own = np.where(n > 1, 1 / few - 1, 0.0)
         of_agent = squares / (free * sums.weight_square)
@@ -225,9 +214,6 @@ def spread_of(measure: Measure, sums: Sums, offset: Values, known: Spread | None
         of_agent = np.where((n > 1) & (offset > 0), squares / (free * total * offset), 0.0)
         known_by = np.where(n > 1, total * offset, 0.0)
         to_unit = clustered / (few * total)
-    if known:
-        unit = known.scale * to_unit
-        return Spread(unit, known.freedom, 1 / few, known.scale, share, unit)
     own, known_by = np.nan_to_num(own), np.nan_to_num(known_by)
     telling = own if measure.pool in ("mean", "ratio") else np.where(n > 1, sums.nonzero, 0.0)
     others = (known_by * of_agent).sum() - known_by * of_agent
@@ -249,7 +235,7 @@ def spread_of(measure: Measure, sums: Sums, offset: Values, known: Spread | None
         freedom = np.maximum(freedom, 1.0)
     scale = np.where((scale > 0) & (n > 0), scale, np.nan)
     common = np.where(np.isfinite(scale) & (common > 0), common, scale)
-    return Spread(scale * to_unit, freedom, 1 / few, scale, share, common * to_unit)
+    return Spread(scale * to_unit, freedom, 1 / few, scale, common * to_unit)
 
 
 def interval(

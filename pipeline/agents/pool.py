@@ -264,12 +264,17 @@ class Pool:
         for one, centre, sums in zip(
             self.measures, self._known_centres, self._sums(code, len(rows)), strict=True
         ):
-            e = found.of[one.name]
             with np.errstate(divide="ignore", invalid="ignore"):
                 offset = sums.value / sums.weight
-                usual = e.mean[agent]
-                spread = spread_of(one.measure, sums, offset, e.spread.at(agent))
-                variance = spread.unit
+                spread = spread_of(
+                    one.measure, sums, offset
+                )  # about each week: changes are no spread
+                sure = np.where(np.isfinite(spread.scale * spread.freedom), spread.freedom, 0.0)
+                sure = np.minimum(sure, 1e6)
+                scale = _total(np.nan_to_num(spread.scale) * sure, agent, len(at_agent))
+                scale = (scale / _total(sure, agent, len(at_agent)))[agent]
+                variance = spread.unit / spread.scale * scale
+                usual = found.of[one.name].mean[agent]
                 if one.measure.pool in ("count", "amount"):
                     variance = variance * usual
                 elif one.measure.pool == "share":

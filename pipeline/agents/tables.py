@@ -122,9 +122,9 @@ def frame_of_pool(
         data[f"{name}_change_since"] = [watched.weeks[s] if s >= 0 else None for s in since]
         data[f"{name}_change"] = np.round(size, DECIMALS)
     names = columns(keys, [m.name for m in pool.measures])
-    types = {"enough_calls": "boolean"}
-    types |= {c: "Int64" for c in names if c == "calls" or c.endswith("_calls")}
+    types = {c: "Int64" for c in names if c == "calls" or c.endswith("_calls")}
     types |= {c: "str" for c in names if c in _KEYS or c.endswith(("_state", "_change_since"))}
+    types["enough_calls"] = "boolean"
     return pd.DataFrame({name: data[name] for name in names}).astype(types)
 
 

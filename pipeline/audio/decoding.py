@@ -30,6 +30,7 @@ MAX_SAMPLES = 2**28
 _OVERSCALE = 16.0  # 24 dB above full scale: no longer a loud float recording
 _WHOLE_NUMBERS = 2.0**-15  # brings 16-bit numbers to full scale 1.0
 _SAMPLES_AT_ONCE = 1 << 20
+_STILL_END_S = 5.0
 
 
 def decode(path: str | os.PathLike[str], *, max_samples: int = MAX_SAMPLES) -> Waveform:
@@ -72,6 +73,7 @@ def decode(path: str | os.PathLike[str], *, max_samples: int = MAX_SAMPLES) -> W
     if samples.shape[1] == 0:
         raise EmptyAudio("The file holds no audio samples.", COPY_HINT)
     source.note_missing(samples.shape[1] / rate)
+    _note_still_end(samples, rate, source.warnings)
     return Waveform(
         samples=_within_scale(samples, source.warnings),
         sample_rate=rate,
@@ -80,6 +82,19 @@ def decode(path: str | os.PathLike[str], *, max_samples: int = MAX_SAMPLES) -> W
         sha256=digest,
         warnings=tuple(source.warnings),
     )
+
+
+def _note_still_end(samples: Audio, rate: int, warnings: list[str]) -> None:
+    """Say when the end is digital silence: one and the same sample in every channel."""
+    still = size = samples.shape[1]
+    for stop in range(size, 0, -_SAMPLES_AT_ONCE):
+        start = max(0, stop - _SAMPLES_AT_ONCE)
+        moving = np.flatnonzero((samples[:, start:stop] != samples[:, -1:]).any(axis=0))
+        if moving.size:
+            still = size - 1 - start - int(moving[-1])
+            break
+    if rate * _STILL_END_S <= still < size:
+        warnings.append(f"The last {still / rate:.1f} s are digital silence.")
 
 
 def _kept_rate(source: Source) -> int:

@@ -25,7 +25,7 @@ import av
 import numpy as np
 import soundfile
 
-from pipeline.audio.wav import FIXED_SIZE_TAGS, WavHeader, read_wav_header
+from pipeline.audio.wav import FIXED_SIZE_TAGS, WavHeader, WholeFile, read_wav_header
 from pipeline.errors import EmptyAudio, UnreadableAudio, one_line
 from pipeline.schema import Audio, Seconds
 
@@ -124,13 +124,19 @@ def open_source(file: BufferedReader, name: str) -> AbstractContextManager[Sourc
         raise EmptyAudio("The WAV file holds no audio samples (data size 0).", COPY_HINT)
     try:
         if wav is not None and wav.tag in FIXED_SIZE_TAGS and wav.data_bytes != 0:
-            return _read_by_soundfile(soundfile.SoundFile(_native(name)), wav)
+            whole = WholeFile(_native(name), wav.size_at) if wav.is_stale else _native(name)
+            return _read_by_soundfile(soundfile.SoundFile(whole), wav)
         if headerless == "vox":
             raw = {"format": "RAW", "subtype": "VOX_ADPCM", "samplerate": 8000, "channels": 1}
             return _read_by_soundfile(soundfile.SoundFile(_native(name), **raw), None)
     except soundfile.LibsndfileError:
         pass  # FFmpeg forgives more
     return _read_by_pyav(name, wav, headerless)
+
+
+def _stale_warning(wav: WavHeader) -> str:
+    by_header = wav.data_bytes / max(wav.byte_rate, 1)
+    return f"The header gives {by_header:.1f} s, the file holds {wav.expected or 0:.1f} s."
 
 
 def _native(name: str) -> str | bytes:
@@ -153,6 +159,8 @@ def _read_by_soundfile(sound: soundfile.SoundFile, wav: WavHeader | None) -> Ite
         source.warnings.append("A .vox file has no header: 8000 Hz, one channel assumed.")
     elif wav.is_stream:
         source.warnings.append(_STREAM_WARNING)
+    elif wav.is_stale and wav.expected:
+        source.warnings.append(_stale_warning(wav) + " Read to the end.")
     try:
         with sound:
             yield source
@@ -200,6 +208,8 @@ def _read_by_pyav(name: str, wav: WavHeader | None, headerless: str | None) -> I
                 warnings.append(f"The file has no header: {source.rate} Hz, one channel assumed.")
             if wav and wav.is_stream:
                 warnings.append(_STREAM_WARNING)
+            if wav and wav.is_stale:
+                warnings.append(_stale_warning(wav))
             yield source
     except _DECODER_ERRORS as error:
         raise _not_audio(name, error) from error

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
-from io import BufferedReader
+from dataclasses import dataclass, replace
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING
 
 from pipeline.schema import Seconds
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 FIXED_SIZE_TAGS = {1, 3, 6, 7}
 """Format tags of PCM, float, A-law and u-law."""
@@ -21,6 +25,7 @@ FIXED_SIZE_TAGS = {1, 3, 6, 7}
 _TAG_EXTENSIBLE = 0xFFFE
 _STREAM_SIZE = 0xFFFFFF00  # from here on a declared size means "not known when written"
 _MAX_CHUNKS = 256
+_STALE_S = 0.05  # less behind the declared end is dirt, not samples
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class WavHeader:
 
     ``data_bytes`` is as declared, maybe not true; ``available_bytes`` is what the file has from the
     samples on. ``is_empty``: no samples, and what follows is another chunk or nothing.
+    ``is_stale``: samples go on behind the declared end (a size that was not brought up to date, or
+    that does not fit in 32 bits). ``size_at`` is where in the file the size is declared.
     """
 
     tag: int
@@ -36,6 +43,8 @@ class WavHeader:
     data_bytes: int
     available_bytes: int
     is_empty: bool
+    is_stale: bool = False
+    size_at: int = 0
 
     @property
     def is_stream(self) -> bool:
@@ -54,7 +63,7 @@ class WavHeader:
         """Length of the samples that are in the file, None where no rate is named."""
         if self.byte_rate <= 0:
             return None
-        size = self.available_bytes if self.is_stream else self.data_bytes
+        size = self.available_bytes if self.is_stream or self.is_stale else self.data_bytes
         return min(size, self.available_bytes) / self.byte_rate
 
 
@@ -71,7 +80,8 @@ def read_wav_header(file: BufferedReader) -> WavHeader | None:
         if name == b"data":
             declared = long_size if head[:4] == b"RF64" and length == 0xFFFFFFFF else length
             empty = declared == 0 and _is_chunk(file.read(8), size - start)
-            return WavHeader(tag, byte_rate, declared, size - start, empty)
+            header = WavHeader(tag, byte_rate, declared, size - start, empty, size_at=start - 4)
+            return replace(header, is_stale=_goes_on(file, header, start))
         if start + length > size:
             return None
         body = file.read(min(length, 40))
@@ -81,6 +91,55 @@ def read_wav_header(file: BufferedReader) -> WavHeader | None:
             long_size = struct.unpack("<Q", body[8:16])[0]
         file.seek(start + length + (length & 1))
     return None
+
+
+def _goes_on(file: BufferedReader, header: WavHeader, start: int) -> bool:
+    """Whether samples, and no other chunk, follow the declared end."""
+    end = start + header.data_bytes + (header.data_bytes & 1)
+    room = start + header.available_bytes - end
+    if header.is_stream or room < max(8, _STALE_S * header.byte_rate):
+        return False
+    file.seek(end)
+    return not _is_chunk(file.read(8), room)
+
+
+class WholeFile(RawIOBase):
+    """A WAV file whose declared size reads as "not known", so that readers go on to its end."""
+
+    def __init__(self, name: str | bytes, size_at: int) -> None:
+        self._file, self._size_at = open(name, "rb"), size_at  # noqa: SIM115 - close() closes it
+
+    def close(self) -> None:
+        """Close the file; reading ends."""
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill a buffer from where the file stands; the number of bytes."""
+        at = self._file.tell()
+        view = memoryview(buffer).cast("B")
+        data = bytearray(self._file.read(len(view)))
+        for place in range(self._size_at, self._size_at + 4):
+            if at <= place < at + len(data):
+                data[place - at] = 0xFF
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a place in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Place in the file."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
 
 
 def _sample_format(body: bytes) -> tuple[int, int]:

@@ -14,9 +14,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from pipeline import evaluation
 from pipeline.batch.runner import Step, Tally
+from pipeline.io import files
 from pipeline.settings import Settings
 from pipeline.store import shown_address
 
@@ -65,7 +67,11 @@ def watch_progress(steps: Iterable[Step], recordings: int) -> Tally:
 
 def say_step(step: Step) -> None:
     """One line for one recording."""
-    text = _failed(step) if step.failure is not None else f"{step.outcome}: {step.recording.path}"
+    text = (
+        _failed(step)
+        if step.failure is not None
+        else f"{step.outcome}: {files.shown(step.recording.path)}"
+    )
     _screen().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -78,6 +84,7 @@ def summary(tally: Tally, settings: Settings) -> None:
         f"{tally.steps} recordings: {done}, {tally.failed} failed; "
         f"{tally.audio_s / 3600:.2f} h of audio; "
         f"preset {settings.preset} ({settings.asr.source}).",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )
@@ -106,7 +113,7 @@ def agents(out: Path) -> None:
             for name, _, form in AGENT_COLUMNS
         ]
         names = [str(row[k]) for k in ("agent_id", "agent_name") if pd.notna(row.get(k))]
-        table.add_row(" ".join(names) or "not named", *cells)
+        table.add_row(Text(" ".join(names) or "not named"), *cells)
     _paper().print(table)
 
 
@@ -116,10 +123,13 @@ def paths(files: Iterable[Path], out: Path, store: str | None) -> None:
     names = sorted(p.name for p in files)
     book = [n for n in names if n.endswith(".xlsx")]
     tables = sorted({n.rpartition(".")[0] for n in names if not n.endswith(".xlsx")})
-    screen.print(f"Open: {out / book[0] if book else out}", highlight=False, soft_wrap=True)
+    screen.print(
+        f"Open: {out / book[0] if book else out}", markup=False, highlight=False, soft_wrap=True
+    )
     where = shown_address(store) if store else "callcoach.db"
     screen.print(
         f"Tables in {out} as .csv and .parquet: {', '.join(tables)}; store: {where}",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )
@@ -176,7 +186,8 @@ def clock(seconds: float) -> str:
 
 def _failed(step: Step) -> str:
     assert step.failure is not None
-    return f"Failed: {step.failure.path}: {step.failure.message} {step.failure.hint}"
+    failure = step.failure
+    return files.shown(f"Failed: {failure.path}: {failure.message} {failure.hint}")
 
 
 def _screen() -> Console:

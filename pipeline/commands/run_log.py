@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from typing import Any
 
 from pipeline.batch.runner import Step
 from pipeline.errors import OutputError
+from pipeline.io import files
 
 LOG_NAME = "callcoach.log"
 
@@ -71,9 +71,9 @@ class Journal:
         if step.failure is not None:
             values |= {"stage": step.failure.stage, "error": step.failure.error_type}
         if self._verbose:
-            values |= {"call_id": step.recording.call_id, "path": os.fspath(step.recording.path)}
+            values |= {"call_id": step.recording.call_id, "path": files.shown(step.recording.path)}
             if step.failure is not None:
-                values["message"] = step.failure.message
+                values["message"] = files.shown(step.failure.message)
         self.note("call", **values)
 
 

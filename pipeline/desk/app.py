@@ -9,6 +9,7 @@ site can be pointed at it; a change is taken only from a page of this server.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -91,7 +92,12 @@ def create_app(
         recordings.close()
 
     app = FastAPI(
-        title="callcoach", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="callcoach",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.store = store
     app.state.settings = settings
@@ -188,4 +194,14 @@ def _failed(request: Request, error: Exception) -> Response:
     else:
         _log.error("%s failed", request.url.path, exc_info=error)
         page = ErrorPage(500, words("error.failed"), words("error.bug"), words("error.log"))
+    if request.url.path.startswith("/api/"):
+        where = error.errors() if isinstance(error, RequestValidationError) else ()
+        errors = [
+            {"where": ".".join(map(str, one["loc"])), "problem": str(one["msg"])} for one in where
+        ]
+        return JSONResponse(
+            dataclasses.asdict(page) | {"type": "about:blank", "errors": errors},
+            page.status,
+            media_type="application/problem+json",
+        )
     return show(view, "error.html", page, page.status)

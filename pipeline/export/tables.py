@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
@@ -23,6 +24,7 @@ FORMATS = ("parquet", "csv")
 TABLE_NAMES = (*TABLES, *AGENT_TABLES)
 AGENT_ROWS = 40_000  # calls pooled at a time: fewer take longer, more take more memory
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+FORMULA = r"^([=+\-@\t\r＝＋－＠])"  # how text begins that spreadsheets may take for one
 
 # fmt: off
 _AGENT_COLUMNS = (
@@ -55,7 +57,8 @@ _KIND_OF_STATISTIC = {
     "percentile": "score",
     "reliability": "ratio",
     "state": "text",
-}  # fmt: skip
+    "change_since": "text",
+}
 
 
 def export(
@@ -177,12 +180,33 @@ def _write_table(
 
 
 @contextmanager
-def _csv_writer(path: Path, schema: pa.Schema) -> Iterator[pc.CSVWriter]:
+def _csv_writer(path: Path, schema: pa.Schema) -> Iterator[_Plain]:
     options = pc.WriteOptions(quoting_style="needed", quoting_header="none", eol="\r\n")
     with path.open("wb") as file:
         file.write(BYTE_ORDER_MARK)
         with pc.CSVWriter(file, schema, write_options=options) as writer:
-            yield writer
+            yield _Plain(writer)
+
+
+class _Plain:
+    """A CSV writer whose text no spreadsheet takes for a formula.
+
+    Text that begins like one gets an apostrophe in front, which spreadsheets show as "this is
+    text" and our own reader of tables takes off again.
+
+    Source: OWASP, CSV injection.
+    """
+
+    def __init__(self, writer: pc.CSVWriter) -> None:
+        self._writer = writer
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Write a batch."""
+        columns = [
+            compute.replace_substring_regex(c, FORMULA, r"'\1") if pa.types.is_string(c.type) else c
+            for c in batch.columns
+        ]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=batch.schema))
 
 
 def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

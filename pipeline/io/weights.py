@@ -23,10 +23,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import WeightsError, nearest
+from pipeline.io.yaml import read_yaml
 
 FOLDER_VARIABLE = "CALLCOACH_MODELS"
 MANIFEST_VARIABLE = "CALLCOACH_MANIFEST"
@@ -206,7 +206,7 @@ def _manifest_path() -> Path:
 @cache
 def _manifest(path: str) -> Mapping[str, Weights]:
     try:
-        data = YAML(typ="safe", pure=True).load(Path(path).read_text("utf-8"))
+        data = read_yaml(Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as cause:
         raise WeightsError(
             f"The manifest {path} cannot be read: {' '.join(str(cause).split())}",

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from pipeline.errors import RubricError, nearest
+from pipeline.io.yaml import compose_yaml
+from pipeline.text.patterns import safe_pattern
 
 Scalar = str | int | float | bool | None
 
@@ -90,9 +91,9 @@ class Located:
     def pattern(self) -> re.Pattern[str]:
         """The value as a regular expression."""
         try:
-            return re.compile(self.text())
-        except re.error as error:
-            self.fail(f"not a regular expression: {error}.")
+            return safe_pattern(self.text())
+        except ValueError as error:
+            self.fail(f"{error}.")
 
     def _kind(self) -> str:
         if isinstance(self.value, dict):
@@ -125,13 +126,15 @@ def load_located(path: Path) -> Located:
 def parse_located(text: str, file: str) -> Located:
     """Read YAML text into located values; ``file`` is the name for errors."""
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        node = compose_yaml(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RubricError(
             f"{file}:{line}: not valid YAML: {error.problem}.",
             "Check the indentation and the quotes of this line and the one before.",
         ) from error
+    except YAMLError as error:
+        raise RubricError(f"{file}: not usable: {error}.", "Write it out plainly.") from error
     if node is None:
         raise RubricError(f"{file}:1: the file is empty.", "See docs/rubrics.md for a start.")
     return _locate(node, file, "(top)", node.start_mark.line + 1)

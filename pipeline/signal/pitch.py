@@ -57,6 +57,7 @@ LAG_RATE_HZ = 16_000.0  # autocorrelation is sampled about this densely, peaks l
 
 MAX_CANDIDATES = 8  # the unvoiced one included
 VOICING_STRENGTH = 0.27  # of the unvoiced candidate; lower finds more voiced frames
+SURE_STRENGTH = 0.5  # of a frame that counts for the spread of a voice
 SILENCE_PEAK = 0.03  # frames that peak below this share of the loud ones tend to unvoiced
 OCTAVE_COST = 0.01  # per octave below the ceiling
 JUMP_COST = 0.35  # per octave between frames 10 ms apart
@@ -93,6 +94,14 @@ class F0Track:
     times: FloatArray
     f0_hz: FloatArray
     strength: FloatArray
+
+    @property
+    def sure_hz(self) -> FloatArray:
+        """Hz, shape (n,), of frames of ``SURE_STRENGTH`` and more; nan elsewhere.
+
+        Frames where voicing begins, ends or creaks stray: they make a flat voice look lively.
+        """
+        return np.where(self.strength >= SURE_STRENGTH, self.f0_hz, np.nan)
 
 
 @dataclass(frozen=True, slots=True)

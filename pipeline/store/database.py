@@ -31,7 +31,9 @@ STORE_NAME = "callcoach.db"
 BUSY_TIMEOUT_S = 30
 PATIENCE_S = 60.0
 PAUSES_S = (0.5, 5.0)  # before the second attempt, and the longest: each is twice the one before
-ADDRESS_HINT = "Give a file, a folder, or postgresql://USER:PASSWORD@HOST/DATABASE."
+ADDRESS_HINT = (
+    "Give a file, a folder, or postgresql://USER@HOST/DATABASE with the password in PGPASSWORD."
+)
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+pg8000"}
 _PASSING_STATES = ("08", "57P01", "57P02", "57P03", "40001", "40P01")  # SQLSTATE, or its class
 _PASSING_TEXTS = ("network error", "can't create a connection", "connection is closed")
@@ -69,6 +71,8 @@ def address(target: str | Path, create: bool) -> URL:
         backend = url.get_backend_name()
         if backend not in _DRIVERS:
             raise OutputError(f"Databases of type {backend!r} are not supported.", ADDRESS_HINT)
+        if backend == "postgresql" and url.password is None:
+            url = url.set(password=_password(url))
         return url.set(drivername=_DRIVERS[backend])
     path = Path(target)
     path = path / STORE_NAME if path.is_dir() else path
@@ -85,6 +89,28 @@ def address(target: str | Path, create: bool) -> URL:
                 "Choose an output folder you may write to.",
             ) from error
     return URL.create("sqlite+pysqlite", database=str(path))
+
+
+def _password(url: URL) -> str | None:
+    """The password that ``PGPASSWORD`` or the password file of PostgreSQL gives, if any."""
+    if given := os.environ.get("PGPASSWORD"):
+        return given
+    path = Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    wanted = (
+        url.host or "localhost",
+        str(url.port or 5432),
+        url.database or "",
+        url.username or "",
+    )
+    for line in lines:
+        parts = [p.replace("\0", ":") for p in line.replace("\\:", "\0").split(":")]
+        if len(parts) == 5 and all(p in ("*", w) for p, w in zip(parts, wanted, strict=False)):
+            return parts[4]
+    return None
 
 
 def connect(url: URL) -> Engine:

@@ -131,7 +131,7 @@ class FileLock:
             ) from error
 
     def _take(self) -> bool:
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         if not (_try(file, shared=False) and self._is_there(file)):
             os.close(file)
             return False

@@ -268,7 +268,7 @@ class Store:
         """Add a row to ``audit``: who did what to what, now (UTC)."""
         row = {"at": database.now(), "actor": actor, "action": action, "object": clean(object_)}
         rows = [row | {"detail": clean(detail)}]
-        self._write("audit", lambda c: c.execute(SQL["audit"].insert(), rows) and None)
+        self._write("audit", lambda c: c.execute(SQL["audit"].insert(), rows), counted=False)
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -447,8 +447,11 @@ class Store:
         with database.explained(self._engine.url), self._reading() as connection:
             yield connection
 
-    def _write(self, subject: str, work: Callable[[Connection], T]) -> T:
-        """Do something that writes in one transaction; two with one subject follow each other."""
+    def _write(self, subject: str, work: Callable[[Connection], T], *, counted: bool = True) -> T:
+        """Do something that writes in one transaction; two with one subject follow each other.
+
+        ``counted``: whether what pages show has changed by it.
+        """
         if self._pinned is not None:
             raise ParameterError("A snapshot cannot be written.", "Write to the store itself.")
 
@@ -462,7 +465,8 @@ class Store:
                     key = sa.func.hashtextextended(subject, 0)
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
                 done = work(connection)
-                connection.execute(changes.update().values(counter=changes.c.counter + 1))
+                if counted:
+                    connection.execute(changes.update().values(counter=changes.c.counter + 1))
                 return done
 
         return database.patiently(self._engine.url, attempt)

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import SettingsError
+from pipeline.io.yaml import read_yaml
 from pipeline.text.similarity import sound_distance, sound_of
 from pipeline.text.sounds import syllables
 
@@ -44,7 +44,7 @@ class Lexicon:
             If the file holds anything else.
         """
         try:
-            data = YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
+            data = read_yaml(path.read_text("utf-8")) or {}
         except (OSError, UnicodeDecodeError, YAMLError) as cause:
             raise SettingsError(
                 f"The lexicon {path} cannot be read: {' '.join(str(cause).split())}",

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from ruamel.yaml import YAML
-
+from pipeline.io.yaml import read_yaml
 from pipeline.settings import config_path
 from pipeline.text.script import simplify
 
@@ -64,4 +63,4 @@ def _backchannel_lexicon() -> tuple[re.Pattern[str], int]:
 @cache
 def _load(name: str) -> dict[str, list[object]]:
     text = config_path(f"lexicons/{name}").read_text(encoding="utf-8")
-    return dict(YAML(typ="safe", pure=True).load(text))
+    return dict(read_yaml(text))

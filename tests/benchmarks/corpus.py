@@ -353,7 +353,7 @@ def _complete(
         others = [(a, b) for t in turns if t["speaker"] != party for a, b in t["spans"]]
         alone = exclusive(own, others)
         track = track_speaker_f0(wide[:, column], WIDE_RATE, alone)
-        spread = pitch_spread(track.f0_hz, min_voiced_s=0.0)
+        spread = pitch_spread(track.sure_hz, min_voiced_s=0.0)
         heard = {
             "level_dbfs": gated_rms_dbfs(clean[:, column], RATE, alone),
             "active_level_dbfs": active_speech_level(clean[:, column], RATE, alone)[0],

@@ -40,7 +40,7 @@ MISSING = 0.03  # of the measures
 FAILED = 0.01  # of the calls
 TYPICAL: Mapping[str, tuple[float, float]] = {  # mean and spread of each kind of number
     "seconds": (60.0, 20.0), "ratio": (0.5, 0.15), "score": (80.0, 10.0), "rate": (230.0, 30.0),
-    "dbfs": (-26.0, 4.0), "lufs": (-24.0, 4.0), "db": (3.0, 1.0), "hz": (180.0, 30.0),
+    "per_10min": (2.0, 1.0), "dbfs": (-26.0, 4.0), "lufs": (-24.0, 4.0), "db": (3.0, 1.0), "hz": (180.0, 30.0),
     "semitones": (3.0, 0.7), "number": (1.5, 0.4),
 }  # fmt: skip
 TEXTS = (
@@ -128,6 +128,7 @@ def _calls(calls: np.ndarray, agents: int, rng: np.random.Generator) -> dict[str
     return {
         "call_id": ids,
         "path": [f"/recordings/{i}.wav" for i in ids],
+        "slug": ids,
         "sha256": [rng.bytes(32).hex() for _ in calls],
         "started_at": [f"{day}T10:00:00+08:00" for day in days],
         "agent_id": [f"A{a:04d}" for a in agent],

@@ -91,4 +91,6 @@ def _database(address: str, name: str) -> str:
     with engine.connect() as connection:
         connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
     engine.dispose()
-    return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    os.environ["PGPASSWORD"] = str(url.password)  # it is refused on the command line
+    bare = url._replace(drivername="postgresql", database=name, password=None)
+    return bare.render_as_string(hide_password=False)

@@ -41,6 +41,7 @@ WINDOW_BYTES = 64 * 2**20
 OBJECT_STORE_BYTES = 512 * 2**20
 DEFAULT_PORT = 6379
 CONNECT_S = 5.0
+CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # whatever the system; 0 listens on loopback only
 ROUNDING = 1e-6
 
 _log = logging.getLogger(__name__)
@@ -266,9 +267,9 @@ def _lost() -> WorkerDied:
 
 def _connect(address: str | None) -> tuple[Any, bool]:
     """Join a cluster, or start one; say whether it is ours to leave."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # remarks that are no errors of ours
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # 40 s each when nothing answers
+    os.environ[CLUSTERS] = "0" if address is None else "1"
     try:
         import ray
         import ray.data
@@ -277,6 +278,7 @@ def _connect(address: str | None) -> tuple[Any, bool]:
             "The Ray engine needs the package ray, which is not installed.",
             'Install it on every node: pip install "callcoach[ray]"',
         ) from cause
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = address is not None  # imported before, maybe
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     ours = not ray.is_initialized()
     if ours:

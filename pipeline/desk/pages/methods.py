@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.commands.documents import measured, pooled
 from pipeline.desk.pages.call import TRIAL_PRESETS
 from pipeline.desk.queries import methods as queries
 from pipeline.desk.view import View
-from pipeline.measures import MEASURES, SCORES
+from pipeline.measures import KINDS, MEASURES, SCORES
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,31 @@ class MethodsPage:
 
     heard: tuple[Heard, ...]
     measures: tuple[Method, ...]
+
+
+def measure_data() -> list[dict[str, Any]]:
+    """All measures as data, for programs."""
+    return [
+        {
+            "id": one.id,
+            "zh": one.zh,
+            "en": one.en,
+            "kind": one.kind,
+            "unit_zh": KINDS[one.kind].unit_zh,
+            "unit_en": KINDS[one.kind].unit_en,
+            "per": one.per,
+            "definition": one.definition,
+            "formula": one.formula,
+            "source": one.source,
+            "pool": one.pool,
+            "better": one.better,
+            "delta": one.delta,
+            "delta_is_relative": one.relative,
+            "target": one.target,
+            "measured": measured(one),
+        }
+        for one in (*SCORES, *MEASURES)
+    ]
 
 
 def methods_page(view: View) -> MethodsPage:

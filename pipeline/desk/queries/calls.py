@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,8 +22,12 @@ _SHOWN = (
 )  # fmt: skip
 
 
-def newest(filters: Filters, after: str | None, limit: int) -> sa.Select[Any]:
+def newest(
+    filters: Filters, after: str | None, limit: int, columns: Sequence[str] = _SHOWN
+) -> sa.Select[Any]:
     """The newest calls after a cursor, and one more than ``limit`` to tell whether that is all.
+
+    ``columns`` hold ``started_at`` and ``call_id``, which name the place in the list.
 
     Raises
     ------
@@ -30,7 +35,7 @@ def newest(filters: Filters, after: str | None, limit: int) -> sa.Select[Any]:
         If the cursor is none.
     """
     calls = SQL["calls"].c
-    query = filters.apply(sa.select(*(calls[name] for name in _SHOWN)))
+    query = filters.apply(sa.select(*(calls[name] for name in dict.fromkeys(columns))))
     if after:
         query = query.where(_follows(*_read_cursor(after)))
     order = (calls.started_at.desc().nulls_last(), calls.call_id.desc())

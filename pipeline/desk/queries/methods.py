@@ -16,3 +16,9 @@ def heard_with() -> sa.Select[Any]:
     number = sa.func.count().label("calls")
     query = sa.select(*how, number).where(calls.preset.is_not(None)).group_by(*how)
     return query.order_by(number.desc()).limit(100)
+
+
+def rubrics() -> sa.Select[Any]:
+    """All rubrics that were kept."""
+    table = SQL["rubrics"].c
+    return sa.select(table.hash, table.body).order_by(table.hash)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from pipeline.desk.routes import agents, calls, look, methods
+from pipeline.desk.routes import agents, api, calls, look, methods
 
 ROUTERS: tuple[APIRouter, ...] = (
     look.router,
     agents.router,
     calls.router,
     methods.router,
+    api.router,
 )
 """All routes. A new page adds its module here."""

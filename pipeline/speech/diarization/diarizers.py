@@ -14,19 +14,23 @@ A. Plaquet and H. Bredin, "Powerset multi-class cross entropy loss", Interspeech
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ruamel.yaml.error import YAMLError
+
 from pipeline.errors import WeightsError, one_line
+from pipeline.io.yaml import read_yaml
 from pipeline.schema import SAMPLE_RATE, Audio, Span, SpeakerSegment
 from pipeline.speech.diarization.segmentation import Segmenter
 from pipeline.speech.diarization.voices import TwoVoices
 
 CLUSTERING = {"method": "centroid", "min_cluster_size": 4, "threshold": 0.70}
 WEIGHTS_FILE = "pytorch_model.bin"
+CONFIG_FILE = "config.yaml"  # what a pipeline is made of
+OWN_CLASSES = "pyannote.audio."
 BATCH = 8
 
 
@@ -94,7 +98,7 @@ def load_two_voices(
         CPU threads of torch. These networks are made of many small steps: more than one thread
         costs more in waiting for each other than it brings.
     """
-    _silence_telemetry()
+    _trust_descriptions()
     import torch
     from pyannote.audio import Inference, Model
 
@@ -125,7 +129,7 @@ def load_local(
     threads: int = 1,
 ) -> PyannoteDiarizer:
     """Build pyannote's own pipeline, for any number of voices; parameters as `load_two_voices`."""
-    _silence_telemetry()
+    _trust_descriptions()
     import torch
     from pyannote.audio import Model
     from pyannote.audio.core.plda import PLDA
@@ -163,7 +167,7 @@ def load_pretrained(
     WeightsError
         If it cannot be had: not downloaded, no network, or its conditions were not accepted.
     """
-    _silence_telemetry()
+    _trust_descriptions()
     import torch
 
     if load is None:
@@ -172,8 +176,12 @@ def load_pretrained(
         load = Pipeline.from_pretrained
     torch.set_num_threads(threads)
     try:
-        local = Path(source).is_dir()
+        local = Path(source).exists()
+        if local:
+            _check_config(Path(source))
         pipeline = load(source) if local else load(source, revision=revision)
+    except WeightsError:
+        raise
     except Exception as cause:
         raise WeightsError(
             f'The diarization pipeline "{source}" cannot be loaded: {one_line(cause)}.',
@@ -188,5 +196,36 @@ def load_pretrained(
     return PyannoteDiarizer(pipeline.to(torch.device(device)))
 
 
-def _silence_telemetry() -> None:
-    os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+def _trust_descriptions() -> None:
+    """Let weights files hold the descriptions that pyannote puts into them, and nothing else.
+
+    A weights file is a pickle; torch refuses whatever in it is neither numbers nor one of these.
+    """
+    import torch
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+
+    known = [Problem, Resolution, Specifications, torch.torch_version.TorchVersion]
+    torch.serialization.add_safe_globals(known)
+
+
+def _check_config(source: Path) -> None:
+    """Refuse a local pipeline whose ``config.yaml`` names classes that are not pyannote's.
+
+    Raises
+    ------
+    WeightsError
+        If it does, or it is no such file.
+    """
+    path = source / CONFIG_FILE if source.is_dir() else source
+    if not path.exists():
+        return  # the loader says what it misses
+    hint = f"Name a folder with a {CONFIG_FILE} and the weights of a pyannote pipeline."
+    try:
+        config = read_yaml(path.read_text("utf-8")) or {}
+        given = [config["pipeline"], *(config.get("preprocessors") or {}).values()]
+        names = [str(one["name"]) for one in given if isinstance(one, dict)]
+    except (OSError, ValueError, YAMLError, KeyError, TypeError, AttributeError) as cause:
+        raise WeightsError(f"{path} is no pipeline: {one_line(cause)}.", hint) from cause
+    for name in names:
+        if not name.startswith(OWN_CLASSES):
+            raise WeightsError(f'{path} names "{name}", which is no class of pyannote.', hint)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import SettingsError, nearest
+from pipeline.io.yaml import read_yaml
 from pipeline.settings import config_folder
 from pipeline.text.script import simplify
 
@@ -205,7 +205,7 @@ def _examples(file: Path, key: str, value: object) -> Examples:
 
 def _read(file: Path) -> Mapping[str, Any]:
     try:
-        data = YAML(typ="safe", pure=True).load(file.read_text("utf-8"))
+        data = read_yaml(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as cause:
         raise SettingsError(
             f"{file} cannot be read: {' '.join(str(cause).split())}", "It must be a YAML file."

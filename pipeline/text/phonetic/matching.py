@@ -130,7 +130,12 @@ def _extend(
             values = _filled(stream, p, match, between, slots)
             if values is not None:
                 out.append(_Partial(p.start, match.end, p.cost + cost, p.weight + weight, values))
-    return out
+    cheapest: dict[tuple[object, ...], _Partial] = {}  # else gaps multiply them without end
+    for q in out:
+        key = (q.start, q.end, q.weight, q.values)
+        if key not in cheapest or q.cost < cheapest[key].cost:
+            cheapest[key] = q
+    return list(cheapest.values())
 
 
 def _since_words(before: tuple[Element, ...]) -> tuple[Element, ...]:

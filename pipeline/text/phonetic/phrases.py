@@ -26,6 +26,8 @@ from pipeline.text.similarity import Sound, sound_of
 
 MAX_GAP = 12
 MAX_EXPANSION = 512
+MAX_NOTATION = 500  # characters of a phrase
+MAX_OPEN = 8  # gaps and slots of a phrase: what can be anything takes long to search
 _TOKEN = re.compile(r"\{[^{}]*\}|…+|\)\?|[()\[\]|]|[^(){}\[\]|…]+")
 _FULL_WIDTH = re.compile("[（）［］｛｝｜]|(?<=[)）])？")
 _PARTICLES = frozenset("的了吗呢吧啊呀啦嘛")
@@ -146,6 +148,12 @@ def parse_phrase(notation: str) -> Phrase:
             f'Write "{unicodedata.normalize("NFKC", wide[0])}"; a full-width one means nothing here.',
         )
     tokens = _TOKEN.findall(notation)
+    if len(notation) > MAX_NOTATION or sum(t[0] in "…{" for t in tokens) > MAX_OPEN:
+        raise RubricError(
+            f'The phrase "{notation[:40]}…" is too long: {MAX_NOTATION} characters and {MAX_OPEN} '
+            "gaps and slots are the most.",
+            "Write it as two or more phrases.",
+        )
     if "".join(tokens) != notation:
         raise RubricError(f'The phrase "{notation}" has an unmatched brace.')
     sequences = _by_chunks(tokens, notation) or _by_expansion(tokens, notation)
@@ -271,6 +279,8 @@ def _alternatives(tokens: list[str], notation: str) -> tuple[list[str], list[str
                 raise RubricError(f'The phrase "{notation}" has an unmatched "{token}".')
             closing, tokens = tokens[0], tokens[1:]
             inner = inner if closing == ")" else [*inner, ""]
+            if len(current) * len(inner) > MAX_EXPANSION * 4:
+                raise RubricError(f'The phrase "{notation}" stands for too many wordings.')
             current = [a + b for a, b in product(current, inner)]
         else:
             current = [a + token for a in current]
