@@ -25,6 +25,7 @@ DEFAULT_PRESET = "embedded"
 MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
 DEFAULT_ZONE = "Asia/Shanghai"
 _NOT_HEARD = ("preset", "time", "agents", "compliance", "intents", "run", "recordings", "desk")
+FILE_SETTINGS = ("asr.lexicon", "compliance.rubric", "compliance.rubric_outbound")
 CONFIG_FOLDER_VARIABLE = "CALLCOACH_CONFIGS"
 
 
@@ -263,23 +264,39 @@ class Settings(_Section):
     desk: Desk = Desk()
 
     def digest(self, *sections: str) -> str:
-        """SHA-256 of the settings that decide what is heard and measured, or of some sections."""
+        """SHA-256 of the settings that decide what is heard and measured, or of some sections.
+
+        Word lists count by what is in them, not by their names.
+
+        Raises
+        ------
+        SettingsError
+            If a word list is not there.
+        """
         names = sections or tuple(n for n in type(self).model_fields if n not in _NOT_HEARD)
         data = self.model_dump(mode="json", include=set(names))
         for section in data.values():
             section.pop("threads", None)  # how fast, not what
+        if lexicon := data.get("asr", {}).get("lexicon"):
+            data["asr"]["lexicon"] = _content(config_path(lexicon))
+        if "turns" in data:
+            data["turns"]["backchannels"] = _content(config_path("lexicons/backchannels.yaml"))
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def config_path(name: str) -> Path:
-    """Find a file of ``configs/``: as given when it exists, else in the configs folder.
+def config_path(name: str, *, typed: bool = False) -> Path:
+    """Find a file by its path, or by its name in the configs folder.
+
+    A name of ours means the configs folder, whatever lies in the working directory; one that a
+    person has just ``typed`` means the file there, if there is one.
 
     Raises
     ------
     SettingsError
         If there is no such file.
     """
-    for candidate in (Path(name), config_folder() / name):
+    shipped, here = config_folder() / name, Path(name)
+    for candidate in (here, shipped) if typed else (shipped, here):
         if candidate.is_file():
             return candidate
     folder = config_folder() / Path(name).parent
@@ -330,6 +347,8 @@ def load_settings(
         if section == "preset":
             raise SettingsError("The preset is chosen by --preset, not by a setting.")
         _check_keys({section: {name: value}}, "--set")
+        if key in FILE_SETTINGS and isinstance(value, str) and Path(value).is_file():
+            value = os.path.abspath(value)  # what is typed means the file there, not one of ours
         data.setdefault(section, {})[name] = value
     data["preset"] = path.stem
     try:
@@ -355,6 +374,10 @@ def settings_table() -> Iterator[tuple[str, Any, str, str, str]]:
             unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
             limits = " ".join(str(m) for m in one.metadata)
             yield f"{section}.{name}", one.default, unit, limits, one.description or ""
+
+
+def _content(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

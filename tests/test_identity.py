@@ -267,6 +267,9 @@ def test_calls_made_in_different_ways_are_not_averaged_without_a_word(desk: Desk
     )
     assert "1 calls of this store rest on other settings" in desk.run("b.wav")
     assert "made in 2 ways" in desk.status()
+    (kinds,) = pd.read_parquet(desk.out / "agents.parquet")["made_with"]
+    assert len(kinds.split(", ")) == 2
+    assert all(kind in desk.status() for kind in kinds.split(", "))
     assert "rest on other settings" not in desk.run("a.wav", "b.wav")
     assert "made in" not in desk.status()
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,7 @@ from pipeline.settings import (
     settings_table,
 )
 
+ROOT = Path(__file__).parents[1]
 TABLE = list(settings_table())
 
 
@@ -156,3 +161,56 @@ def test_what_is_set_on_the_command_line_is_not_blamed_on_the_preset():
         load_settings(overrides={"asr.beams": 1})
     with pytest.raises(SettingsError, match=r"^--set asr.beam_size = 'many' is not allowed"):
         load_settings(overrides={"asr.beam_size": "many"})
+
+
+def hashes(folder: Path, configs: Path) -> list[str]:
+    """Identity of settings and rubric, and how a surname is taken, by a process in ``folder``."""
+    code = (
+        "from pipeline.settings import load_settings; from pipeline.rubric import Rubrics;"
+        "from pipeline.text import surnames; s = load_settings();"
+        "print(s.digest(), Rubrics(s).load('rubrics/hotline.yaml').sha256, len(surnames()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True,
+        env=os.environ | {CONFIG_FOLDER_VARIABLE: str(configs), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def test_word_lists_are_part_of_a_results_identity_and_never_taken_from_where_one_stands(
+    tmp_path: Path,
+):
+    configs, here = tmp_path / "configs", tmp_path / "here"
+    shutil.copytree(config_folder(), configs)
+    (here / "lexicons").mkdir(parents=True)
+    (here / "rubrics").mkdir()
+    before = hashes(tmp_path, configs)
+    for name in ("lexicons/surnames.yaml", "lexicons/backchannels.yaml", "lexicons/hotline.yaml",
+                 "rubrics/hotline.yaml"):  # fmt: skip
+        (here / name).write_text("single: [王]\ndouble: []\nphrases: []\n")
+    assert hashes(here, configs) == before
+    for name, old, new, changed in (
+        ("backchannels.yaml", "words:", "words:\n  - 晓得晓得", [True, False]),
+        ("hotline.yaml", "phrases:", "phrases:\n  - 晴山商城服务中心", [True, False]),
+        ("surnames.yaml", "double:", "double:\n  - 晴山", [False, True]),
+    ):
+        path = configs / "lexicons" / name
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), "utf-8")
+        after = hashes(tmp_path, configs)
+        assert [a != b for a, b in zip(after[:2], before[:2], strict=True)] == changed, name
+        before = after
+
+
+def test_a_file_typed_on_the_command_line_is_the_one_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "rubrics").mkdir()
+    mine = tmp_path / "rubrics" / "hotline.yaml"
+    mine.write_text("mine: true\n")
+    monkeypatch.chdir(tmp_path)
+    assert config_path("rubrics/hotline.yaml") != mine
+    assert config_path("rubrics/hotline.yaml", typed=True).absolute() == mine
+    typed = load_settings(overrides={"compliance.rubric": "rubrics/hotline.yaml"})
+    assert typed.compliance.rubric == str(mine)

@@ -25,7 +25,7 @@ _AGREEMENT_SHOWN = (
 
 def check(file: str) -> tuple[list[str], bool]:
     """Problems of a rubric file, one line each, and whether it can be used."""
-    problems = check_rubric(config_path(file), frozenset(measures.columns()))
+    problems = check_rubric(config_path(file, typed=True), frozenset(measures.columns()))
     lines = [f"{p.level}: line {p.line}, {p.item_id}: {p.message}" for p in problems]
     usable = not any(p.level == "error" for p in problems)
     return lines or [f"{file}: no problems found."], usable
@@ -33,7 +33,7 @@ def check(file: str) -> tuple[list[str], bool]:
 
 def test(file: str) -> tuple[list[str], bool]:
     """Run the examples beside the rules; what differs, and whether all agree."""
-    results = run_examples(load_rubric(config_path(file)))
+    results = run_examples(load_rubric(config_path(file, typed=True)))
     wrong = [
         f"line {r.line}, {r.item_id}: expected {r.expected}, got {r.got}: {r.text}\n{r.trace}"
         for r in results
@@ -47,7 +47,7 @@ def test(file: str) -> tuple[list[str], bool]:
 
 def try_on(file: str, call_id: str, out: Path) -> list[str]:
     """How every item of a rubric comes to its verdict on one stored call, and the score."""
-    rubric = load_rubric(config_path(file))
+    rubric = load_rubric(config_path(file, typed=True))
     with Store.open(out, create=False) as store:
         try:
             call = store.load(call_id).dialogue()
@@ -60,7 +60,7 @@ def try_on(file: str, call_id: str, out: Path) -> list[str]:
 
 def diff(old: str, new: str, out: Path) -> list[str]:
     """Verdicts of all stored calls that change from one rubric to another."""
-    rubrics = load_rubric(config_path(old)), load_rubric(config_path(new))
+    rubrics = load_rubric(config_path(old, typed=True)), load_rubric(config_path(new, typed=True))
     with Store.open(out, create=False) as store:
         changes = diff_verdicts(*rubrics, (r.dialogue() for r in store.results()))
     lines = [
@@ -117,8 +117,8 @@ def status(target: str) -> Iterator[str]:
         yield f"  made in {len(bases)} ways, which means and agents tables mix:"
     for basis in bases:
         yield (
-            f"  {basis.calls} by preset {basis.preset}, settings {basis.settings_hash[:8]}, "
-            f"weights {basis.weights_hash[:8]}, rubric {basis.rubric_hash[:8]}"
+            f"  {basis.calls} by preset {basis.preset}, settings+rubric "
+            f"{basis.settings_hash[:8]}+{basis.rubric_hash[:8]}, weights {basis.weights_hash[:8]}"
         )
     if runs:
         yield from _progress(runs[0], alive=writer is not None)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as compute
 import pyarrow.csv as pc
@@ -22,6 +23,8 @@ from pipeline.store import TABLES, Column, Store, frame_of, schema_of
 
 FORMATS = ("parquet", "csv")
 TABLE_NAMES = (*TABLES, *AGENT_TABLES)
+SHOWN_HASH = 8
+_MADE = ("agent_id", "week", "settings_hash", "rubric_hash")
 AGENT_ROWS = 40_000  # calls pooled at a time: fewer take longer, more take more memory
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FORMULA = r"^([=+\-@\t\r＝＋－＠])"  # how text begins that spreadsheets may take for one
@@ -33,6 +36,9 @@ _AGENT_COLUMNS = (
     Column("talk_s", "seconds", "说话时间：坐席合计", "time the agent spoke, in all calls"),
     Column("enough_calls", "flag", "通话够多：达到设定的最少通话数",
            "whether there are as many calls as the settings ask for"),
+    Column("made_with", "text", "依据：设置+评分规则的编号，多于一种时数字由不同依据混合而成",
+           "settings and rubric the calls rest on, as `callcoach status` lists them; the figures of "
+           "more than one kind are mixed"),
 )
 _STATISTICS: Mapping[str, tuple[str, str]] = {
     "calls": ("通话数", "calls with a value"),
@@ -148,17 +154,37 @@ def _known(what: str, names: Sequence[str] | None, allowed: Sequence[str]) -> li
 
 def _agent_tables(view: Store, min_calls: int) -> dict[str, tuple[tuple[Column, ...], pa.Table]]:
     pool = Pool()
-    for batch in view.batches("calls", COLUMNS, ordered=False, rows=AGENT_ROWS):
-        pool.add(values_of(frame_of([batch])))
+    made: set[tuple[str | None, ...]] = set()
+    read = list(dict.fromkeys((*COLUMNS, *_MADE)))
+    for batch in view.batches("calls", read, ordered=False, rows=AGENT_ROWS):
+        calls = frame_of([batch])
+        pool.add(values_of(calls))
+        kinds = calls.loc[calls["status"].ne("failed").fillna(True), list(_MADE)].drop_duplicates()
+        made |= set(kinds.astype(object).where(kinds.notna(), None).itertuples(index=False))
         del batch  # so that there are never two
     found: dict[str, tuple[tuple[Column, ...], pa.Table]] = {}
     watched = changes(pool.history(min_calls=min_calls))
     for name in AGENT_TABLES:
         frame = frame_of_pool(pool, name, min_calls=min_calls, watched=watched)
+        keys = list(_MADE[: 2 if "week" in frame else 1])
+        rows = frame[keys].astype(object).where(frame[keys].notna(), None)
+        with_what = [_made_with(made, row) for row in rows.itertuples(index=False)]
+        place = frame.columns.tolist().index("enough_calls") + 1
+        frame.insert(place, "made_with", pd.Series(with_what, index=frame.index, dtype="str"))
         columns = agent_columns(frame.columns)
         table = pa.Table.from_pandas(frame, schema=schema_of(columns), preserve_index=False)
         found[name] = (columns, table)
     return found
+
+
+def _made_with(made: Iterable[tuple[str | None, ...]], keys: tuple[str | None, ...]) -> str:
+    """The settings and rubrics that the calls of an agent, or an agent and week, rest on."""
+    kinds = {
+        "+".join((name or "none")[:SHOWN_HASH] for name in kind[2:])
+        for kind in made
+        if kind[: len(keys)] == keys
+    }
+    return ", ".join(sorted(kinds))
 
 
 def _write_table(

@@ -19,6 +19,7 @@ from pipeline.rubric.examples import Example, parse_example
 from pipeline.rubric.located import Located, load_located, parse_located
 from pipeline.rubric.parsing import Names, parse_condition
 from pipeline.settings import Compliance, config_path
+from pipeline.text import surnames
 from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.phrases import parse_phrase
 
@@ -443,7 +444,8 @@ def _digest(top: Located, intents: str) -> str:
         return [plain(v) for v in at.value] if isinstance(at.value, list) else at.value
 
     said = {k: plain(v) for k, v in top.mapping().items() if k != "intents"}
-    return hashlib.sha256(f"{said!r}{intents}".encode()).hexdigest()
+    names = "".join(sorted(surnames()))  # what a slot takes for a name
+    return hashlib.sha256(f"{said!r}{intents}{names}".encode()).hexdigest()
 
 
 __all__ = ["Item", "Rubric", "Section", "field", "find_rubric", "load_rubric", "rubric_from_text"]
