@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from pipeline.desk.pages.evidence import kind_of
+from pipeline.desk.pages.evidence import evidence_of, kind_of
 from pipeline.desk.playback import Recordings
+from pipeline.desk.words import Words
 from pipeline.schema import Recording, Turn, Verdict
 from pipeline.store import Store, slug_of
 from tests.desk_client import client, get, text_of, wav
@@ -100,10 +101,11 @@ def test_every_sample_call_has_a_page_in_both_languages(samples: Store, language
 
 def test_a_call_shows_its_words_events_verdicts_and_measures(samples: Store):
     page = text_of(get(client(samples), "/calls/refund_silent_hold"))
+    score = samples.load("refund_silent_hold").measures["compliance_score"]
     for shown in (
         "小郭 · 2026-03-19 10:15", "N102 · 售后组 · 呼入 · 1:20 · 2 声道", "试用模型",
         "你肯定弄错了，我们的退款从来没有晚过。 ▲ 抢话，对方让话", "等待 10.8 秒 · 静音 · 未告知",
-        "机器得分 26 · 质检 18", "客户「我要投诉你」之后没有听到", "质检：要改", "语速 字/分",
+        f"机器得分 {score:.0f} · 质检 18", "客户「我要投诉你」之后没有听到", "质检：要改", "语速 字/分",
     ):  # fmt: skip
         assert shown in page, shown
 
@@ -136,9 +138,23 @@ def test_kinds_of_evidence():
         (Verdict("i", "rubric", "pass", **said), do, "said"),
         (Verdict("i", "rubric", "pass"), dont, "nothing"),
         (Verdict("i", "rubric", "fail", matched="rate 210"), dont, "measure"),
+        (Verdict("i", "rubric", "fail", note="4 rings"), do, "measure"),
+        (Verdict("i", "rubric", "fail", start=0, end=90, matched="x = 1"), reactive, "measure"),
         (Verdict("i", "rubric", "not_applicable"), None, "nothing"),
     ):
         assert kind_of(verdict, row) == kind, (verdict, row)
+
+
+def test_what_is_measured_over_a_whole_call_is_no_moment():
+    words, measure = Words("zh"), "agent_speaking_rate = 233.2"
+    whole = Verdict("i", "rubric", "fail", start=0.0, end=117.3, matched=measure)
+    shown = evidence_of(whole, None, words)
+    assert (shown.text, shown.moment) == ("坐席语速 233 字/分", None)
+    hold = Verdict("i", "rubric", "fail", start=46.75, end=57.56, matched="hold 10.8 s")
+    shown = evidence_of(hold, {"fails_by_omission": True, "has_trigger": True}, words)
+    assert shown.text == "等待 10.8 秒：没有听到这样的话"
+    assert shown.moment.clock == "0:46"
+    assert evidence_of(dataclasses.replace(hold, matched="hum 3 s"), None, words).text == "hum 3 s"
 
 
 def test_deep_links_open_evidence_and_never_play(samples: Store):

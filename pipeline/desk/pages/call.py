@@ -376,10 +376,10 @@ def _measures(
 def error_text(one: Measure, is_mono: bool, words: Words) -> str:
     """How wrong the instrument typically is: ``±0.3 半音``; empty where that was not measured."""
     error = typical_error(one, is_mono=is_mono)
-    if error is None:
+    if error is None or error[0] == 0:
         return ""
     value, unit = error
-    return f"±{value:.2g} {words.known(f'unit.{unit}', unit)}".rstrip()
+    return f"±{value:.1g} {words.known(f'unit.{unit}', unit)}".rstrip()
 
 
 def _drawn(

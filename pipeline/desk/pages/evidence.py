@@ -7,13 +7,19 @@ instead; what should have followed a trigger shows the trigger.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.desk.words import Words
+from pipeline.measures import POOLED
 from pipeline.schema import Seconds, Verdict
 
+LONGEST_MOMENT_S = 45.0  # what goes on for longer is no moment
+_MEASURE = re.compile(r"(?P<name>\w+) = (?P<value>-?[\d.]+)")
+_EVENT = re.compile(r"(?P<kind>\w+) (?P<seconds>[\d.]+) s")
+_NAMES = {one.name: one for one in POOLED}
 EvidenceKind = Literal["said", "omitted", "trigger", "measure", "nothing"]
 
 
@@ -41,15 +47,16 @@ def kind_of(verdict: Verdict, item: Mapping[str, Any] | None) -> EvidenceKind:
     >>> kind_of(Verdict("greeting", "rubric", "pass", start=1.0, end=2.0, quote="您好"), None)
     'said'
     """
-    by_omission = bool(item and item["fails_by_omission"])
+    measured = _MEASURE.search(verdict.matched or "") is not None
+    by_omission = bool(item and item["fails_by_omission"]) and not measured
     if verdict.verdict == "fail" and by_omission:
-        is_trigger = item is not None and item["has_trigger"] and verdict.start is not None
-        if is_trigger:
+        if item is not None and item["has_trigger"] and verdict.start is not None:
             return "trigger"
-        if verdict.matched is None or (verdict.note or "").startswith("not found"):
+        not_found = verdict.note is None or verdict.note.startswith("not found")
+        if verdict.matched is None and not_found:
             return "omitted"
     if verdict.start is None:
-        return "measure" if verdict.matched else "nothing"
+        return "measure" if verdict.matched or verdict.note else "nothing"
     return "said" if verdict.quote else "measure"
 
 
@@ -67,8 +74,23 @@ def evidence_of(verdict: Verdict, item: Mapping[str, Any] | None, words: Words) 
     moment = None
     if verdict.start is not None:
         end = verdict.start if verdict.end is None else verdict.end
-        moment = Moment(verdict.start, end, words.clock(verdict.start))
+        if end - verdict.start <= LONGEST_MOMENT_S:
+            moment = Moment(verdict.start, end, words.clock(verdict.start))
     if kind == "trigger":
-        said = words("call.trigger", who=who, quote=quote) if quote else words("call.omitted")
-        return Evidence(kind, said, moment)
-    return Evidence(kind, quote or verdict.matched or "", moment)
+        if quote:
+            return Evidence(kind, words("call.trigger", who=who, quote=quote), moment)
+        what = _found(verdict.matched or "", words)
+        return Evidence(kind, words("call.event_trigger", what=what), moment)
+    return Evidence(kind, quote or _found(verdict.matched or verdict.note or "", words), moment)
+
+
+def _found(matched: str, words: Words) -> str:
+    """What matched, in words: a measure with its value, or an event with its length."""
+    if (measure := _MEASURE.fullmatch(matched)) and measure["name"] in _NAMES:
+        one = _NAMES[measure["name"]]
+        value = words.number(float(measure["value"]), one.measure.kind, unit=True)
+        return f"{words.pick(one.zh, one.en)} {value}"
+    if event := _EVENT.fullmatch(matched):
+        key = f"event.{event['kind']}.long"
+        return words(key, seconds=event["seconds"]) if words.known(key, "") else matched
+    return matched
