@@ -322,11 +322,22 @@ def rubric_check(file: Annotated[str, typer.Argument(help="Rubric file.")]) -> N
 
 
 @rubric_app.command("test")
-def rubric_test(file: Annotated[str, typer.Argument(help="Rubric file.")]) -> None:
-    """Judge the should_pass and should_fail examples that stand beside the rules."""
+def rubric_test(
+    file: Annotated[str, typer.Argument(help="Rubric file.")],
+    dialogues: Annotated[
+        Path | None, typer.Option(help="Folder of labelled dialogues (tests/dialogues/README.md).")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="With --dialogues: as JSON.")] = False,
+) -> None:
+    """Judge the examples beside the rules, or labelled dialogues: accuracy, precision of fails."""
     from pipeline.commands import workbench
 
-    _report(*workbench.test(file))
+    if dialogues is not None:
+        _report(workbench.test_dialogues(file, dialogues, as_json=json))
+    elif json:
+        raise UsageError("--json is for labelled dialogues.", "Add --dialogues FOLDER.")
+    else:
+        _report(*workbench.test(file))
 
 
 @rubric_app.command("try")

@@ -181,9 +181,19 @@ class Event:
         return round(self.end - self.start, 3)
 
 
+EvidenceKind = Literal["said", "omitted", "trigger", "measure", "event", "seen"]
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one rubric item (or one outside judge) says of one call, with its evidence."""
+    """What one rubric item (or one outside judge) says of one call, with its evidence.
+
+    ``evidence`` says what the evidence is: words that were said, an omission, the trigger alone, a
+    measure, an event, or words ``seen`` without the trigger (``not_applicable``, no points).
+    An omission has no moment: ``start`` and ``end`` are None, ``place`` says where in the call it
+    was looked for, and the words and seconds of the trigger stand in ``quote`` and ``trigger_*``.
+    ``probability`` is how likely the verdict is right (0-1), None where nothing was judged.
+    """
 
     item_id: str
     source: Literal["rubric", "outside"]
@@ -199,6 +209,13 @@ class Verdict:
     confidence: float | None = None
     reviewer: str | None = None
     note: str | None = None
+    item_zh: str | None = None
+    section: str | None = None
+    evidence: EvidenceKind | None = None
+    place: str | None = None
+    trigger_start: Seconds | None = None
+    trigger_end: Seconds | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,9 @@ class Compliance(_Section):
     min_judged_share: float = _setting(
         0.5, "share", "a call with less of the weight that applies judged has no score", ge=0, le=1
     )
+    min_probability: float | None = _setting(
+        None, "", "a verdict less likely right is cannot_tell; none: as the rubric says", ge=0, le=1
+    )
 
 
 class Time(_Section):

@@ -459,3 +459,82 @@ def test_in_doubt_about_who_is_the_agent_nothing_is_judged_whichever_door() -> N
     assert [t.verdict.verdict for t in trace(call, rubric)] == ["cannot_tell"]
     assert diff_verdicts(rubric, rubric, [call]) == ()
     assert [v.verdict for v in judge(replace(call, role_confidence=0.6), rubric)] == ["pass"]
+
+
+def test_an_omission_has_a_place_and_no_moment() -> None:
+    one = verdicts(
+        item("one", "pass: {says: {by: agent, any: [再见], where: closing}}"),
+        "A: 您好。 / C: 几点开门？ / A: 九点。",
+    )["one"]
+    assert (one.evidence, one.place) == ("omitted", "closing")
+    assert (one.start, one.end, one.trigger_start) == (None, None, None)
+
+
+def test_an_omission_after_a_trigger_shows_the_trigger() -> None:
+    one = verdicts(
+        item(
+            "one",
+            "when: {says: {by: customer, any: [投诉]}}\n"
+            "pass: {says: {by: agent, any: [抱歉], where: {after: trigger}}}",
+        ),
+        "A: 您好。 / C: 我要投诉。 / A: 知道了。",
+    )["one"]
+    assert (one.verdict, one.evidence, one.place) == ("fail", "omitted", "after_trigger")
+    assert one.start is None
+    assert one.trigger_start is not None
+    assert one.trigger_end is not None
+    assert one.quote == "我要投诉"
+    assert one.probability is not None
+
+
+def test_nothing_forbidden_has_no_evidence_and_what_was_said_has() -> None:
+    rule = item("one", "fail: {says: {by: agent, any: [不归我管]}}")
+    good = verdicts(rule, "A: 您好。 / C: 你好。")["one"]
+    assert (good.verdict, good.evidence, good.quote, good.start) == ("pass", None, None, None)
+    bad = verdicts(rule, "A: 这不归我管。 / C: 你好。")["one"]
+    assert (bad.verdict, bad.evidence, bad.matched) == ("fail", "said", "不归我管")
+    assert bad.start is not None
+
+
+def test_measures_and_events_are_evidence_of_their_own_kind() -> None:
+    measure = verdicts(
+        item("one", "pass: {measure: {of: agent_speaking_rate, max: 180}}"),
+        "[measure agent_speaking_rate 340] / A: 您好。",
+    )["one"]
+    assert (measure.verdict, measure.evidence) == ("fail", "measure")
+    event = verdicts(
+        item("one", "fail: {event: {kind: hold}}"), "A: 稍等。 / [hold 20] / A: 好了。"
+    )
+    assert (event["one"].verdict, event["one"].evidence) == ("fail", "event")
+
+
+def test_what_was_done_without_its_trigger_is_seen() -> None:
+    rule = (
+        "when: {says: {by: customer, any: [投诉]}}\nseen: true\n"
+        "pass: {says: {by: agent, any: [抱歉], where: {after: trigger}}}"
+    )
+    one = verdicts(item("one", rule), "A: 非常抱歉。 / C: 没事。")["one"]
+    assert (one.verdict, one.evidence, one.score) == ("not_applicable", "seen", None)
+    assert one.quote == "非常抱歉"
+    none = verdicts(item("one", rule), "A: 您好。 / C: 没事。")["one"]
+    assert (none.verdict, none.evidence, none.quote) == ("not_applicable", None, None)
+
+
+def test_a_verdict_under_the_probability_wanted_is_cannot_tell() -> None:
+    rule = item("one", "pass: {says: {by: agent, any: [再见], where: closing}}")
+    call = "A: 您好。 / C: 几点开门？ / A: 九点。"
+    sure = verdicts(rule, call)["one"]
+    assert sure.verdict == "fail"
+    assert sure.probability is not None
+    text = HEAD + "hearing: {min_probability: 0.97}\nitems:\n" + rule
+    (strict,) = judge(dialogue(call), rubric_from_text(text))
+    assert (strict.verdict, strict.score) == ("cannot_tell", None)
+    assert f"{sure.probability:.2f}" in (strict.note or "")
+
+
+def test_items_have_a_sentence_for_each_outcome() -> None:
+    rubric = load_rubric("hotline")
+    taboo, apology = rubric.item("prohibited_phrases"), rubric.item("complaint_apology")
+    assert (taboo.polarity, apology.polarity) == ("dont", "do")
+    assert taboo.outcome("fail") == ("出现了：服务禁语", "Found: Service taboos")
+    assert apology.outcome("fail") == ("没有做到：投诉致歉", "Not done: Apology to a complaint")

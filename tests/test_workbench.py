@@ -40,6 +40,8 @@ def test_try_says_what_was_looked_for_found_and_scored(out: Path):
     assert "opening_greeting: pass" in lines
     assert any("您好" in line for line in lines)
     assert any(line.startswith("opening_greeting: pass, ") for line in lines)  # the arithmetic
+    assert "  做到了：开场问候" in lines
+    assert any(line.startswith("section 开场 (opening): ") for line in lines)
 
 
 def test_try_on_an_unknown_call_names_the_known_one(out: Path):
@@ -50,7 +52,8 @@ def test_try_on_an_unknown_call_names_the_known_one(out: Path):
 def test_diff_shows_what_changes_and_nothing_else(out: Path):
     assert workbench.diff(HOTLINE, HOTLINE, out) == ["0 verdicts change."]
     changed = workbench.diff(HOTLINE, OUTBOUND, out)
-    assert any("opening_offer_help: pass -> no such item" in line for line in changed)
+    assert "opening_offer_help: not judged any more" in changed
+    assert not any("opening_offer_help: pass ->" in line for line in changed)
 
 
 def test_agreement_lists_items_judged_by_both_and_the_disagreement(out: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline import qa_scores as outside
 from pipeline.commands.console import clock
 from pipeline.errors import ParameterError, UsageError
 from pipeline.rubric import check_rubric, diff_verdicts, load_rubric, run_examples, score, trace
+from pipeline.rubric.dialogues import agreement_with, labelled_dialogues
 from pipeline.settings import config_path
 from pipeline.store import Run, Store
 
@@ -26,7 +28,12 @@ _AGREEMENT_SHOWN = (
 def check(file: str) -> tuple[list[str], bool]:
     """Problems of a rubric file, one line each, and whether it can be used."""
     problems = check_rubric(config_path(file, typed=True), frozenset(measures.columns()))
-    lines = [f"{p.level}: line {p.line}, {p.item_id}: {p.message}" for p in problems]
+    lines = [
+        f"{p.level}: "
+        + (f"line {p.line}, {p.item_id}: " if p.item_id else "")  # else the message says where
+        + p.message
+        for p in problems
+    ]
     usable = not any(p.level == "error" for p in problems)
     return lines or [f"{file}: no problems found."], usable
 
@@ -45,6 +52,14 @@ def test(file: str) -> tuple[list[str], bool]:
     ], not wrong
 
 
+def test_dialogues(file: str, folder: Path, *, as_json: bool) -> list[str]:
+    """How verdicts agree with labelled dialogues; what differs, with the words that decided."""
+    found = agreement_with(load_rubric(config_path(file, typed=True)), labelled_dialogues(folder))
+    if as_json:
+        return [json.dumps(found.as_json(), ensure_ascii=False, indent=2)]
+    return list(found.lines())
+
+
 def try_on(file: str, call_id: str, out: Path) -> list[str]:
     """How every item of a rubric comes to its verdict on one stored call, and the score."""
     rubric = load_rubric(config_path(file, typed=True))
@@ -55,7 +70,15 @@ def try_on(file: str, call_id: str, out: Path) -> list[str]:
             raise UsageError(cause.message, cause.hint) from cause
     traces = trace(call, rubric)
     card = score([t.verdict for t in traces], rubric)
-    return [line for t in traces for line in t.lines()] + ["", *card.arithmetic]
+    lines: list[str] = []
+    for one in traces:
+        item = rubric.item(one.item_id)
+        head, *rest = one.lines()
+        likely = one.verdict.probability
+        lines += [head, f"  {item.outcome(one.verdict.verdict)[0]}"]
+        lines += [f"  probability that this is right: {likely:.2f}"] if likely is not None else []
+        lines += rest
+    return [*lines, "", *card.lines(rubric)]
 
 
 def diff(old: str, new: str, out: Path) -> list[str]:

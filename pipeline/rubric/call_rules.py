@@ -32,7 +32,7 @@ class LeavesFirst:
         tail = call.dialogue.duration - last.end
         truth = last.speaker == self.by and tail < self.within_s
         note = f"last words by the {last.speaker}, {max(tail, 0.0):.1f} s before the end"
-        hit = Hit(last.start, last.end, last.speaker, _short(last), note, 0.8)
+        hit = Hit(last.start, last.end, last.speaker, _short(last), note, 0.8, kind="event")
         return Finding(truth, (hit,), 0.8, note=note, rule=self.describe())
 
     def describe(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pipeline.rubric.load import Rubric, load_rubric
@@ -37,11 +38,17 @@ class Rubrics:
     def load(self, name: str) -> Rubric:
         """Load one rubric file, once."""
         if name not in self._loaded:
-            self._loaded[name] = load_rubric(
+            rubric = load_rubric(
                 config_path(name),
                 meaning=self.meaning,
                 min_judged_share=self.settings.compliance.min_judged_share,
             )
+            limit = self.settings.compliance.min_probability
+            if limit is not None:
+                own = hashlib.sha256(f"{rubric.sha256} {limit}".encode()).hexdigest()
+                hearing = replace(rubric.hearing, min_probability=limit)
+                rubric = replace(rubric, hearing=hearing, sha256=own)
+            self._loaded[name] = rubric
         return self._loaded[name]
 
     def all(self) -> tuple[Rubric, ...]:

@@ -42,6 +42,7 @@ class Hearing:
     sure_word_confidence: float = 0.6
     min_hit_confidence: float = 0.3
     min_units_per_s: float = 1.2
+    min_probability: float = 0.35
     blocking_problems: tuple[str, ...] = ()
     opening_s: float = 30.0
     opening_turns: int = 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pipeline.schema import Span, Speaker, VerdictName
 
@@ -23,6 +24,7 @@ class Hit:
     matched: str | None = None
     confidence: float = 1.0
     values: tuple[tuple[str, str], ...] = ()
+    kind: Literal["said", "measure", "event"] = "said"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Finding:
     """The outcome of one condition on one call.
 
     ``looked`` are the spans that were searched, ``note`` says in words what was found,
-    ``parts`` are the findings of the conditions inside, in the order of the rubric.
+    ``parts`` are the findings of the conditions inside, in the order of the rubric; ``wrong`` says
+    that what was found is itself what fails (said too often), rather than missing.
     """
 
     truth: bool | None
@@ -41,6 +44,7 @@ class Finding:
     note: str = ""
     rule: str = ""
     parts: tuple[Finding, ...] = ()
+    wrong: bool = False
 
     def named(self, rule: str) -> Finding:
         """The same finding with the words of the condition that produced it."""
@@ -72,7 +76,7 @@ def any_of(findings: Sequence[Finding]) -> Finding:
 def negation(finding: Finding) -> Finding:
     """The opposite of a finding; what is unknown stays unknown."""
     truth = None if finding.truth is None else not finding.truth
-    return replace(finding, truth=truth, parts=(finding,))
+    return replace(finding, truth=truth, parts=(finding,), wrong=finding.truth is True)
 
 
 def _joined(truth: bool | None, findings: Sequence[Finding]) -> Finding:
@@ -90,4 +94,5 @@ def _joined(truth: bool | None, findings: Sequence[Finding]) -> Finding:
         speaker=first.speaker if first else None,
         note="; ".join(dict.fromkeys(f.note for f in deciding if f.note)),
         parts=tuple(findings),
+        wrong=any(f.wrong for f in deciding),
     )

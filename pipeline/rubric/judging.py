@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.rubric.context import Call, Scope
+from pipeline.rubric.doubt import probability_right
 from pipeline.rubric.findings import Finding, Hit, Outcome
 from pipeline.rubric.load import Item, Rubric
-from pipeline.schema import AGENT, Dialogue, Event, Verdict, VerdictName
+from pipeline.rubric.places import ANYWHERE, conditions_in, place_of
+from pipeline.rubric.speech_rules import Says
+from pipeline.schema import AGENT, Dialogue, Event, EvidenceKind, Verdict, VerdictName
 from pipeline.settings import MIN_ROLE_CONFIDENCE
 from pipeline.text.phonetic.slots import duration_seconds
 
 FULL_SCORE = 1.0
+_SEEN = "done without its trigger"
 _FILLED = "filled"  # in the detail of an event: the names that a rubric filled in
 
 
@@ -139,8 +143,12 @@ def _judge_item(call: Call, item: Item) -> Trace:
     verdict, finding, trigger = _decide(call, item, steps)
     if verdict in ("pass", "fail") and finding.confidence < call.hearing.min_hit_confidence:
         verdict = "cannot_tell"
-    call.outcomes[item.id] = Outcome(verdict, finding)
-    return Trace(item.id, _verdict(call, item, verdict, finding, trigger), tuple(steps))
+    row = _verdict(call, item, verdict, finding, trigger)
+    if row.probability is not None and row.probability < call.hearing.min_probability:
+        note = f"{row.verdict} with probability {row.probability:.2f} only"
+        row = replace(row, verdict="cannot_tell", score=None, max_score=None, note=note)
+    call.outcomes[item.id] = Outcome(row.verdict, finding)
+    return Trace(item.id, row, tuple(steps))
 
 
 def _decide(
@@ -191,12 +199,19 @@ def _passed_if_heard(
 def _verdict(
     call: Call, item: Item, verdict: VerdictName, finding: Finding, trigger: tuple[Hit, ...]
 ) -> Verdict:
-    evidence = _evidence(call, verdict, finding, trigger)
+    if verdict == "not_applicable" and item.seen:
+        finding = _seen(call, item) or finding
+    kind, hit = _evidence(call, item, verdict, finding, trigger)
     judged = verdict in ("pass", "fail")
-    missing = verdict == "fail" and item.fails is None
-    note = finding.note
-    if missing and evidence is not None and evidence.matched is None and not note:
-        note = f"not found: {finding.rule}"
+    cause = next((h for h in finding.hits if h in trigger), trigger[0] if trigger else None)
+    note = finding.note if verdict != "not_applicable" or kind == "seen" else ""
+    place = place_of(item.passes) if kind == "omitted" else None
+    if kind == "omitted":
+        hit = cause
+        if cause is None and place != "call" and finding.speaker is not None:
+            hit = call.said_at(finding.speaker, finding.looked)  # said instead
+        note = note or f"not found: {finding.rule}"
+    moment = hit if kind != "omitted" else None
     return Verdict(
         item_id=item.id,
         source="rubric",
@@ -204,28 +219,57 @@ def _verdict(
         score=(FULL_SCORE if verdict == "pass" else 0.0) if judged else None,
         max_score=FULL_SCORE if judged else None,
         weight=item.weight if item.scored else 0.0,
-        speaker=evidence.speaker if evidence else None,
-        start=evidence.start if evidence else None,
-        end=evidence.end if evidence else None,
-        quote=evidence.quote if evidence else None,
-        matched=evidence.matched if evidence else None,
+        speaker=hit.speaker if hit else None,
+        start=moment.start if moment else None,
+        end=moment.end if moment else None,
+        quote=hit.quote if hit else None,
+        matched=hit.matched if hit else None,
         confidence=round(finding.confidence, 3) if verdict != "not_applicable" else None,
         note=note or None,
+        item_zh=item.name_zh,
+        section=item.section,
+        evidence=kind,
+        place=place,
+        trigger_start=cause.start if cause else None,
+        trigger_end=cause.end if cause else None,
+        probability=round(probability_right(call, kind, finding, cause), 3) if judged else None,
     )
 
 
 def _evidence(
-    call: Call, verdict: VerdictName, finding: Finding, trigger: tuple[Hit, ...]
-) -> Hit | None:
+    call: Call, item: Item, verdict: VerdictName, finding: Finding, trigger: tuple[Hit, ...]
+) -> tuple[EvidenceKind | None, Hit | None]:
+    """What the evidence of a verdict is, and the strongest piece of it.
+
+    A rule that something must be done fails by an omission, unless what was done or measured was
+    the wrong thing (too long, too often); a rule that forbids passes without any evidence.
+    """
+    own = [h for h in finding.hits if h not in trigger]
+    best = max(own, key=lambda h: h.confidence, default=None)
     if verdict == "not_applicable":
-        return None
-    if finding.hits:
-        return max(finding.hits, key=lambda h: h.confidence)
+        return ("seen", best) if best is not None and finding.note == _SEEN else (None, None)
+    by_omission = verdict == "fail" and finding.truth is False
+    if by_omission and not any(h.kind != "said" for h in own) and not finding.wrong:
+        return "omitted", None
+    if verdict == "pass" and item.passes is None:
+        return None, None
+    if best is not None:
+        return best.kind, best
     if trigger:
-        return trigger[0]
-    if finding.speaker is not None and finding.looked:
-        return call.said_at(finding.speaker, finding.looked)
-    return None
+        return "trigger", next((h for h in finding.hits if h in trigger), trigger[0])
+    if verdict == "cannot_tell" and finding.speaker is not None and finding.looked:
+        unclear = call.said_at(finding.speaker, finding.looked)
+        return ("said", unclear) if unclear else (None, None)
+    return None, None
+
+
+def _seen(call: Call, item: Item) -> Finding | None:
+    """What the item asks for, done without its trigger."""
+    said = next((c for c in conditions_in(item.passes) if isinstance(c, Says)), None)
+    if said is None:
+        return None
+    found = replace(said, place=ANYWHERE).evaluate(call, Scope())
+    return replace(found, note=_SEEN) if found.truth else None
 
 
 def _trace_lines(finding: Finding, depth: int) -> list[str]:

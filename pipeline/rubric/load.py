@@ -18,6 +18,7 @@ from pipeline.rubric.context import Condition, Hearing
 from pipeline.rubric.examples import Example, parse_example
 from pipeline.rubric.located import Located, load_located, parse_located
 from pipeline.rubric.parsing import Names, parse_condition
+from pipeline.schema import VerdictName
 from pipeline.settings import Compliance, config_path
 from pipeline.text import surnames
 from pipeline.text.intents import IntentReader
@@ -29,10 +30,21 @@ _TOP_KEYS = (
     "rubric", "extends", "intents", "documents", "hearing", "sections", "slots", "phrases", "items",
 )  # fmt: skip
 _ITEM_KEYS = (
-    "name", "description", "source", "section", "weight", "severity", "enabled", "applies", "when",
-    "unless", "pass", "fail", "fills", "examples",
+    "name", "description", "source", "section", "weight", "severity", "enabled", "polarity",
+    "outcomes", "applies", "when", "unless", "pass", "fail", "fills", "seen", "examples",
 )  # fmt: skip
 _EXAMPLE_KEYS = ("should_pass", "should_fail", "should_not_apply")
+
+
+_NOT_JUDGED: Mapping[VerdictName, tuple[str, str]] = {
+    "cannot_tell": ("难以判断：{}", "Cannot be told: {}"),
+    "not_applicable": ("不涉及：{}", "Not called for: {}"),
+}
+_OUTCOMES: Mapping[str, Mapping[VerdictName, tuple[str, str]]] = {
+    "do": {"pass": ("做到了：{}", "Done: {}"), "fail": ("没有做到：{}", "Not done: {}"), **_NOT_JUDGED},
+    "dont": {"pass": ("没有出现：{}", "Not found: {}"), "fail": ("出现了：{}", "Found: {}"),
+             **_NOT_JUDGED},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,17 @@ class Item:
     fills: str | None
     examples: tuple[Example, ...]
     line: int
+    polarity: Literal["do", "dont"] = "do"
+    outcomes: Mapping[VerdictName, tuple[str, str]] = field(default_factory=dict)
+    seen: bool = False
+
+    def outcome(self, verdict: VerdictName) -> tuple[str, str]:
+        """A sentence in Chinese and one in English that say what a verdict means.
+
+        As written under ``outcomes``, or made of the item's name and polarity.
+        """
+        zh, en = _OUTCOMES[self.polarity][verdict]
+        return self.outcomes.get(verdict, (zh.format(self.name_zh), en.format(self.name_en)))
 
     @property
     def scored(self) -> bool:
@@ -126,6 +149,11 @@ class Rubric:
                 "weight": i.weight,
                 "severity": i.severity,
                 "fails_by_omission": i.fails is None,
+                "polarity": i.polarity,
+                "outcomes": {
+                    v: dict(zip(("zh", "en"), i.outcome(v), strict=True))
+                    for v in get_args(VerdictName)
+                },
                 "has_trigger": i.when is not None,
             }
             for i in self.items
@@ -321,6 +349,15 @@ def _item(
         fills=keys["fills"].text() if "fills" in keys else None,
         examples=_examples(keys.get("examples")),
         line=node.line,
+        polarity=keys["polarity"].choice(("do", "dont"))  # type: ignore[arg-type]
+        if "polarity" in keys
+        else "do"
+        if "pass" in keys
+        else "dont",
+        outcomes={v: _pair(at) for v, at in keys["outcomes"].mapping(get_args(VerdictName)).items()}  # type: ignore[misc]
+        if "outcomes" in keys
+        else {},
+        seen=keys["seen"].flag() if "seen" in keys else False,
     )
     enabled = keys["enabled"].flag() if "enabled" in keys else True
     return item, enabled

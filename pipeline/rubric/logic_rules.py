@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.rubric.context import Call, Condition, Scope
 from pipeline.rubric.findings import Finding, all_of, any_of, negation
+from pipeline.rubric.meaning_rules import Means
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,12 @@ class AnyOf:
     conditions: tuple[Condition, ...]
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
-        """Evaluate all of them."""
-        return any_of([c.evaluate(call, scope) for c in self.conditions]).named(self.describe())
+        """Evaluate them; meaning is read only where nothing else decides, as it costs the most."""
+        cheap = [c.evaluate(call, scope) for c in self.conditions if not isinstance(c, Means)]
+        if any(f.truth for f in cheap):
+            return any_of(cheap).named(self.describe())
+        read = [c.evaluate(call, scope) for c in self.conditions if isinstance(c, Means)]
+        return any_of([*cheap, *read]).named(self.describe())
 
     def describe(self) -> str:
         """Say in words what is looked for."""

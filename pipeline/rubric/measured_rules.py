@@ -53,7 +53,15 @@ class HasEvent:
         if self.broken_by is not None:
             events = [p for e in events for p in _pieces(e, call.turns(self.broken_by, True))]
         hits = tuple(
-            Hit(e.start, e.end, e.by, None, f"{e.kind} {e.seconds:.1f} s", e.confidence)
+            Hit(
+                e.start,
+                e.end,
+                e.by,
+                None,
+                f"{e.kind} {e.seconds:.1f} s",
+                e.confidence,
+                kind="event",
+            )
             for e in events
             if self._fits(e)
             and any(e.start <= b and e.end >= a for a, b in spans)
@@ -153,7 +161,7 @@ class Measured:
         if second is not None:
             value = value - second if self.minus else value / second if second else float("inf")
         text = f"{self._name()} = {value:.4g}"
-        hit = Hit(0.0, call.dialogue.duration, self.of.by, None, text, 0.95)
+        hit = Hit(0.0, call.dialogue.duration, self.of.by, None, text, 0.95, kind="measure")
         truth = self.min <= value <= self.max
         return Finding(truth, (hit,), 0.95, note=text, rule=self.describe())
 
@@ -226,7 +234,9 @@ class GapAfter:
             fits = self.min_s <= end - start <= self.max_s
             truth = truth and fits
             matched = f"gap of {end - start:.1f} s"
-            hits.append(replace(hit, start=start, end=end, speaker=None, matched=matched))
+            hits.append(
+                replace(hit, start=start, end=end, speaker=None, matched=matched, kind="measure")
+            )
         if not hits:
             return Finding(False, note="nothing to measure after", rule=self.describe())
         return Finding(truth, tuple(hits), 0.95, note=hits[0].matched or "", rule=self.describe())

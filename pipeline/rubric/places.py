@@ -7,7 +7,7 @@ place and nothing can be found in it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -142,6 +142,33 @@ class Place:
 
 
 ANYWHERE = Place()
+
+
+def conditions_in(condition: object) -> Iterator[object]:
+    """A condition and those that it is made of; anchors of places and exceptions are left out."""
+    if condition is None:
+        return
+    yield condition
+    parts = [getattr(condition, name, ()) for name in ("that", "condition", "conditions", "steps")]
+    for part in parts:
+        for inner in part if isinstance(part, tuple) else (part,):
+            yield from conditions_in(inner)
+
+
+def place_of(condition: object) -> str:
+    """The name of the place where a condition looks: ``opening``, ``after_trigger`` ... or ``call``."""
+    for inner in conditions_in(condition):
+        place = getattr(inner, "place", ANYWHERE)
+        usual = getattr(inner, "usually", None)
+        if place.first_turns is not None or place.first_s is not None or place.part == "opening":
+            return "opening"
+        if place.last_turns is not None or place.last_s is not None or place.part == "closing":
+            return "closing"
+        for relation, anchor in place.relations:
+            return f"{relation}_{anchor.name or anchor.kind}"
+        if place.part or usual:
+            return str(place.part or usual)
+    return "call"
 
 
 def _part(call: Call, part: Part) -> Span:

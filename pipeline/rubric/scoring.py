@@ -13,7 +13,7 @@ Poisson binomial distribution), and always holds the score.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod, sqrt
 
@@ -29,6 +29,7 @@ class Subtotal:
     score: float | None
     passed_weight: float
     judged_weight: float
+    unjudged_weight: float = 0.0  # of what could not be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,26 @@ class ScoreCard:
     veto: tuple[str, ...]
     score_without_veto: float | None
     arithmetic: tuple[str, ...]
+
+    def lines(self, rubric: Rubric) -> Iterator[str]:
+        """The score explained: the sum, subtotals by section, what was not judged, the veto."""
+        yield from self.arithmetic
+        names = {s.id: s.name_zh for s in rubric.sections}
+        for part in self.subtotals:
+            if part.judged_weight or part.unjudged_weight:
+                value = "-" if part.score is None else f"{part.score:g}"
+                doubt = f", {part.unjudged_weight:g} not judged" if part.unjudged_weight else ""
+                yield (
+                    f"section {names[part.section]} ({part.section}): {value}"
+                    f" = {part.passed_weight:g} of weight {part.judged_weight:g}{doubt}"
+                )
+        judged = sum(s.judged_weight for s in self.subtotals)
+        unjudged = sum(s.unjudged_weight for s in self.subtotals)
+        if unjudged:
+            share = 100 * unjudged / (judged + unjudged)
+            yield f"not judged: {share:.0f} % of the weight that applies; it counts neither way"
+        if self.veto:
+            yield (f"a failed veto item makes the score 0; without it: {self.score_without_veto:g}")
 
 
 def score(verdicts: Iterable[Verdict], rubric: Rubric) -> ScoreCard:
@@ -79,7 +100,14 @@ def score(verdicts: Iterable[Verdict], rubric: Rubric) -> ScoreCard:
         inside = [v for v in judged if items[v.item_id].section == section.id]
         passed = sum(weights[v.item_id] for v in inside if v.verdict == "pass")
         total = sum(weights[v.item_id] for v in inside)
-        subtotals.append(Subtotal(section.id, _percent(passed, total), passed, total))
+        open_weight = sum(
+            weights[v.item_id]
+            for v in own
+            if v.verdict == "cannot_tell"
+            and items[v.item_id].scored
+            and items[v.item_id].section == section.id
+        )
+        subtotals.append(Subtotal(section.id, _percent(passed, total), passed, total, open_weight))
     passed_weight = sum(weights[v.item_id] for v in judged if v.verdict == "pass")
     judged_weight = sum(weights[v.item_id] for v in judged)
     plain = _percent(passed_weight, judged_weight)

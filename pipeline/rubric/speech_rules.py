@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Literal
 
@@ -103,11 +103,9 @@ class Says:
                 finding = Finding(False, tuple(hits), confidence, spans, self.by)
         if finding.truth and self._too_often(call, len(hits)):
             note = f"{len(hits)} times in {call.dialogue.duration:.0f} s is too often"
-            finding = Finding(False, tuple(hits), 0.9, spans, self.by, note)
+            finding = Finding(False, tuple(hits), 0.9, spans, self.by, note, wrong=True)
         if self.mode == "none" and finding.truth is not None:
-            finding = Finding(
-                not finding.truth, finding.hits, finding.confidence, spans, self.by, finding.note
-            )
+            finding = replace(finding, truth=not finding.truth, wrong=finding.truth)
         return finding.named(self.describe())
 
     def describe(self) -> str:

@@ -146,6 +146,11 @@ def _surety(connection: Connection) -> None:
     _add_columns(connection, 6)
 
 
+def _evidence(connection: Connection) -> None:
+    """Say of each verdict what its evidence is, where its trigger lies, and how sure it is."""
+    _add_columns(connection, 7)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -154,6 +159,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _scores_by_judgement,
     _places,
     _surety,
+    _evidence,
 )
 
 

@@ -47,6 +47,10 @@ def kind_of(verdict: Verdict, item: Mapping[str, Any] | None) -> EvidenceKind:
     >>> kind_of(Verdict("greeting", "rubric", "pass", start=1.0, end=2.0, quote="您好"), None)
     'said'
     """
+    if verdict.evidence == "omitted":
+        return "trigger" if verdict.trigger_start is not None else "omitted"
+    if verdict.evidence is not None:
+        return "measure" if verdict.evidence in ("measure", "event") else "said"
     measured = _MEASURE.search(verdict.matched or "") is not None
     by_omission = bool(item and item["fails_by_omission"]) and not measured
     if verdict.verdict == "fail" and by_omission:
@@ -72,10 +76,13 @@ def evidence_of(verdict: Verdict, item: Mapping[str, Any] | None, words: Words) 
         key = {"pass": "call.none_found", "cannot_tell": "call.not_heard"}.get(verdict.verdict)
         return Evidence(kind, words(key) if key else "", None)
     moment = None
-    if verdict.start is not None:
-        end = verdict.start if verdict.end is None else verdict.end
-        if end - verdict.start <= LONGEST_MOMENT_S:
-            moment = Moment(verdict.start, end, words.clock(verdict.start))
+    omitted = verdict.evidence == "omitted"  # then the only moment is that of the trigger
+    start = verdict.trigger_start if omitted else verdict.start
+    end = verdict.trigger_end if omitted else verdict.end
+    if start is not None:
+        end = start if end is None else end
+        if end - start <= LONGEST_MOMENT_S:
+            moment = Moment(start, end, words.clock(start))
     if kind == "trigger":
         if quote:
             return Evidence(kind, words("call.trigger", who=who, quote=quote), moment)

@@ -1,0 +1,170 @@
+"""Fit the probability that a verdict is right, on tuning dialogues made as hard as unseen ones.
+
+A rubric tuned to some dialogues makes no errors on them, so nothing could be learnt there. Each
+round the rubric forgets part of its wordings, and words are misheard as recognisers mishear them,
+with less confidence; what is then right and wrong is what unseen speech looks like. A logistic
+regression with an L2 penalty is fitted to all rounds but one and measured on the one left out.
+
+    python -m tests.benchmarks.verdict_probability FOLDER... [--rounds 6] [--forget 0.25]
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from pipeline.rubric import Rubric, doubt, judging, load_rubric
+from pipeline.rubric.dialogues import Labelled, labelled_dialogues
+from pipeline.rubric.speech_rules import Says
+from pipeline.schema import Turn
+from pipeline.text import readings
+
+_PENALTY = 1.0
+_CONFIDENCES = ("finding", "trigger", "heard")
+
+
+def main() -> None:
+    """Judge, fit, and print coefficients and how well they are calibrated on rounds left out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--forget", type=float, default=0.25, help="share of wordings forgotten")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    rubric = load_rubric("hotline")
+    every = [row for folder in given.folders for row in labelled_dialogues(folder)]
+    known = sorted({c for row in every for t in row.dialogue.turns for c in t.text if c.isalpha()})
+    rows: list[tuple[int, dict[str, float], bool, str]] = []
+    for turn in range(given.rounds):
+        chance = random.Random(given.seed + turn)
+        partial = forgetful(rubric, given.forget, chance)
+        noise = 0.1 * (turn % 3) / 2
+        for row in chance.sample(every, len(every) // 2):
+            rows += [(turn, *r) for r in judged(misheard(row, noise, known, chance), partial)]
+    names = list(rows[0][1])
+    x = np.array([[r[1][n] for n in names] for r in rows])
+    y = np.array([r[2] for r in rows], dtype=float)
+    rounds = np.array([r[0] for r in rows])
+    predicted = np.zeros(len(y))
+    for left_out in range(given.rounds):
+        inside = rounds != left_out
+        predicted[~inside] = _sigmoid(x[~inside] @ fitted(x[inside], y[inside], names))
+    print(f"{len(y)} verdicts, {y.mean():.3f} right; left-out ECE {ece(predicted, y):.3f}")
+    for limit in (0.0, 0.5, 0.6, 0.7, 0.8, 0.9):
+        kept = predicted >= limit
+        fails = kept & np.array([r[3] == "fail" for r in rows])
+        print(
+            f"at least {limit:.1f}: {kept.mean():.3f} kept, {y[kept].mean():.3f} right;"
+            f" fails {fails.sum()}, {y[fails].mean():.3f} right"
+        )
+    for name, value in zip(names, fitted(x, y, names), strict=True):
+        print(f'    "{name}": {value:.3f},')
+
+
+def forgetful(rubric: Rubric, share: float, chance: random.Random) -> Rubric:
+    """The rubric without a random share of the wordings of every rule with several."""
+
+    def less(at: Any) -> Any:
+        if isinstance(at, tuple):
+            return tuple(less(part) for part in at)
+        if not is_dataclass(at) or isinstance(at, type):
+            return at
+        if isinstance(at, Says) and len(at.phrases) > 2:
+            kept = tuple(p for p in at.phrases if chance.random() >= share)
+            return replace(at, phrases=kept or at.phrases[:1])
+        names = [f.name for f in fields(at) if f.name in _INNER]
+        return replace(at, **{n: less(getattr(at, n)) for n in names}) if names else at
+
+    items = tuple(
+        replace(i, when=less(i.when), passes=less(i.passes), fails=less(i.fails))
+        for i in rubric.items
+    )
+    return replace(rubric, items=items)
+
+
+_INNER = ("that", "condition", "conditions", "steps")
+
+
+def misheard(row: Labelled, noise: float, known: list[str], chance: random.Random) -> Labelled:
+    """The dialogue with a share of its characters misheard, and less confidence in those turns."""
+    by_sound: dict[str, list[str]] = {}
+    for character in known:
+        for sound in readings(character):
+            by_sound.setdefault(sound, []).append(character)
+
+    def heard(turn: Turn) -> Turn:
+        rate = noise * chance.random() * 2
+        text = ""
+        for c in turn.text:
+            if not c.isalpha() or chance.random() >= rate:
+                text += c
+                continue
+            alike = by_sound.get((readings(c) or ("",))[0], [c])
+            text += chance.choice(alike) if chance.random() < 0.6 else chance.choice([*known, ""])
+        confidence = min(turn.confidence, 0.95 - 2.0 * rate + chance.gauss(0.0, 0.03))
+        return replace(turn, text=text, confidence=max(0.05, min(0.99, confidence)))
+
+    turns = tuple(heard(t) for t in row.dialogue.turns) if noise else row.dialogue.turns
+    return replace(row, dialogue=replace(row.dialogue, turns=turns))
+
+
+def judged(row: Labelled, rubric: Rubric) -> Iterator[tuple[dict[str, float], bool, str]]:
+    """Features, rightness and verdict of every labelled pass or fail."""
+    seen: list[dict[str, float]] = []
+
+    def record(*given: Any) -> float:
+        seen.append(doubt.features(*given))
+        return 1.0
+
+    usual, judging.probability_right = judging.probability_right, record
+    try:
+        for name in (i for i in row.expected if rubric.item(i)):
+            seen.clear()
+            verdict = judging.trace(row.dialogue, rubric, [name])[0].verdict
+            if verdict.verdict in ("pass", "fail") and seen:
+                yield seen[-1], verdict.verdict == row.expected[name], verdict.verdict
+    finally:
+        judging.probability_right = usual
+
+
+def fitted(
+    x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], names: list[str]
+) -> np.ndarray[Any, Any]:
+    """Coefficients of a logistic regression; the first column is the constant, without penalty.
+
+    More confidence never makes a verdict less likely: those coefficients are not negative.
+    """
+    bounds = [(0.0, None) if n in _CONFIDENCES else (None, None) for n in names]
+    penalty = np.full(x.shape[1], _PENALTY)
+    penalty[0] = 0.0
+
+    def loss(w: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+        z = x @ w
+        value = float(np.sum(np.logaddexp(0.0, z) - y * z) + 0.5 * np.sum(penalty * w * w))
+        return value, x.T @ (_sigmoid(z) - y) + penalty * w
+
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
+    return np.asarray(found.x)
+
+
+def ece(predicted: np.ndarray[Any, Any], right: np.ndarray[Any, Any], bins: int = 10) -> float:
+    """Expected calibration error over bins of equal numbers."""
+    order = np.argsort(predicted)
+    parts = [p for p in np.array_split(order, bins) if len(p)]
+    gaps = [len(p) * abs(predicted[p].mean() - right[p].mean()) for p in parts]
+    return float(sum(gaps) / len(predicted))
+
+
+def _sigmoid(z: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+if __name__ == "__main__":
+    main()
