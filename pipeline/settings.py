@@ -53,13 +53,21 @@ class Asr(_Section):
     )
     beam_size: int = _setting(5, "", "beams of the search", ge=1, le=20)
     batch_size: int = _setting(8, "utterances", "decoded together", ge=1, le=64)
-    prompts: tuple[str, ...] = _setting(
-        ("以下是普通话的句子，这是客服热线的通话录音。", "客服热线通话，普通话，简体中文："),
-        "",
-        "texts the model is told came before; one search each, the results are compared",
-        min_length=1,
+    prompt: str = _setting(
+        "", "", "text the model is told came before; it can turn up in transcripts"
     )
-    hypotheses: int = _setting(3, "", "hypotheses of each search that are compared", ge=1, le=10)
+    hypotheses: int = _setting(5, "", "hypotheses of a search that are compared", ge=1, le=10)
+    words: str | None = _setting(
+        "lexicons/words.txt.gz",
+        "",
+        "words and counts to compare hypotheses by (zh, yue)",
+    )
+    word_weight: float = _setting(
+        0.2, "", "what a nat of the words counts beside one of the model", ge=0, le=1
+    )
+    second_look_logprob: float = _setting(
+        -0.7, "", "a window under this mean log probability is heard again in 30 s", ge=-10, le=0
+    )
     join_gap_s: float = _setting(
         1.0, "s", "pauses shorter than this stay inside one utterance", ge=0.2, le=5
     )

@@ -48,10 +48,10 @@ def clips(count: int) -> list[np.ndarray]:
 
 def test_the_tokens_of_chinese_text_are_kept_and_those_of_other_scripts_are_not(small: Trimmed):
     kept = {small.tokens[i] for i in small.kept}
-    assert len(kept) < len(small.tokens) / 7
-    special = {"<|zh|>", "<|notimestamps|>", "<|nospeech|>"}
+    assert len(kept) < len(small.tokens) / 6
+    special = {"<|zh|>", "<|notimestamps|>", "<|nospeech|>", "<|0.00|>", "<|30.00|>"}
     assert {"Ġthe", "a", "æĪĳ"} | special <= kept  # 我
-    assert not {"ÑĤÐ¾", "Ġaccomplish", "ãģĦ", "<|0.02|>"} & kept  # то, い
+    assert not {"ÑĤÐ¾", "Ġaccomplish", "ãģĦ"} & kept  # то, い
     assert small.kept == sorted(small.kept)
     assert sum(len(token) == 1 for token in kept) == 256  # anything can be spelt
 
@@ -109,7 +109,7 @@ def test_other_languages_and_the_setting_all_keep_every_token():
 
 def test_a_small_vocabulary_keeps_its_order():
     tokens = ["a", "æĪĳ", "ÑĤÐ¾", "ï¼Į", END_OF_TEXT, "<|zh|>", "<|0.00|>"]
-    assert kept_tokens(tokens) == [0, 1, 3, 4, 5]
+    assert kept_tokens(tokens) == [0, 1, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(

@@ -14,41 +14,51 @@ from pipeline.evaluation.texts import align
 from pipeline.io import weights
 from pipeline.schema import Audio
 from pipeline.settings import load_settings
-from pipeline.speech.asr.whisper import Guess, WhisperDecoder, agree, load_whisper
-from pipeline.speech.models import decoding_options
-from pipeline.text import normalise_for_cer
+from pipeline.speech.asr.whisper import Guess, WhisperDecoder, choose, load_whisper
+from pipeline.speech.models import decoding_options, word_model
+from pipeline.text import WordModel, normalise_for_cer
 
 RATE = 16_000
 DATA = Path(__file__).parents[1] / "data"
 
 
-def guess(text: str, logprob: float = -0.3) -> Guess:
-    return Guess(text, (), logprob, 0.0)
+WORDS = WordModel(
+    {"逐渐": 90, "减弱": 50, "主见": 9, "已经": 200, "的": 5000, "再见": 40, "在": 900}
+)
 
 
-def test_the_hypothesis_that_most_agree_with_is_taken():
-    guesses = [guess("您好请问", -0.20), guess("您好轻吻", -0.21), guess("您好请问", -0.22)]
-    assert agree(guesses).text == "您好请问"
-    odd = [guess("完全不同的话", -0.2), guess("感谢您的来电", -0.21), guess("感谢您的来店", -0.22)]
-    assert agree(odd).text.startswith("感谢您的来")
+def guess(text: str, logprob: float = -0.3, length: int = 1) -> Guess:
+    return Guess(text, (), logprob, 0.0, length)
 
 
-def test_a_much_likelier_hypothesis_wins_over_many_unlikely_ones():
-    guesses = [guess("再见", -0.1), guess("在建", -4.0), guess("在建", -4.0)]
-    assert agree(guesses).text == "再见"
+def test_of_texts_that_sound_alike_the_one_of_known_words_is_taken():
+    guesses = [guess("已经主见减弱", -0.30, 7), guess("已经逐渐减弱", -0.35, 7)]
+    assert choose(guesses, WORDS, 0.2).text == "已经逐渐减弱"
+    assert choose(guesses, WORDS, 0.0) == choose(guesses, None, 0.2) == guesses[0]
+
+
+def test_a_much_likelier_hypothesis_wins_over_better_words():
+    guesses = [guess("在建", -0.1, 3), guess("再见", -4.0, 3)]
+    assert choose(guesses, WORDS, 0.2).text == "在建"
+
+
+def test_a_text_that_repeats_itself_is_taken_only_where_there_is_no_other():
+    loop = guess("您好请讲" * 20, -0.05, 80)
+    assert choose([loop, guess("您好请讲", -0.9, 5)], WORDS, 0.2).text == "您好请讲"
+    assert choose([loop], WORDS, 0.2) is loop
 
 
 @given(st.lists(st.tuples(st.text("您好请", max_size=5), st.floats(-5, 0)), min_size=1, max_size=6))
 def test_what_is_taken_is_one_of_the_hypotheses(rows: list[tuple[str, float]]):
     guesses = [guess(*row) for row in rows]
-    assert agree(guesses) in guesses
+    assert choose(guesses, WORDS, 0.2) in guesses
 
 
 @pytest.fixture(scope="module")
 def whisper() -> WhisperDecoder:
     chosen = load_settings().asr
     model = load_whisper(weights.verified(chosen.source), compute_type=chosen.compute_type)
-    return WhisperDecoder(model, decoding_options(chosen))
+    return WhisperDecoder(model, decoding_options(chosen), word_model(chosen))
 
 
 def bank(*names: str) -> list[tuple[str, Audio]]:

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.schema import Span, Word
-from pipeline.speech.asr.windows import PAD_S, PAUSE_S, Heard, Window, utterances, windows_of
+from pipeline.speech.asr.windows import (
+    PAD_S,
+    PAUSE_S,
+    Heard,
+    Window,
+    padded,
+    utterances,
+    windows_of,
+)
 
 RATE = 16_000
 SOUND = np.random.default_rng(3).normal(0, 0.1, 60 * RATE).astype(np.float32)
@@ -40,7 +48,9 @@ def test_a_window_holds_no_more_than_it_may():
 
 
 def test_utterances_of_a_window_keep_a_pause_between_them():
-    window = Window("A", ((1.0, 3.0), (10.0, 11.0)), SOUND)
+    window = Window(
+        "A", ((1.0, 3.0), (10.0, 11.0)), SOUND, tuple(padded(((1.0, 3.0), (10.0, 11.0))))
+    )
     own = [SOUND[round((a - PAD_S) * RATE) : round((b + PAD_S) * RATE)] for a, b in window.spans]
     audio = window.audio
     assert audio.size == sum(o.size for o in own) + round(PAUSE_S * RATE)
@@ -50,20 +60,24 @@ def test_utterances_of_a_window_keep_a_pause_between_them():
 
 
 def test_words_go_to_the_utterance_in_whose_time_they_are():
-    window = Window("A", ((1.0, 3.0), (10.0, 11.0)), SOUND)  # 2.4 s, a pause of 0.6 s, 1.4 s
-    words = [Word(0.3, 0.5, "您", 1.0), Word(2.3, 2.65, "好", 1.0), Word(2.75, 3.3, "再", 1.0),
-             Word(3.3, 4.6, "见", 1.0)]  # fmt: skip
+    window = Window(
+        "A", ((1.0, 3.0), (10.0, 11.0)), SOUND, tuple(padded(((1.0, 3.0), (10.0, 11.0))))
+    )  # 2.8 s, a pause of 0.6 s, 1.8 s
+    words = [Word(0.3, 0.5, "您", 1.0), Word(2.7, 3.05, "好", 1.0), Word(3.15, 3.7, "再", 1.0),
+             Word(3.7, 5.4, "见", 1.0)]  # fmt: skip
     first, second = window.shared_out(Heard(tuple(words), -0.2, 0.1))
-    assert [(w.text, w.start, w.end) for w in first.words] == [("您", 0.3, 0.5), ("好", 2.3, 2.4)]
+    assert [(w.text, w.start, w.end) for w in first.words] == [("您", 0.3, 0.5), ("好", 2.7, 2.8)]
     assert [w.text for w in second.words] == ["再", "见"]
     assert [w.start for w in second.words] == pytest.approx([0.0, 0.3])
-    assert [w.end for w in second.words] == pytest.approx([0.3, 1.4])
+    assert [w.end for w in second.words] == pytest.approx([0.3, 1.8])
     assert (first.logprob, second.no_speech) == (-0.2, 0.1)
 
 
 def test_a_window_of_one_utterance_keeps_what_was_heard():
     heard = Heard((Word(0.0, 9.9, "您", 1.0),), -0.2, 0.1)
-    assert Window("A", ((1.0, 3.0),), SOUND).shared_out(heard) == [heard]
+    assert Window("A", ((1.0, 3.0),), SOUND, tuple(padded(((1.0, 3.0),)))).shared_out(heard) == [
+        heard
+    ]
 
 
 def test_speech_is_joined_over_short_pauses_and_cut_at_long_ones():
@@ -101,3 +115,10 @@ def test_utterances_hold_all_speech_and_are_never_too_long(lengths, gap_s: float
     edges = {x for s in spans for x in s}
     if max(e - s for s, e in spans) <= max_s:
         assert all(x in edges for s in found for x in s)
+
+
+def test_an_utterance_takes_in_half_of_a_pause_and_nothing_of_the_others():
+    assert padded([(1.0, 2.0), (2.4, 3.0)]) == [(0.6, 2.2), (2.2, 3.4)]
+    assert padded([(0.1, 2.0)], others=[(2.1, 3.0)]) == [(0.0, 2.1)]
+    assert padded([(1.0, 2.0)], others=[(0.2, 0.8), (1.5, 2.5)]) == [(0.8, 2.05)]
+    assert padded([(1.0, 2.0)], others=[(1.2, 1.8), (5.0, 6.0)]) == [(0.6, 2.4)]

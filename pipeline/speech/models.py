@@ -22,7 +22,7 @@ from pipeline.speech.asr.windows import Decoder
 from pipeline.speech.diarization import diarizers as diarization
 from pipeline.speech.diarization.diarizers import Diarizer
 from pipeline.speech.vad import SileroDetector, SpeechDetector
-from pipeline.text import Lexicon
+from pipeline.text import Lexicon, WordModel
 
 LOCAL_SEGMENTATION = "segmentation-3.0"
 LOCAL_EMBEDDING = "campplus-zh-en"
@@ -66,7 +66,7 @@ def load_models(settings: Settings) -> Models:
     )
     return Models(
         detector=SileroDetector(),
-        decoder=WhisperDecoder(model, decoding_options(asr)),
+        decoder=WhisperDecoder(model, decoding_options(asr), word_model(asr)),
         lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
         weights=weights_used(settings),
         diarization=settings.diarization,
@@ -86,14 +86,22 @@ def trims_vocabulary(asr: Asr) -> bool:
     return asr.vocabulary == "language" and asr.language in LANGUAGES
 
 
+def word_model(asr: Asr) -> WordModel | None:
+    """The words to compare hypotheses by; None for languages they are not of."""
+    wanted = asr.words is not None and asr.word_weight > 0 and asr.language in LANGUAGES
+    return WordModel.load(config_path(asr.words)) if wanted and asr.words else None
+
+
 def decoding_options(asr: Asr) -> DecodingOptions:
     """The part of the settings that the decoder needs."""
     return DecodingOptions(
         language=asr.language,
         beam_size=asr.beam_size,
         batch_size=asr.batch_size,
-        prompts=asr.prompts,
+        prompt=asr.prompt,
         hypotheses=asr.hypotheses,
+        word_weight=asr.word_weight,
+        second_look_logprob=asr.second_look_logprob,
         min_window_s=asr.min_window_s,
     )
 

@@ -11,15 +11,18 @@ from pipeline.text.numbers import spoken_form
 from pipeline.text.script import is_hanzi, normalise_for_cer, simplify
 from pipeline.text.sounds import readings, syllables
 from pipeline.text.units import count_units
+from pipeline.text.words import WordModel, repeats_itself
 
 __all__ = [
     "Lexicon",
+    "WordModel",
     "backchannels",
     "count_units",
     "is_backchannel",
     "is_hanzi",
     "normalise_for_cer",
     "readings",
+    "repeats_itself",
     "simplify",
     "spoken_form",
     "surnames",

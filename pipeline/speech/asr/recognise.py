@@ -12,20 +12,30 @@ attached to the word before it.
 
 from __future__ import annotations
 
-import zlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.schema import Seconds, Sound, Span, Speaker, Utterance, Word
-from pipeline.speech.asr.windows import PAD_S, Audios, Decoder, Heard, Window, windows_of
-from pipeline.text import Lexicon, count_units, is_hanzi, normalise_for_cer, simplify
+from pipeline.speech.asr.windows import Audios, Decoder, Heard, Window, windows_of
+from pipeline.text import (
+    Lexicon,
+    count_units,
+    is_hanzi,
+    normalise_for_cer,
+    repeats_itself,
+    simplify,
+)
 
-MAX_COMPRESSION = 2.4
 MIN_SECOND_LOOK_S = 3.0
 MIN_UNITS_PER_S = 0.8
+SHARE_OF_USUAL = 0.5  # of the speaker's own rate; text under that is far too little
+
+UNWRITABLE = "\ufffd"  # a character of which the model wrote only some of the bytes
+LATIN = re.compile("[A-Za-z0-9]")
 
 # Small models write full-width letters, digits and small marks where a comma belongs.
 ODD_MARKS = dict.fromkeys((*range(65296, 65306), *range(65313, 65371), *range(65104, 65131)), "，")
@@ -70,9 +80,10 @@ def recognise(
     tuple of Utterance
         In the order of time; rejected ones carry the reason and no words.
     """
+    voices = list(speech)
     windows = [
         window
-        for speaker, audio, spans in speech
+        for speaker, audio, spans in voices
         for window in windows_of(
             audio,
             speaker,
@@ -80,6 +91,12 @@ def recognise(
             join_gap_s=options.join_gap_s,
             max_s=options.max_utterance_s,
             short_s=options.short_s,
+            others=[
+                span
+                for other, same, own in voices
+                if other != speaker and same is audio
+                for span in own
+            ],
         )
     ]
     found = [
@@ -110,32 +127,64 @@ def _listen(
         for window, whole in zip(windows, decoder(Audios(windows)), strict=True)
         for alone, share in zip(window.alone(), window.shared_out(whole), strict=True)
     ]
+    usual = _usual_rates(heard)
     found = [(alone, share) for alone, share, _ in heard]
-    doubted = [i for i, row in enumerate(heard) if _doubtful(*row, options)]
+    doubted = [i for i, row in enumerate(heard) if _doubtful(*row, usual, options)]
     if doubted:
         again = decoder(Audios([found[i][0] for i in doubted]), careful=True)
         for i, second in zip(doubted, again, strict=True):
-            found[i] = found[i][0], second
+            alone, first = found[i]
+            found[i] = alone, _better(first, second, _seconds(alone), options)
     return found
 
 
-def _doubtful(alone: Window, heard: Heard, window: Window, options: RecognitionOptions) -> bool:
+def _usual_rates(heard: Sequence[tuple[Window, Heard, Window]]) -> dict[Speaker, float]:
+    """Units a second of each speaker, the median over their longer utterances."""
+    rates: dict[Speaker, list[float]] = {}
+    for alone, share, _ in heard:
+        if _seconds(alone) >= MIN_SECOND_LOOK_S:
+            rates.setdefault(alone.speaker, []).append(_units(share) / _seconds(alone))
+    return {speaker: float(np.median(own)) for speaker, own in rates.items()}
+
+
+def _doubtful(
+    alone: Window,
+    heard: Heard,
+    window: Window,
+    usual: Mapping[Speaker, float],
+    options: RecognitionOptions,
+) -> bool:
     """No text where others were heard too; text that loops, is too much or far too little."""
-    text = "".join(w.text for w in heard.words)
-    start, end = alone.spans[0]
-    if len(window.spans) > 1 and not normalise_for_cer(text):
+    seconds, units = _seconds(alone), _units(heard)
+    if len(window.spans) > 1 and not normalise_for_cer(_text(heard)):
         return True
-    units = count_units(simplify(text))
-    if _too_much(text, units, end - start, options):
+    if _too_much(_text(heard), units, seconds, options):
         return True
-    return end - start >= MIN_SECOND_LOOK_S and units < MIN_UNITS_PER_S * (end - start)
+    least = max(MIN_UNITS_PER_S, SHARE_OF_USUAL * usual.get(alone.speaker, 0.0))
+    return seconds >= MIN_SECOND_LOOK_S and units < least * seconds
+
+
+def _better(first: Heard, second: Heard, seconds: Seconds, options: RecognitionOptions) -> Heard:
+    """The second, unless it loops or has lost words that the first has."""
+    kept = [h for h in (second, first) if not _too_much(_text(h), _units(h), seconds, options)]
+    return max(kept, key=_units, default=second)
+
+
+def _seconds(alone: Window) -> Seconds:
+    return alone.spans[0][1] - alone.spans[0][0]
+
+
+def _text(heard: Heard) -> str:
+    return simplify("".join(w.text for w in heard.words))
+
+
+def _units(heard: Heard) -> int:
+    return count_units(_text(heard))
 
 
 def _too_much(text: str, units: int, seconds: Seconds, options: RecognitionOptions) -> bool:
     """Whether a text loops, or is more than can be said in the time."""
-    return (
-        units > options.max_units_per_s * max(seconds, 0.5) or _compression(text) > MAX_COMPRESSION
-    )
+    return units > options.max_units_per_s * max(seconds, 0.5) or repeats_itself(text)
 
 
 def _utterance(
@@ -146,7 +195,7 @@ def _utterance(
     hallucinations: frozenset[str],
 ) -> Utterance:
     speaker, span = window.speaker, window.spans[0]
-    words = _characters(heard.words, max(0.0, span[0] - PAD_S), span)
+    words = _characters(heard.words, window.cuts[0][0], span)
     if lexicon is not None:
         words = _corrected(words, lexicon)
     text = "".join(w.text for w in words)
@@ -177,16 +226,15 @@ def _reject(
     return None
 
 
-def _compression(text: str) -> float:
-    data = text.encode()
-    return len(data) / len(zlib.compress(data)) if data else 0.0
-
-
 def _characters(pieces: Sequence[Word], offset: Seconds, span: Span) -> list[Word]:
-    """Split pieces into Han characters and Latin words; times within the utterance."""
+    """Split pieces into Han characters and Latin words; times within the utterance.
+
+    Blanks stay between Latin words only, after the first of them.
+    """
     words: list[Word] = []
+    blank = False
     for piece in pieces:
-        parts = _parts(simplify(piece.text))
+        parts = _parts(simplify(piece.text.replace(UNWRITABLE, "")))
         spoken = max(1, sum(1 for p in parts if normalise_for_cer(p)))
         step = (piece.end - piece.start) / spoken
         at = piece.start
@@ -194,7 +242,11 @@ def _characters(pieces: Sequence[Word], offset: Seconds, span: Span) -> list[Wor
             if not normalise_for_cer(part):
                 if words:
                     words[-1] = replace(words[-1], text=words[-1].text + part.strip())
+                blank = part.isspace()
                 continue
+            if blank and words and LATIN.match(part) and LATIN.match(words[-1].text):
+                words[-1] = replace(words[-1], text=words[-1].text + " ")
+            blank = False
             start = min(max(offset + at, span[0]), span[1])
             end = min(max(offset + at + step, start), span[1])
             words.append(Word(round(start, 3), round(end, 3), part, piece.confidence))
@@ -214,7 +266,10 @@ def _parts(text: str) -> list[str]:
 
 
 def _corrected(words: list[Word], lexicon: Lexicon) -> list[Word]:
-    """Write what sounds like a domain word as that word; times and confidences stay."""
+    """Write what sounds like a domain word as that word; times and confidences stay.
+
+    A phrase is written where the model is unsure of one of the characters that differ.
+    """
     places = [i for i, w in enumerate(words) if is_hanzi(w.text[0])]
     plain = "".join(words[i].text[0] for i in places)
     for i, character in zip(places, lexicon.correct(plain), strict=True):

@@ -31,7 +31,6 @@ FREQUENT_LATIN = (
     5000  # tokens are numbered by how frequent they are; rarer words are spelt in parts
 )
 END_OF_TEXT = "<|endoftext|>"  # the first special token
-TIME_TOKENS = ("<|0", "<|1", "<|2", "<|3")  # times come from the alignment
 MODEL, VOCABULARY, CONFIG = "model.bin", "vocabulary.json", "config.json"
 BINARY_VERSION = 6
 LISTS_OF_TOKENS = ("lang_ids", "suppress_ids", "suppress_ids_begin")
@@ -54,9 +53,7 @@ def kept_tokens(tokens: Sequence[str]) -> list[int]:
     text = [
         _written(i, bytes(letters[c] for c in token)) for i, token in enumerate(tokens[:special])
     ]
-    return [i for i, own in enumerate(text) if own] + [
-        i for i in range(special, len(tokens)) if not tokens[i].startswith(TIME_TOKENS)
-    ]
+    return [i for i, own in enumerate(text) if own] + list(range(special, len(tokens)))
 
 
 @dataclass(frozen=True, slots=True)

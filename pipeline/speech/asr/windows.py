@@ -21,7 +21,8 @@ import numpy as np
 
 from pipeline.schema import SAMPLE_RATE, Audio, Seconds, Sound, Span, Speaker, Word
 
-PAD_S = 0.2
+PAD_S = 0.4
+LEAST_PAD_S = 0.05  # where somebody else speaks on either side
 PAUSE_S = 0.6  # of silence between the utterances of a window
 
 
@@ -44,32 +45,39 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Utterances of one speaker that are decoded together. The audio is cut when it is asked for."""
+    """Utterances of one speaker that are decoded together. The audio is cut when it is asked for.
+
+    ``cuts`` are the utterances with a little on either side, as far as nobody else is heard there.
+    """
 
     speaker: Speaker
     spans: tuple[Span, ...]
     sound: Sound
+    cuts: tuple[Span, ...]
 
     @property
     def audio(self) -> Audio:
-        """The utterances, each with a little on either side, and pauses between them."""
+        """The utterances as they are cut, and pauses between them."""
         pause = np.zeros(round(PAUSE_S * SAMPLE_RATE), np.float32)
         parts: list[Audio] = []
-        for span in self.spans:
-            parts += [pause, self.sound[_samples(self.sound, span)]]
+        for cut in self.cuts:
+            parts += [pause, self.sound[_samples(self.sound, cut)]]
         return np.concatenate(parts[1:])
 
     def alone(self) -> tuple[Window, ...]:
         """Each utterance as a window of its own."""
-        return tuple(replace(self, spans=(span,)) for span in self.spans)
+        return tuple(
+            replace(self, spans=(span,), cuts=(cut,))
+            for span, cut in zip(self.spans, self.cuts, strict=True)
+        )
 
     def shared_out(self, heard: Heard) -> list[Heard]:
         """What was heard of each utterance, in times of the window that it is alone."""
         if len(self.spans) == 1:
             return [heard]
         shares, start = [], 0.0
-        for i, span in enumerate(self.spans):
-            part = _samples(self.sound, span)
+        for i, cut in enumerate(self.cuts):
+            part = _samples(self.sound, cut)
             seconds = (part.stop - part.start) / SAMPLE_RATE
             since = start - PAUSE_S / 2 if i > 0 else -math.inf
             until = start + seconds + PAUSE_S / 2 if i < len(self.spans) - 1 else math.inf
@@ -111,6 +119,7 @@ def windows_of(
     join_gap_s: Seconds,
     max_s: Seconds,
     short_s: Seconds,
+    others: Sequence[Span] = (),
 ) -> Iterator[Window]:
     """Cut one speaker's speech into windows.
 
@@ -126,17 +135,43 @@ def windows_of(
         Longer utterances are split, and a window holds no more.
     short_s : Seconds
         Utterances shorter than this ride with the one before them, the first with the next.
+    others : sequence of (start, end)
+        Where somebody else speaks in the same sound.
     """
+    all_spans = utterances(speech, join_gap_s, max_s)
+    cut_of = dict(zip(all_spans, padded(all_spans, others), strict=True))
+
+    def window() -> Window:
+        return Window(speaker, tuple(spans), sound, tuple(cut_of[s] for s in spans))
+
     spans: list[Span] = []
-    for span in utterances(speech, join_gap_s, max_s):
+    for span in all_spans:
         held = sum(end - start + 2 * PAD_S + PAUSE_S for start, end in [*spans, span])
         two_long = span[1] - span[0] >= short_s and any(b - a >= short_s for a, b in spans)
         if spans and (two_long or held > max_s):
-            yield Window(speaker, tuple(spans), sound)
+            yield window()
             spans = []
         spans.append(span)
     if spans:
-        yield Window(speaker, tuple(spans), sound)
+        yield window()
+
+
+def padded(spans: Sequence[Span], others: Sequence[Span] = ()) -> list[Span]:
+    """Add a little to either side of utterances: to half of a pause, and not into others' speech."""
+    cuts = []
+    for i, (start, end) in enumerate(spans):
+        first = [start - PAD_S] + [
+            min(b, start - LEAST_PAD_S) for a, b in others if a < start <= b + PAD_S
+        ]
+        last = [end + PAD_S] + [
+            max(a, end + LEAST_PAD_S) for a, b in others if a - PAD_S <= end < b
+        ]
+        if i > 0:
+            first.append((spans[i - 1][1] + start) / 2)
+        if i + 1 < len(spans):
+            last.append((end + spans[i + 1][0]) / 2)
+        cuts.append((max(0.0, *first), min(last)))
+    return cuts
 
 
 def utterances(spans: Sequence[Span], join_gap_s: Seconds, max_s: Seconds) -> list[Span]:
@@ -167,7 +202,5 @@ def _split(group: list[Span], max_s: Seconds) -> list[Span]:
     return _split(group[:cut], max_s) + _split(group[cut:], max_s)
 
 
-def _samples(sound: Sound, span: Span) -> slice:
-    """The samples of a span and a little on either side."""
-    start = max(0, round((span[0] - PAD_S) * SAMPLE_RATE))
-    return slice(start, min(sound.size, round((span[1] + PAD_S) * SAMPLE_RATE)))
+def _samples(sound: Sound, cut: Span) -> slice:
+    return slice(round(cut[0] * SAMPLE_RATE), min(sound.size, round(cut[1] * SAMPLE_RATE)))
