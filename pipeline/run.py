@@ -33,7 +33,7 @@ from pipeline.signal.curves import curves
 from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.models import Models, recognition_options
-from pipeline.speech.roles import find_parties
+from pipeline.speech.roles import Usual, find_parties
 from pipeline.speech.speaker_assignment import assign_speech
 
 
@@ -43,8 +43,11 @@ def run_call(
     models: Models,
     rubric: Rubric,
     decoded: Callable[[Seconds], None] = lambda seconds: None,
+    usual: Usual | None = None,
 ) -> CallResult:
     """Analyse one recording; ``decoded`` is told its length as soon as that is known.
+
+    ``usual`` says on which channel the agent is in other calls of its source.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def run_call(
         )
     with clock("dialogue"):
         roles, parties, doubts = find_parties(
-            recording, channels, voices.source, voices.speech, heard
+            recording, channels, voices.source, voices.speech, heard, usual
         )
         heard, speech = roles.apply(heard, voices.speech)
         turns = build_turns(speech, heard, settings.turns, shared_audio=shared)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.batch.runner import Step
+from pipeline.batch.engines import Done, Task
+from pipeline.batch.runner import Step, analyse
 from pipeline.errors import RubricError, SettingsError, WeightsError
 from pipeline.rubric import Rubrics
-from pipeline.schema import AGENT, CUSTOMER, Recording
+from pipeline.schema import AGENT, CUSTOMER, CallResult, Recording
 from pipeline.settings import Settings, config_path, load_settings
 from pipeline.speech.models import Models, weights_used
+from pipeline.speech.roles import Usual
 from pipeline.store import Store
 from tests import fakes
 from tests.fakes import RATE, Script, ScriptDecoder, recording, save
@@ -301,3 +303,44 @@ def test_the_rubric_of_a_call_goes_by_queue_then_team_then_direction(tmp_path: P
 def test_nothing_to_do_loads_nothing(bench: Bench):
     assert bench.run([]) == []
     assert bench.loaded == 0
+
+
+class ToldEngine:
+    """Gives every task one result, with the role confidence of its name; sure once it is told more."""
+
+    def __init__(self, result: CallResult, confidence: Mapping[str, float]) -> None:
+        self.result, self.confidence = result, confidence
+        self.tasks: list[Task] = []
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Done]:
+        for task in tasks:
+            self.tasks.append(task)
+            sure = 0.97 if task.usual else self.confidence[task.recording.call_id]
+            made = replace(
+                self.result, recording=task.recording, role_confidence=sure, sha256=f"{sure}"
+            )
+            yield Done(task, made)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("sure_calls", [2, 3])
+def test_unsure_calls_are_looked_at_again_with_what_is_usual_in_their_source(
+    bench: Bench, sure_calls: int
+):
+    bench.run([bench.call("first")])
+    made = bench.store.load("first")
+    names = ["unsure", "named", *(f"sure{i}" for i in range(sure_calls))]
+    confidence = {"unsure": 0.7, "named": 0.7} | dict.fromkeys(names[2:], 0.99)
+    engine = ToldEngine(made, confidence)
+    calls = [
+        bench.call(n, 0.1 * i, agent_channel=0 if n == "named" else None)
+        for i, n in enumerate(names, start=1)
+    ]
+    steps = list(analyse(calls, SETTINGS, bench.store, engine, Rubrics(SETTINGS)))
+    assert sorted(s.recording.call_id for s in steps) == sorted(names)
+    again = [(t.recording.call_id, t.usual) for t in engine.tasks[len(names) :]]
+    assert again == ([("unsure", Usual(0, 3, 3))] if sure_calls == 3 else [])
+    kept = bench.store.load("unsure").role_confidence
+    assert kept == (0.97 if sure_calls == 3 else 0.7)

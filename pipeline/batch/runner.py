@@ -18,11 +18,12 @@ from typing import Literal
 from pipeline.batch.engines import Engine, Task
 from pipeline.batch.engines.inline import failure
 from pipeline.batch.identity import Copy, filled, stamp_of
+from pipeline.batch.layouts import Layouts
 from pipeline.errors import RecordingError
 from pipeline.io import files
 from pipeline.rubric import Rubrics
 from pipeline.run import provenance
-from pipeline.schema import Failure, Provenance, Recording, Seconds
+from pipeline.schema import CallResult, Failure, Provenance, Recording, Seconds
 from pipeline.settings import Settings
 from pipeline.speech.models import weights_used
 from pipeline.store import Identity, Known, Store
@@ -183,28 +184,47 @@ def _need(recording: Recording, before: Known, wanted: Provenance) -> Need:
 
 
 def _worked(todo: Sequence[tuple[Recording, bool]], store: Store, engine: Engine) -> Iterator[Step]:
-    """Do what is to do: analyse, or only judge again."""
+    """Do what is to do: analyse, or only judge again; then those that leave doubt who is the agent."""
+    layouts, waiting = Layouts(), dict[str, Step]()
+    tasks = (Task(r, store.load(r.call_id) if again else None) for r, again in todo)
+    for step, result in _done(tasks, store, engine):
+        if step.outcome == "analysed" and result is not None and layouts.add(result):
+            waiting[step.recording.call_id] = step
+        else:
+            yield step
+    again = [(r, usual) for r, usual in layouts.again() if usual is not None]
+    for step, _ in _done((Task(r, usual=usual) for r, usual in again), store, engine):
+        waiting.pop(step.recording.call_id)
+        yield step
+    yield from waiting.values()
+
+
+def _done(
+    tasks: Iterable[Task], store: Store, engine: Engine
+) -> Iterator[tuple[Step, CallResult | None]]:
+    """Let the engine work on tasks, and save what comes back."""
     stamps: dict[str, str] = {}
 
-    def tasks() -> Iterator[Task]:
-        for recording, again in todo:
-            stamps[recording.call_id] = stamp_of(recording.path)
-            yield Task(recording, store.load(recording.call_id) if again else None)
+    def stamped() -> Iterator[Task]:
+        for task in tasks:
+            stamps[task.recording.call_id] = stamp_of(task.recording.path)
+            yield task
 
-    for done in engine.run(tasks()):
+    for done in engine.run(stamped()):
         outcome, recording = done.outcome, done.task.recording
         stamp = stamps.pop(recording.call_id)
         if isinstance(outcome, Failure):
-            yield _failed(recording, outcome, store)
+            yield _failed(recording, outcome, store), None
             continue
         store.save(outcome, stamp=stamp)
-        yield Step(
+        step = Step(
             recording,
             "analysed" if done.task.earlier is None else "judged again",
             outcome.duration,
             warnings=outcome.warnings,
             stage_seconds=dict(outcome.stage_seconds),
         )
+        yield step, outcome
 
 
 def _failed(recording: Recording, failed: Failure, store: Store) -> Step:

@@ -25,14 +25,31 @@ AGENT_PHRASES = (
     ("您贵姓", 1.5), ("客服", 0.8), ("服务中心", 1.5), ("您好", 0.4), ("给您", 0.4), ("为您", 0.8),
     ("还有其他", 0.8), ("祝您", 1.2), ("您介意", 1.0), ("抱歉", 0.5), ("现在方便", 1.0),
     ("公司的规定", 1.5), ("核实一下", 0.8), ("您放心", 0.8), ("方便听电话", 1.5),
+    ("您", 0.5), ("我们会", 0.8), ("工作人员", 0.8), ("核对", 0.6), ("请问", 0.3), ("这里是", 0.8),
+    ("给您来电", 1.5), ("打扰", 0.8), ("回访", 0.8), ("先生", 0.3), ("女士", 0.3), ("女士您", 0.4),
 )  # fmt: skip
 CUSTOMER_PHRASES = (
     ("我要投诉", 2.0), ("你们", 0.7), ("我想", 0.9), ("我姓", 0.8), ("帮我", 0.9),
-    ("我的", 0.3), ("怎么办", 0.8), ("没有了", 0.5), ("我买", 0.8), ("你好我", 0.8),
+    ("我的", 0.3), ("怎么办", 0.8), ("没有了", 0.5), ("我买", 0.8), ("你好我", 0.8), ("我家", 0.5),
+    ("为什么", 0.8), ("什么时候", 0.4), ("管不管", 0.8), ("你这", 0.4), ("你说", 0.4), ("你听", 0.4),
 )  # fmt: skip
 FIRST_SPEAKER = {"inbound": 1.0, "outbound": -0.3, None: 0.7}
 MAX_PER_PHRASE = 2
 SWAPPED_MARGIN = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """Where the agent is in other calls of the same source: ``agrees`` of ``calls`` on ``channel``."""
+
+    channel: int
+    agrees: int
+    calls: int
+
+    @property
+    def odds(self) -> float:
+        """Log-odds that the agent of the next call is there, by the rule of succession."""
+        return math.log((self.agrees + 1) / (self.calls - self.agrees + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,7 @@ def find_parties(
     source: str,
     speech: Mapping[Speaker, Sequence[Span]],
     heard: Sequence[Utterance],
+    usual: Usual | None = None,
 ) -> tuple[Roles, tuple[Party, ...], list[str]]:
     """Say which voice is the agent, and which channel each party is heard in.
 
@@ -73,6 +91,8 @@ def find_parties(
         ``channel`` or ``diarization``: what the labels of ``speech`` are.
     speech : mapping of label to spans
     heard : sequence of Utterance
+    usual : Usual, optional
+        Where the agent usually is in calls of this source; metadata goes before it.
 
     Returns
     -------
@@ -92,7 +112,13 @@ def find_parties(
                 f"({', '.join(labels)}); the agent is told by the words.",
             )
         by_metadata = str(named) if named is not None and source == "channel" else None
-        roles = assign_roles(heard, labels, agent_voice=by_metadata, direction=recording.direction)
+        roles = assign_roles(
+            heard,
+            labels,
+            agent_voice=by_metadata,
+            direction=recording.direction,
+            usual=usual if source == "channel" else None,
+        )
         warnings += [roles.warning] if roles.warning else []
     channel_of = {
         role: int(label) if source == "channel" else usable.channels[0]
@@ -111,6 +137,7 @@ def assign_roles(
     *,
     agent_voice: Speaker | None = None,
     direction: str | None = None,
+    usual: Usual | None = None,
 ) -> Roles:
     """Tell agent and customer apart.
 
@@ -124,6 +151,8 @@ def assign_roles(
         The agent's label, when the metadata names the channel.
     direction : str, optional
         ``inbound`` or ``outbound``.
+    usual : Usual, optional
+        Where the agent is in other calls of the source; voices are channels.
     """
     texts = {v: "".join(u.text for u in utterances if u.speaker == v) for v in voices}
     odds = {v: _evidence(text) for v, text in texts.items()}
@@ -139,14 +168,24 @@ def assign_roles(
     best = max(voices, key=lambda v: odds[v])
     if len(voices) == 1 and odds[best] < 0:
         return Roles({best: CUSTOMER}, round(1 / (1 + math.exp(odds[best])), 3), "words")
-    confidence = _probability(odds, best)
-    warning = None
+    confidence, reason, warning = _probability(odds, best), "words and opening", None
+    if usual is not None and str(usual.channel) in voices and len(voices) > 1:
+        by_words, said = confidence, best
+        odds[str(usual.channel)] += usual.odds
+        best = max(voices, key=lambda v: odds[v])
+        confidence, reason = _probability(odds, best), "words, opening and the usual channel"
+        if by_words < LOW_CONFIDENCE or said != best:
+            warning = (
+                f"Its words do not say for certain who is the agent ({by_words:.2f} for channel "
+                f"{said}). In {usual.agrees} of {usual.calls} sure calls of this source it is "
+                f"channel {usual.channel}, so channel {best} is taken (confidence {confidence:.2f})."
+            )
     if confidence < LOW_CONFIDENCE:
         warning = (
             f"It is not certain which voice is the agent (confidence {confidence:.2f}); "
             "give agent_channel in the metadata."
         )
-    return Roles(_map(voices, best), confidence, "words and opening", warning)
+    return Roles(_map(voices, best), confidence, reason, warning)
 
 
 def _probability(odds: Mapping[Speaker, float], agent: Speaker) -> float:

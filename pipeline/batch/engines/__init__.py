@@ -18,14 +18,19 @@ from pipeline.rubric import Rubrics
 from pipeline.schema import CallResult, Failure, Recording
 from pipeline.settings import Settings
 from pipeline.speech.models import Models
+from pipeline.speech.roles import Usual
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One recording to analyse; with ``earlier``, only to judge again what was found then."""
+    """One recording to analyse; with ``earlier``, only to judge again what was found then.
+
+    ``usual`` is where the agent is in other calls of its source, for a call whose words leave doubt.
+    """
 
     recording: Recording
     earlier: CallResult | None = None
+    usual: Usual | None = None
 
 
 @dataclass(frozen=True, slots=True)

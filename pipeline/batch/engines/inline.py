@@ -37,7 +37,9 @@ class InlineEngine:
                 return judge_again(task.earlier, recording, rubric)
             self.load()
             assert self._models is not None
-            return run_call(recording, self._job.settings, self._models, rubric, decoded)
+            return run_call(
+                recording, self._job.settings, self._models, rubric, decoded, task.usual
+            )
         except RecordingError as error:
             return failure(recording, error)
 
