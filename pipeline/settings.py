@@ -222,6 +222,9 @@ class Agents(_Section):
     """Per-agent tables."""
 
     min_calls: int = _setting(10, "calls", "fewer give no comparison", ge=1)
+    adjust: tuple[Literal["queue", "direction", "length"], ...] = _setting(
+        (), "", "kinds of calls that comparisons are adjusted for: queue, direction, length"
+    )
 
 
 class Run(_Section):

@@ -628,3 +628,20 @@ def test_praise_is_for_what_was_heard_often_and_is_rare_in_the_team():
     ]
     assert [p.act.id for p in praise(acts)] == ["rare", "common"]
     assert "5 次中做到 4 次" in praise(acts)[0].reason_zh
+
+
+def test_tables_say_what_they_are_adjusted_for():
+    rng = np.random.default_rng(25)
+    frame, _ = simulated(rng, 6, 3.0, 60)
+    hard = rng.random(360) < np.where(np.arange(360) < 120, 0.8, 0.2)
+    frame["queue"] = pd.Series(np.where(hard, "投诉", "咨询")).astype(frame["queue"].dtype)
+    frame["compliance_score"] -= 15 * hard
+    frame["duration"] = rng.uniform(60, 700, 360)
+    plain, adjusted = agent_table(frame), agent_table(frame, adjust=("queue", "length"))
+    assert plain["adjusted_for"].isna().all()
+    assert set(adjusted["adjusted_for"]) == {"queue, length"}
+    gap = [t["compliance_score_mean"][:2].mean() - t["compliance_score_mean"][2:].mean()
+           for t in (plain, adjusted)]  # fmt: skip
+    assert gap[1] - gap[0] == pytest.approx(15 * 0.6, abs=2.5)
+    assert list(adjusted.columns) == columns()
+    assert len(agent_table(frame.iloc[:0], adjust=("queue",))) == 0

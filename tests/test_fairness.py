@@ -63,6 +63,16 @@ def test_who_is_far_off_is_told():
     assert fairness.different(np.random.default_rng(5), 1.0, 30, 40) > 0.9
 
 
+def test_who_takes_the_complaints_is_not_worse_for_it():
+    points, factor, _ = fairness.complaints(np.random.default_rng(6), False, 10)
+    assert points < -7
+    assert factor > 1.5
+    points, factor, below = fairness.complaints(np.random.default_rng(6), True, 10)
+    assert abs(points) < 1.5  # its standard error: 0.6
+    assert 0.85 < factor < 1.15
+    assert below < 0.2
+
+
 def test_a_page_is_made_of_the_figures(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(fairness, "POPULATIONS", fairness.POPULATIONS[:1])
     text = fairness.page(fairness.measure(40))

@@ -10,8 +10,8 @@ Importing this loads NumPy alone, so that pages start quickly; data frames are i
 
 What is pooled and how stands in :mod:`pipeline.measures`. Parts: ``pool`` sums, and who is compared
 with whom; ``estimates`` the statistics; ``comparison`` states; ``change`` what changed, and goals;
-``advice`` what to work on and what to praise; ``funnel`` limits of a funnel plot; ``tables`` data
-frames.
+``advice`` what to work on and what to praise; ``case_mix`` adjustment for kinds of calls; ``funnel``
+limits of a funnel plot; ``tables`` data frames.
 
 Examples
 --------
@@ -23,6 +23,7 @@ Examples
 """
 
 from pipeline.agents.advice import Act, Candidate, Praise, Suggestion, candidates, focus, praise
+from pipeline.agents.case_mix import Adjustment, By, CaseMix
 from pipeline.agents.change import Changes, GoalCheck, Level, changes, check_goal, levels
 from pipeline.agents.comparison import STATES, State, state_words
 from pipeline.agents.estimates import Estimate
@@ -33,7 +34,10 @@ __all__ = [
     "MIN_CALLS",
     "STATES",
     "Act",
+    "Adjustment",
+    "By",
     "Candidate",
+    "CaseMix",
     "Changes",
     "Compared",
     "Estimate",

@@ -9,7 +9,7 @@ import datetime
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from pipeline.measures import POOLED, SPEECH_S, Pooled
 
 MIN_CALLS = 10
 NAMES = ("agent_name", "team")
+KIND_TEXTS = ("queue", "direction")
 _DERIVED = {SPEECH_S: ("duration", "silence_ratio", "overlap_s")}
 _TALK = "agent_talk_s"
 
@@ -60,6 +61,29 @@ class History:
     calls: Mapping[str, Values]
 
 
+class Shift(Protocol):
+    """What is taken out of calls of a kind before they are pooled: see ``case_mix``."""
+
+    @property
+    def less(self) -> Values:
+        """What is taken from values, by measure and kind."""
+
+    @property
+    def times(self) -> Values:
+        """What exposures are multiplied by, by measure and kind."""
+
+    @property
+    def name(self) -> str:
+        """What is adjusted for, in words."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of calls that tell the kind."""
+
+    def codes(self, calls: Mapping[str, Any], rows: int) -> Codes:
+        """Kind of each call, -1 where it is not known."""
+
+
 class Pool:
     """The sums of the calls of each agent and day, to which calls are added in any order and parts.
 
@@ -68,10 +92,13 @@ class Pool:
     measures : sequence of Pooled
         What is pooled; by default every measure of the calls table. Rubric items are pooled with
         :func:`pipeline.measures.pass_rate`.
+    shift : Shift, optional
+        What is taken out of each call for its kind: :meth:`pipeline.agents.CaseMix.fit`.
     """
 
-    def __init__(self, measures: Sequence[Pooled] = POOLED) -> None:
+    def __init__(self, measures: Sequence[Pooled] = POOLED, shift: Shift | None = None) -> None:
         self.measures = tuple(measures)
+        self.shift = shift
         self._weeks: dict[Key, int] = {}
         self._days: dict[Key, int] = {}
         self._week_of_day: list[int] = []
@@ -88,6 +115,7 @@ class Pool:
         for m in self.measures:
             needed += [m.source, *m.weight, *([m.given] if m.given else [])]
         numbers = [c for n in needed for c in _DERIVED.get(n, (n,))]
+        numbers += self.shift.columns if self.shift else ()  # two of which are text
         return ("agent_id", *NAMES, "started_at", "status", *dict.fromkeys(numbers))
 
     def add(self, calls: Mapping[str, Any], rows: int | None = None) -> None:
@@ -114,7 +142,8 @@ class Pool:
                 return np.full(len(at), np.nan)
             return np.asarray(values, dtype=np.float64)[at]
 
-        numbers = {c: number(c) for c in self.columns[len(texts) :]}
+        kinds = self.shift.codes(calls, size)[at] if self.shift else None
+        numbers = {c: number(c) for c in self.columns[len(texts) :] if c not in KIND_TEXTS}
         if {SPEECH_S} & {w for m in self.measures for w in m.weight}:
             length, silence, overlap = (numbers[c] for c in _DERIVED[SPEECH_S])
             numbers[SPEECH_S] = length * (1 - silence) + overlap
@@ -123,7 +152,7 @@ class Pool:
         for row, values in enumerate((np.ones(len(at)), np.nan_to_num(numbers[_TALK]))):
             np.add.at(self._totals[row], week_of, np.bincount(code, values, len(days)))
         for row, measure in enumerate(self.measures):
-            terms = self._terms(row, measure, numbers)
+            terms = self._terms(row, measure, numbers, kinds)
             if terms is None:
                 continue
             for part, sums in enumerate(np.bincount(code, t, len(days)) for t in terms[:2]):
@@ -210,13 +239,17 @@ class Pool:
         return merged[np.array(code, dtype=np.intp)], same
 
     def _terms(
-        self, row: int, measure: Pooled, numbers: Mapping[str, Values]
+        self, row: int, measure: Pooled, numbers: Mapping[str, Values], kinds: Codes | None
     ) -> tuple[Values, ...] | None:
         """What each call adds to each of the sums of a measure."""
         values = numbers[measure.source]
         weights, per_s = np.ones(len(values)), measure.measure.per_s
         if measure.weight:
             weights = sum((numbers[w] for w in measure.weight), np.zeros(len(values))) / per_s
+        if self.shift and kinds is not None:
+            met = kinds >= 0
+            values = values - np.where(met, self.shift.less[row, kinds], 0.0)
+            weights = weights * np.where(met, self.shift.times[row, kinds], 1.0)
         known = np.isfinite(values) & np.isfinite(weights) & (weights > 0)
         if measure.given:
             known &= np.isfinite(numbers[measure.given])
@@ -227,7 +260,7 @@ class Pool:
             self._centres[row] = values[known].mean() if about else 0.0
         values, weights = np.where(known, values, 0.0), np.where(known, weights, 0.0)
         weighted = np.where(known, weights * (values - self._centres[row]), 0.0)
-        if measure.measure.pool == "count":
+        if measure.measure.pool in ("count", "amount"):
             weighted = values
         some = (known & (values != 0)).astype(np.float64)
         return (weights, weighted, known.astype(np.float64), some, weighted**2, weights * weighted,
@@ -287,6 +320,17 @@ class Pool:
             of[one.name] = (matrices[0], matrices[1])
             calls[one.name] = matrices[2]
         return History(found.agent_id, weeks, of, calls)
+
+    def totals(self) -> tuple[list[Sums], list[str]]:
+        """The sums of each measure over all weeks, and the agents they are of, the named ones."""
+        rows, code, _ = self._rows("agent")
+        named = [i for i, (agent, _) in enumerate(rows) if agent is not None]
+        sums = [Sums(*(v[named] for v in s)) for s in self._sums(code, len(rows))]
+        values = [
+            s._replace(value=s.value + centre * s.weight)
+            for s, centre in zip(sums, self._known_centres, strict=True)
+        ]
+        return values, [str(rows[i][0]) for i in named]
 
     def _compared(self, by: Literal["agent", "week"], team: str | None, min_calls: int) -> Compared:
         if min_calls < 1:

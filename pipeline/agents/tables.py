@@ -18,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from pipeline.agents.case_mix import By, CaseMix
 from pipeline.agents.change import Changes, changes
-from pipeline.agents.pool import MIN_CALLS, NAMES, Pool
+from pipeline.agents.pool import KIND_TEXTS, MIN_CALLS, NAMES, Pool
 from pipeline.measures import POOLED
 
 STATISTICS = (
@@ -30,16 +31,20 @@ DECIMALS = 9  # what is behind them depends on the order of the sums
 AgentTable = Literal["agents", "agent_weeks"]
 AGENT_TABLES: tuple[AgentTable, ...] = ("agents", "agent_weeks")
 SUSPECTS_SHOWN = 5
-TEXTS = ("agent_id", *NAMES, "started_at", "status")
+TEXTS = ("agent_id", *NAMES, "started_at", "status", *KIND_TEXTS)
 COLUMNS = Pool().columns
 """The columns of the calls table that the tables of agents are made from."""
-_KEYS = ("agent_id", *NAMES, "week")
-_NUMBERS = frozenset(COLUMNS) - frozenset(TEXTS)
+_KEYS = ("agent_id", *NAMES, "week", "adjusted_for")
+_NUMBERS = (frozenset(COLUMNS) | {"duration"}) - frozenset(TEXTS)
 _log = logging.getLogger(__name__)
 
 
 def agent_table(
-    calls: pd.DataFrame, *, team: str | None = None, min_calls: int = MIN_CALLS
+    calls: pd.DataFrame,
+    *,
+    team: str | None = None,
+    min_calls: int = MIN_CALLS,
+    adjust: Sequence[By] = (),
 ) -> pd.DataFrame:
     """Pool the calls of each agent.
 
@@ -51,6 +56,8 @@ def agent_table(
         Only the agents of this team.
     min_calls : int
         Calls from which on an agent is compared with its team.
+    adjust : sequence of By
+        What kinds of calls to adjust for: see :mod:`pipeline.agents.case_mix`.
 
     Returns
     -------
@@ -63,7 +70,10 @@ def agent_table(
     ParameterError
         If ``min_calls`` is less than 1.
     """
-    pool = Pool()
+    mix = CaseMix(adjust)
+    if adjust:
+        mix.add(values_of(calls))
+    pool = Pool(shift=mix.fit() if adjust else None)
     pool.add(values_of(calls))
     return frame_of_pool(pool, "agents", team=team, min_calls=min_calls)
 
@@ -107,6 +117,7 @@ def frame_of_pool(
         "calls": found.calls,
         "talk_s": np.round(found.talk_s, DECIMALS),
         "enough_calls": found.enough_calls,
+        "adjusted_for": [pool.shift.name if pool.shift else None] * len(found.agent_id),
     }
     watched = changes(pool.history(min_calls=min_calls)) if watched is None else watched
     weeks = [w or "" for w in found.week] if table == "agent_weeks" else found.week
@@ -133,6 +144,7 @@ def columns(
 ) -> list[str]:
     """Names of the columns of a table with these keys, in order."""
     first = ["agent_id", "agent_name", "team", *keys[1:], "calls", "talk_s", "enough_calls"]
+    first.append("adjusted_for")
     names = [m.name for m in POOLED] if measures is None else measures
     return first + [f"{m}_{s}" for m in names for s in STATISTICS]
 

@@ -101,9 +101,10 @@ def summary(tally: Tally, settings: Settings) -> None:
 def agents(out: Path) -> None:
     """The table of the agents."""
     frame = pd.read_parquet(out / "agents.parquet")
-    table = Table(
-        title="Agents, pooled over their calls", title_justify="left", box=SIMPLE, padding=(0, 1)
-    )
+    adjusted = frame["adjusted_for"].dropna() if "adjusted_for" in frame else frame.iloc[:0]
+    title = "Agents, pooled over their calls"
+    title += f", adjusted for {adjusted.iloc[0]}" if len(adjusted) else ""
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1))
     table.add_column("agent", no_wrap=True)
     for _, header, _ in AGENT_COLUMNS:
         table.add_column(header, justify="right", no_wrap=True)

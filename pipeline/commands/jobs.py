@@ -337,7 +337,13 @@ def fill_sound(source: str) -> None:
 def _exported(store: Store, out: Path, settings: Settings, **choices: Any) -> list[Path]:
     """Write the tables, anew if a server was restarted meanwhile."""
     return store.patiently(
-        lambda: export(store, out, min_calls=settings.agents.min_calls, **choices)
+        lambda: export(
+            store,
+            out,
+            min_calls=settings.agents.min_calls,
+            adjust=settings.agents.adjust,
+            **choices,
+        )
     )
 
 

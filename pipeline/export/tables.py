@@ -13,8 +13,8 @@ import pyarrow.compute as compute
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from pipeline.agents import MIN_CALLS, Pool, changes
-from pipeline.agents.tables import AGENT_TABLES, COLUMNS, frame_of_pool, values_of
+from pipeline.agents import MIN_CALLS, By, CaseMix, Pool, changes
+from pipeline.agents.tables import AGENT_TABLES, frame_of_pool, values_of
 from pipeline.errors import ParameterError, nearest
 from pipeline.export.folder import aside
 from pipeline.export.workbook import WORKBOOK, write_workbook
@@ -39,6 +39,8 @@ _AGENT_COLUMNS = (
     Column("made_with", "text", "依据：设置+评分规则的编号，多于一种时数字由不同依据混合而成",
            "settings and rubric the calls rest on, as `callcoach status` lists them; the figures of "
            "more than one kind are mixed"),
+    Column("adjusted_for", "text", "已校正：按队列、呼叫方向或时长校正，空为未校正",
+           "kinds of calls that the figures are adjusted for; empty: none"),
 )
 _STATISTICS: Mapping[str, tuple[str, str]] = {
     "calls": ("通话数", "calls with a value"),
@@ -72,6 +74,7 @@ def export(
     out_dir: str | Path,
     *,
     min_calls: int = MIN_CALLS,
+    adjust: Sequence[By] = (),
     tables: Sequence[str] | None = None,
     formats: Sequence[str] = FORMATS,
     workbook: bool = True,
@@ -86,6 +89,9 @@ def export(
         Made when it is not there; files of the same names are replaced.
     min_calls : int
         Calls from which on an agent is compared, see :func:`pipeline.agents.tables.agent_table`.
+    adjust : sequence of By
+        Kinds of calls that the tables of agents are adjusted for, see
+        :mod:`pipeline.agents.case_mix`; the calls are then read twice.
     tables : sequence of str, optional
         Some of ``TABLE_NAMES``; all when not given.
     formats : sequence of str
@@ -112,7 +118,7 @@ def export(
     with aside(Path(out_dir)) as folder, store.snapshot() as view:
         pooled = {}
         if workbook or not set(AGENT_TABLES).isdisjoint(chosen):
-            pooled = _agent_tables(view, min_calls)
+            pooled = _agent_tables(view, min_calls, adjust)
         for name in chosen:
             if name in pooled:
                 columns, table = pooled[name]
@@ -152,16 +158,23 @@ def _known(what: str, names: Sequence[str] | None, allowed: Sequence[str]) -> li
     return [name for name in allowed if names is None or name in names]
 
 
-def _agent_tables(view: Store, min_calls: int) -> dict[str, tuple[tuple[Column, ...], pa.Table]]:
-    pool = Pool()
+def _agent_tables(
+    view: Store, min_calls: int, adjust: Sequence[By]
+) -> dict[str, tuple[tuple[Column, ...], pa.Table]]:
+    mix = CaseMix(adjust)
+    if adjust:
+        for batch in view.batches("calls", mix.columns, ordered=False, rows=AGENT_ROWS):
+            mix.add(values_of(frame_of([batch])))
+            del batch  # so that there are never two
+    pool = Pool(shift=mix.fit() if adjust else None)
     made: set[tuple[str | None, ...]] = set()
-    read = list(dict.fromkeys((*COLUMNS, *_MADE)))
+    read = list(dict.fromkeys((*pool.columns, *_MADE)))
     for batch in view.batches("calls", read, ordered=False, rows=AGENT_ROWS):
         calls = frame_of([batch])
         pool.add(values_of(calls))
         kinds = calls.loc[calls["status"].ne("failed").fillna(True), list(_MADE)].drop_duplicates()
         made |= set(kinds.astype(object).where(kinds.notna(), None).itertuples(index=False))
-        del batch  # so that there are never two
+        del batch
     found: dict[str, tuple[tuple[Column, ...], pa.Table]] = {}
     watched = changes(pool.history(min_calls=min_calls))
     for name in AGENT_TABLES:
