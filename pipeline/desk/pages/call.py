@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pipeline.commands.documents import typical_error
@@ -318,17 +318,28 @@ def _cards(result: CallResult, outline: Mapping[str, Any], words: Words) -> Iter
     for verdict in sorted(own, key=lambda v: -(v.weight or 0.0)):
         item = items.get(verdict.item_id)
         theirs = outside.get(verdict.item_id)
+        sure = verdict.confidence if verdict.probability is None else verdict.probability
         yield Card(
             item=verdict.item_id,
             name=words.pick(**item["name"]) if item else verdict.item_id,
             section=sections.get(item["section"], "") if item else "",
             verdict=verdict.verdict,
             weight=f"{verdict.weight:g}" if verdict.weight else "",
-            confidence=words.percent(verdict.confidence) if verdict.confidence is not None else "",
-            evidence=evidence_of(verdict, item, words),
+            confidence="" if sure is None else words.percent(sure),
+            evidence=_worded(evidence_of(verdict, item, words), verdict, item, words),
             outside=words(f"verdict.{theirs}") if theirs else None,
             why=tuple(_why(verdict, item, outline, words)),
         )
+
+
+def _worded(
+    evidence: Evidence, verdict: Verdict, item: Mapping[str, Any] | None, words: Words
+) -> Evidence:
+    """Evidence without any says the item's own sentence for this outcome, where it has one."""
+    if evidence.kind != "nothing" or item is None or "outcomes" not in item:
+        return evidence
+    sentence = words.pick(**item["outcomes"][verdict.verdict])
+    return replace(evidence, text=sentence) if sentence else evidence
 
 
 def _why(

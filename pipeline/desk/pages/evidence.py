@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from pipeline.desk.words import Words
 from pipeline.measures import POOLED
-from pipeline.schema import Seconds, Verdict
+from pipeline.schema import Seconds, Span, Verdict
 
 LONGEST_MOMENT_S = 45.0  # what goes on for longer is no moment
 _MEASURE = re.compile(r"(?P<name>\w+) = (?P<value>-?[\d.]+)")
 _EVENT = re.compile(r"(?P<kind>\w+) (?P<seconds>[\d.]+) s")
 _NAMES = {one.name: one for one in POOLED}
-EvidenceKind = Literal["said", "omitted", "trigger", "measure", "nothing"]
+ShownKind = Literal["said", "omitted", "trigger", "measure", "event", "seen", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +36,29 @@ class Moment:
 class Evidence:
     """The evidence of one verdict in words; ``moment`` is None where there is nothing to hear."""
 
-    kind: EvidenceKind
+    kind: ShownKind
     text: str
     moment: Moment | None
 
 
-def kind_of(verdict: Verdict, item: Mapping[str, Any] | None) -> EvidenceKind:
+def kind_of(verdict: Verdict, item: Mapping[str, Any] | None) -> ShownKind:
     """What kind of evidence a verdict has; ``item`` is its row of the rubric's outline.
+
+    Verdicts of earlier versions do not say: theirs is told by what they hold.
 
     >>> kind_of(Verdict("greeting", "rubric", "pass", start=1.0, end=2.0, quote="您好"), None)
     'said'
     """
-    if verdict.evidence == "omitted":
-        return "trigger" if verdict.trigger_start is not None else "omitted"
     if verdict.evidence is not None:
-        return "measure" if verdict.evidence in ("measure", "event") else "said"
+        return verdict.evidence
+    if verdict.probability is not None:
+        return "nothing"
     measured = _MEASURE.search(verdict.matched or "") is not None
     by_omission = bool(item and item["fails_by_omission"]) and not measured
     if verdict.verdict == "fail" and by_omission:
-        if item is not None and item["has_trigger"] and verdict.start is not None:
-            return "trigger"
         not_found = verdict.note is None or verdict.note.startswith("not found")
-        if verdict.matched is None and not_found:
+        is_reactive = item is not None and item["has_trigger"] and verdict.start is not None
+        if is_reactive or (verdict.matched is None and not_found):
             return "omitted"
     if verdict.start is None:
         return "measure" if verdict.matched or verdict.note else "nothing"
@@ -68,27 +69,39 @@ def evidence_of(verdict: Verdict, item: Mapping[str, Any] | None, words: Words) 
     """The evidence of a verdict as it is shown."""
     kind = kind_of(verdict, item)
     quote = words("call.quote", text=verdict.quote) if verdict.quote else ""
-    who = words.who(verdict.speaker) if verdict.speaker else ""
-    if kind == "omitted":
-        heard = words("call.omitted_but", quote=quote) if quote else words("call.omitted")
-        return Evidence(kind, heard, None)
     if kind == "nothing":
         key = {"pass": "call.none_found", "cannot_tell": "call.not_heard"}.get(verdict.verdict)
         return Evidence(kind, words(key) if key else "", None)
-    moment = None
-    omitted = verdict.evidence == "omitted"  # then the only moment is that of the trigger
-    start = verdict.trigger_start if omitted else verdict.start
-    end = verdict.trigger_end if omitted else verdict.end
-    if start is not None:
-        end = start if end is None else end
-        if end - start <= LONGEST_MOMENT_S:
-            moment = Moment(start, end, words.clock(start))
-    if kind == "trigger":
-        if quote:
-            return Evidence(kind, words("call.trigger", who=who, quote=quote), moment)
-        what = _found(verdict.matched or "", words)
-        return Evidence(kind, words("call.event_trigger", what=what), moment)
-    return Evidence(kind, quote or _found(verdict.matched or verdict.note or "", words), moment)
+    if kind != "omitted":
+        found = quote or _found(verdict.matched or verdict.note or "", words)
+        return Evidence(kind, found, _moment(verdict.start, verdict.end, words))
+    trigger = _trigger(verdict, item)
+    if trigger is None:
+        key = "call.omitted_but" if quote else "call.omitted"
+        return Evidence(kind, words(key, quote=quote), None)
+    who = words.who(verdict.speaker) if verdict.speaker else ""
+    if quote:
+        said = words("call.trigger", who=who, quote=quote)
+    else:
+        said = words("call.event_trigger", what=_found(verdict.matched or "", words))
+    return Evidence(kind, said, _moment(*trigger, words))
+
+
+def _trigger(verdict: Verdict, item: Mapping[str, Any] | None) -> Span | None:
+    """The stretch after which something was missing, if it was missing after something."""
+    if verdict.trigger_start is not None and verdict.trigger_end is not None:
+        return verdict.trigger_start, verdict.trigger_end
+    is_older = verdict.evidence is None and item is not None and item["has_trigger"]
+    if is_older and verdict.start is not None:
+        return verdict.start, verdict.start if verdict.end is None else verdict.end
+    return None
+
+
+def _moment(start: Seconds | None, end: Seconds | None, words: Words) -> Moment | None:
+    if start is None:
+        return None
+    end = start if end is None else end
+    return Moment(start, end, words.clock(start)) if end - start <= LONGEST_MOMENT_S else None
 
 
 def _found(matched: str, words: Words) -> str:
