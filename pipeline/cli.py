@@ -246,6 +246,13 @@ def evaluate(
     baseline: Annotated[
         Path | None, typer.Option(help="An earlier evaluation.json; prints what moved.")
     ] = None,
+    transcripts: Annotated[
+        Path | None,
+        typer.Option(help="A table of what was said (recording, text, group): characters only."),
+    ] = None,
+    beside: Annotated[
+        str | None, typer.Option(help="With --transcripts: 'plain', faster-whisper by its manual.")
+    ] = None,
     rubric: RubricFile = None,
     preset: Preset = "embedded",
     settings: Set = None,
@@ -254,7 +261,10 @@ def evaluate(
     from pipeline.commands import jobs
 
     chosen = _settings(preset, settings, rubric)
-    failed = jobs.evaluate(folder, chosen, metadata=metadata, out=out, baseline=baseline)
+    if transcripts is not None:
+        failed = jobs.evaluate_transcripts(folder, transcripts, chosen, beside=beside, out=out)
+    else:
+        failed = jobs.evaluate(folder, chosen, metadata=metadata, out=out, baseline=baseline)
     raise typer.Exit(Exit.SOME_FAILED if failed else Exit.ALL_WELL)
 
 

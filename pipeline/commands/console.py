@@ -159,6 +159,12 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[s
         yield "| " + " | ".join(str(cell).replace("|", "/") for cell in row) + " |"
 
 
+def transcripts_report(rows: Sequence[Sequence[str]], settings: Settings) -> str:
+    """What recognisers made of transcribed recordings, as Markdown."""
+    lines = [*markdown(evaluation.TRANSCRIPTS_HEADER, rows), ""]
+    return "\n".join([*lines, f"Preset {settings.preset} ({settings.asr.source})."])
+
+
 def show(text: str) -> None:
     """Print a result as it is."""
     Console(soft_wrap=True).print(text, markup=False, highlight=False)

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from pipeline import evaluation
 from pipeline import qa_scores as outside
-from pipeline.audio import AUDIO_SUFFIXES
+from pipeline.audio import AUDIO_SUFFIXES, decode, resample
 from pipeline.batch.engines import Engine
 from pipeline.batch.engines.choosing import Kind, open_engine
 from pipeline.batch.identity import Settled, settle, stamp_of
@@ -35,12 +35,14 @@ from pipeline.recordings import Found, Row, find_recordings, read_rows
 from pipeline.recordings.notes import Notes
 from pipeline.rubric import Rubrics
 from pipeline.run import provenance
-from pipeline.schema import Recording, Seconds
+from pipeline.schema import Audio, Recording, Seconds
 from pipeline.settings import Settings
-from pipeline.speech.models import Models, load_models, weights_used
+from pipeline.speech.asr.plain import plain_text
+from pipeline.speech.models import Models, load_models, load_plain, weights_used
 from pipeline.store import Identity, State, Store
 
 STATUS_EVERY_S = 2.0
+SPEECH_RATE = 16_000
 
 T = TypeVar("T")
 
@@ -135,6 +137,58 @@ def _steps(
     for failure in (*found.failures, *settled.failures):
         store.save_failure(failure)
         yield Step(Recording(failure.path, failure.call_id), "failed", failure=failure)
+
+
+def evaluate_transcripts(
+    folder: Path, transcripts: Path, settings: Settings, *, beside: str | None, out: Path | None
+) -> int:
+    """Analyse recordings, compare what was heard with a table of transcripts, show and save it.
+
+    Returns
+    -------
+    int
+        How many recordings failed.
+    """
+    if beside not in (None, "plain"):
+        raise UsageError(
+            f'--beside "{beside}" is not known; allowed is plain.',
+            "plain: faster-whisper by its manual, with the same weights.",
+        )
+    rows = evaluation.read_transcripts(transcripts, folder)
+    found = Inputs([str(r.path) for r in rows]).find(settings.time.zone, None)
+    heard: dict[str, dict[Path, str]] = {"callcoach": {}}
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Place(out or Path(temporary))
+        with _opened(place) as (store, _):
+            recordings = settle(found, store).recordings
+            with _working(place, settings, len(recordings)) as (engine, rubrics):
+                steps = analyse(recordings, settings, store, engine, rubrics)
+                tally = terminal.watch_progress(steps, len(recordings))
+            failed = {f.call_id for f in tally.failures}
+            texts = {
+                os.path.abspath(r.path): evaluation.joined(store.load(r.call_id).utterances)
+                for r in recordings
+                if r.call_id not in failed
+            }
+    by_path = {r.path: texts.get(os.path.abspath(r.path)) for r in rows}
+    heard["callcoach"] = {path: text for path, text in by_path.items() if text is not None}
+    if beside:
+        model = load_plain(settings.asr)
+        heard[beside] = {
+            path: plain_text(model, _channels(path), settings.asr.language)
+            for path in heard["callcoach"]
+        }
+    report = terminal.transcripts_report(evaluation.compare_texts(rows, heard), settings)
+    terminal.show(report)
+    if out is not None:
+        (out / "transcripts.md").write_text(report, "utf-8")
+        terminal.say(f"Saved: {out / 'transcripts.md'}")
+    return tally.failed + len(found.failures)
+
+
+def _channels(path: Path) -> list[Audio]:
+    wave = decode(path)
+    return [resample(samples, wave.sample_rate, SPEECH_RATE) for samples in wave.samples]
 
 
 def evaluate(

@@ -17,18 +17,24 @@ from pipeline.evaluation.summary import (
     read_baseline,
     summarise,
 )
+from pipeline.evaluation.transcripts import HEADER as TRANSCRIPTS_HEADER
+from pipeline.evaluation.transcripts import compare_texts, joined, read_transcripts
 from pipeline.evaluation.truth import find_truths
 
 __all__ = [
     "ITEM_HEADER",
     "NOTES",
     "TABLE_HEADER",
+    "TRANSCRIPTS_HEADER",
     "CallEvaluation",
     "Evaluation",
     "Move",
     "compare",
+    "compare_texts",
     "evaluate_call",
     "find_truths",
+    "joined",
     "read_baseline",
+    "read_transcripts",
     "summarise",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -70,6 +71,23 @@ def load_models(settings: Settings) -> Models:
         lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
         weights=weights_used(settings),
         diarization=settings.diarization,
+    )
+
+
+def load_plain(asr: Asr) -> Any:
+    """The model of the settings as faster-whisper loads it itself, with all its tokens.
+
+    Raises
+    ------
+    WeightsError
+        If its weights are missing or do not match.
+    """
+    return load_whisper(
+        _recognition_source(asr),
+        device=asr.device,
+        compute_type=asr.compute_type,
+        threads=asr.threads,
+        revision=asr.revision,
     )
 
 
