@@ -508,3 +508,69 @@ def test_diff_lists_no_call_for_an_item_that_is_switched_off() -> None:
     new = rubric_from_text(_HEAD + item)
     call = parse_example(parse_located('"A: 您好。"', "example"), "pass").dialogue
     assert diff_verdicts(old, new, [call]) == ()
+
+
+def test_the_short_form_of_an_item_is_the_long_one_written_out() -> None:
+    head = _HEAD.replace("items:\n", "phrases: {sorry: [抱歉], angry: [投诉]}\nitems:\n")
+    short = rubric_from_text(head + "    agent_says: $sorry\n    after: $angry\n    within_s: 30\n")
+    long = rubric_from_text(
+        head + "    when: {says: {by: customer, any: [$angry]}}\n"
+        "    pass: {says: {by: agent, any: [$sorry], where: {after: trigger, within_s: 30}}}\n"
+    )
+    assert (short.items[0].when, short.items[0].passes) == (
+        long.items[0].when,
+        long.items[0].passes,
+    )
+    placed = rubric_from_text(head + "    agent_says: [您好, 早上好]\n    where: opening\n")
+    assert placed.items[0].when is None
+    assert "opening" in placed.items[0].passes.describe()
+    never = rubric_from_text(head + "    agent_never_says: [不归我管]\n")
+    assert never.items[0].polarity == "dont"
+    assert never.items[0].fails.strictness == "strict"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("    within_s: 30\n", "within_s belongs to agent_says"),
+        (
+            "    agent_says: [好]\n    pass: {call: {min_s: 1}}\n",
+            "pass and agent_says cannot stand",
+        ),
+        ("    agent_never_says: [好]\n    after: [坏]\n", "agent_never_says stands alone"),
+        (
+            "    agent_says: [好]\n    after: [坏]\n    where: opening\n",
+            "where and after cannot stand",
+        ),
+    ],
+)
+def test_the_short_form_says_what_does_not_fit(lines: str, message: str) -> None:
+    with pytest.raises(RubricError, match=message):
+        rubric_from_text(_HEAD + lines)
+
+
+def test_conditions_have_names() -> None:
+    head = _HEAD.replace("items:\n", "conditions:\n  long: {call: {min_s: 60}}\nitems:\n")
+    named = rubric_from_text(head + "    applies: $long\n    pass: {not: $long}\n")
+    plain = rubric_from_text(
+        _HEAD + "    applies: {call: {min_s: 60}}\n    pass: {not: {call: {min_s: 60}}}\n"
+    )
+    assert (named.items[0].applies, named.items[0].passes) == (
+        plain.items[0].applies,
+        plain.items[0].passes,
+    )
+    with pytest.raises(RubricError, match='"\\$lang" is not defined'):
+        rubric_from_text(head + "    pass: $lang\n")
+    circle = head.replace("{call: {min_s: 60}}", "{not: $long}")
+    with pytest.raises(RubricError, match="refers to itself"):
+        rubric_from_text(circle + "    pass: $long\n")
+
+
+def test_a_named_condition_of_the_extended_rubric_is_replaced_whole(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    base = find_rubric("hotline")
+    file.write_text(
+        f"extends: {base}\nconditions:\n  outbound: {{call: {{direction: inbound}}}}\n", "utf-8"
+    )
+    item = load_rubric(file).item("outbound_convenient_time")
+    assert "direction inbound" in item.applies.describe()

@@ -11,14 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pipeline.errors import RubricError, SettingsError, nearest
 from pipeline.rubric.context import Condition, Hearing
 from pipeline.rubric.examples import Example, parse_example
 from pipeline.rubric.located import Located, load_located, parse_located
 from pipeline.rubric.parsing import Names, parse_condition
-from pipeline.schema import VerdictName
+from pipeline.schema import AGENT, CUSTOMER, VerdictName
 from pipeline.settings import Compliance, config_path
 from pipeline.text import surnames
 from pipeline.text.intents import IntentReader
@@ -27,12 +27,15 @@ from pipeline.text.phonetic.phrases import parse_phrase
 Severity = Literal["minor", "normal", "serious", "veto", "report"]
 MIN_JUDGED_SHARE = Compliance().min_judged_share
 _TOP_KEYS = (
-    "rubric", "extends", "intents", "documents", "hearing", "sections", "slots", "phrases", "items",
+    "rubric", "extends", "intents", "documents", "hearing", "sections", "slots", "phrases",
+    "conditions", "items",
 )  # fmt: skip
 _ITEM_KEYS = (
     "name", "description", "source", "section", "weight", "severity", "enabled", "polarity",
     "outcomes", "applies", "when", "unless", "pass", "fail", "fills", "seen", "examples",
+    "agent_says", "agent_never_says", "after", "where", "within_s", "within_turns",
 )  # fmt: skip
+_SHORT = ("agent_says", "agent_never_says", "after", "where", "within_s", "within_turns")
 _EXAMPLE_KEYS = ("should_pass", "should_fail", "should_not_apply")
 
 
@@ -254,6 +257,8 @@ def _overlay(base: Located, top: Located, depth: int) -> Located:
     """Lay ``top`` over ``base``: mappings are joined down to the keys of an item."""
     if depth > 2 or not isinstance(base.value, dict) or not isinstance(top.value, dict):
         return top
+    if base.key.startswith("conditions."):  # a condition is replaced whole
+        return top
     joined = dict(base.value)
     for key, child in top.value.items():
         joined[key] = _overlay(joined[key], child, depth + 1) if key in joined else child
@@ -281,6 +286,7 @@ def _build(
             child.pattern()
     item_nodes = keys["items"].mapping()
     names = Names(_phrase_sets(keys.get("phrases")), slots, frozenset(item_nodes), measures)
+    names.conditions = keys["conditions"].mapping() if "conditions" in keys else {}
     names.meaning = meaning
     items: list[Item] = []
     references: dict[str, set[str]] = {}
@@ -318,7 +324,7 @@ def _item(
     documents: Mapping[str, str],
     sections: tuple[Section, ...],
 ) -> tuple[Item, bool]:
-    keys = node.mapping(_ITEM_KEYS)
+    keys = _written_out(node, node.mapping(_ITEM_KEYS))
     if "pass" not in keys and "fail" not in keys:
         node.fail("pass: or fail: is missing.", "Say when the item passes or when it fails.")
     for needed in ("name", "section"):
@@ -361,6 +367,47 @@ def _item(
     )
     enabled = keys["enabled"].flag() if "enabled" in keys else True
     return item, enabled
+
+
+def _written_out(node: Located, keys: Mapping[str, Located]) -> Mapping[str, Located]:
+    """The keys of an item with its short form written out as ``when`` and ``pass`` or ``fail``.
+
+    ``agent_says: $apology, after: $complaint, within_s: 30`` asks for words of the agent after words
+    of the customer; without ``after``, at a place (``where: opening``) or anywhere;
+    ``agent_never_says`` forbids words.
+    """
+    short = [k for k in _SHORT if k in keys]
+    if not short:
+        return keys
+    says = next((k for k in ("agent_says", "agent_never_says") if k in keys), None)
+    clash = next((k for k in ("when", "pass", "fail") if k in keys), None)
+    if says is None:
+        keys[short[0]].fail(f"{short[0]} belongs to agent_says.", "Add agent_says: with phrases.")
+    if clash is not None:
+        keys[clash].fail(f"{clash} and {says} cannot stand together.", "Write one of the two.")
+    if says == "agent_never_says" and len(short) > 1:
+        keys[short[1]].fail("agent_never_says stands alone.", f"Take {short[1]} out.")
+
+    def at(key: str, value: Any) -> Located:
+        return Located(value, node.file, keys[says].line, f"{node.key}.{key}")
+
+    out = {k: v for k, v in keys.items() if k not in _SHORT}
+    spoken = {"by": at("by", AGENT), "any": keys[says]}
+    if says == "agent_never_says":
+        strict = {"match": at("match", "strict")}
+        return out | {"fail": at("fail", {"says": at("says", spoken | strict)})}
+    place = {k: keys[k] for k in ("within_s", "within_turns") if k in keys}
+    if "after" in keys:
+        asked = {"by": at("by", CUSTOMER), "any": keys["after"]}
+        out["when"] = at("when", {"says": at("says", asked)})
+        place["after"] = at("after", "trigger")
+    if "where" in keys:
+        if place:
+            keys["where"].fail("where and after cannot stand together.", "Write one of the two.")
+        spoken["where"] = keys["where"]
+    elif place:
+        spoken["where"] = at("where", place)
+    return out | {"pass": at("pass", {"says": at("says", spoken)})}
 
 
 def _examples(at: Located | None) -> tuple[Example, ...]:

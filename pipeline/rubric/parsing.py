@@ -57,6 +57,8 @@ class Names:
     references: set[str] = field(default_factory=set)
     meaning: IntentReader = field(default_factory=IntentReader)
     intents: set[str] = field(default_factory=set)
+    conditions: Mapping[str, Located] = field(default_factory=dict)
+    inside: tuple[str, ...] = ()  # named conditions that are being read
 
 
 def parse_condition(at: Located, names: Names) -> Condition:
@@ -69,6 +71,8 @@ def parse_condition(at: Located, names: Names) -> Condition:
     """
     if isinstance(at.value, list):
         return AllOf(tuple(parse_condition(c, names) for c in at.value))
+    if isinstance(at.value, str) and at.value.startswith("$"):
+        return _named(at, at.value[1:], names)
     mapping = at.mapping()
     if len(mapping) != 1:
         given = ", ".join(mapping) or "nothing"
@@ -81,6 +85,19 @@ def parse_condition(at: Located, names: Names) -> Condition:
     if parse is None:
         body.fail(f'the operator "{operator}" is not known.', nearest(operator, OPERATORS))
     return parse(body, names)
+
+
+def _named(at: Located, name: str, names: Names) -> Condition:
+    """A condition that stands under ``conditions`` with a name."""
+    if name not in names.conditions:
+        at.fail(f'the condition "${name}" is not defined.', nearest(name, names.conditions))
+    if name in names.inside:
+        at.fail(f'the condition "${name}" refers to itself.', "Write out what it means.")
+    outer, names.inside = names.inside, (*names.inside, name)
+    try:
+        return parse_condition(names.conditions[name], names)
+    finally:
+        names.inside = outer
 
 
 def parse_phrases(at: Located, names: Names) -> tuple[Phrase, ...]:
