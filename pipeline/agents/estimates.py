@@ -53,7 +53,7 @@ _DF = np.array([0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 30, 60,
 _T = np.array([164.5577, 28.7464, 12.7062, 8.028, 6.0167, 4.3027, 3.5747, 3.1824, 2.7764, 2.5706,
                2.3646, 2.2281, 2.1314, 2.086, 2.0423, 2.0003, 1.9799, Z95])  # fmt: skip
 # What the spread between agents may be, in spreads of calls, and its prior: half-Cauchy, scale 1/2.
-_TAUS = np.geomspace(0.004, 8, 32)
+_TAUS = np.geomspace(0.004, 8, 24)
 _LOG_PRIOR = np.log(_TAUS**2 / (1 + (_TAUS / 0.5) ** 2) ** 1.5)
 
 

@@ -223,7 +223,7 @@ class Pool:
             for agent, date in zip(agents, dates, strict=True)
         ]
         days = np.empty(len(local), dtype=np.intp)
-        weeks = {day: iso_week(day) for _, day in local}
+        weeks = {day: iso_week(day) for day in {day for _, day in local}}
         for (agent, day), at in local.items():
             week = weeks[day]
             key = (agent, day if week else None)
@@ -281,12 +281,12 @@ class Pool:
                 if (known := newest.get(place)) is None or known < (date, text):
                     newest[place] = (date, text)
 
-    def history(self, *, min_calls: int = MIN_CALLS) -> History:
+    def history(self) -> History:
         """Weekly means of every agent and the variance that their calls explain."""
         rows, code, _ = self._rows("week")
-        found = self.agents(min_calls=min_calls)
+        agents = [agent for agent, _ in self._rows("agent")[0]]
         weeks = sorted({week for _, week in rows if week is not None})
-        at_agent = {agent: i for i, agent in enumerate(found.agent_id)}
+        at_agent = {agent: i for i, agent in enumerate(agents)}
         at_week = {week: i for i, week in enumerate(weeks)}
         dated = np.array([week is not None for _, week in rows], dtype=bool)
         agent = np.array([at_agent[a] for a, _ in rows], dtype=np.intp)
@@ -299,15 +299,17 @@ class Pool:
         ):
             with np.errstate(divide="ignore", invalid="ignore"):
                 offset = sums.value / sums.weight
-                spread = spread_of(
-                    one.measure, sums, offset
-                )  # about each week: changes are no spread
+                spread = spread_of(one.measure, sums, offset)  # about each week, whatever changed
                 sure = np.where(np.isfinite(spread.scale * spread.freedom), spread.freedom, 0.0)
                 sure = np.minimum(sure, 1e6)
                 scale = _total(np.nan_to_num(spread.scale) * sure, agent, len(at_agent))
                 scale = (scale / _total(sure, agent, len(at_agent)))[agent]
                 variance = spread.unit / spread.scale * scale
-                usual = found.of[one.name].mean[agent]
+                value, weight = (
+                    _total(np.nan_to_num(v), agent, len(at_agent))
+                    for v in (sums.value, sums.weight)
+                )
+                usual = (centre + value / weight)[agent]
                 if one.measure.pool in ("count", "amount"):
                     variance = variance * usual
                 elif one.measure.pool == "share":
@@ -319,7 +321,7 @@ class Pool:
                 matrices.append(matrix)
             of[one.name] = (matrices[0], matrices[1])
             calls[one.name] = matrices[2]
-        return History(found.agent_id, weeks, of, calls)
+        return History(agents, weeks, of, calls)
 
     def totals(self) -> tuple[list[Sums], list[str]]:
         """The sums of each measure over all weeks, and the agents they are of, the named ones."""

@@ -119,7 +119,7 @@ def frame_of_pool(
         "enough_calls": found.enough_calls,
         "adjusted_for": [pool.shift.name if pool.shift else None] * len(found.agent_id),
     }
-    watched = changes(pool.history(min_calls=min_calls)) if watched is None else watched
+    watched = changes(pool.history()) if watched is None else watched
     weeks = [w or "" for w in found.week] if table == "agent_weeks" else found.week
     row, column = watched.at(found.agent_id, weeks)
     dated = column >= 0

@@ -176,7 +176,7 @@ def _agent_tables(
         made |= set(kinds.astype(object).where(kinds.notna(), None).itertuples(index=False))
         del batch
     found: dict[str, tuple[tuple[Column, ...], pa.Table]] = {}
-    watched = changes(pool.history(min_calls=min_calls))
+    watched = changes(pool.history())
     for name in AGENT_TABLES:
         frame = frame_of_pool(pool, name, min_calls=min_calls, watched=watched)
         keys = list(_MADE[: 2 if "week" in frame else 1])
