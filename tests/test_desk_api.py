@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from pipeline.desk.app import create_app
 from pipeline.desk.routes.api import CALL_COLUMNS
+from pipeline.export import export
 from pipeline.settings import load_settings
 from pipeline.store import Store
 from tests.desk_client import client
@@ -97,6 +98,42 @@ def test_parts_of_a_call(samples: Store):
     assert words["data"][0]["text"] == "喂"
     for other in ("turns", "events", "verdicts", "words"):
         assert browser.get(f"/api/v1/calls/none/{other}").status_code == 404
+
+
+def test_agents_have_the_numbers_of_the_exported_tables(samples: Store, tmp_path: Path):
+    browser = client(samples)
+    data = browser.get("/api/v1/agents").json()["data"]
+    assert {row["agent_id"] for row in data} == {"N101", "N102", "N103"}
+    export(samples, tmp_path, tables=["agents", "agent_weeks"], workbook=False)
+    table = pd.read_parquet(tmp_path / "agents.parquet").set_index("agent_id")
+    weeks = pd.read_parquet(tmp_path / "agent_weeks.parquet")
+    for row in data:
+        known = table.loc[row["agent_id"]]
+        assert row["calls"] == known["calls"]
+        one = browser.get(f"/api/v1/agents/{row['slug']}").json()["data"]
+        assert one == row
+        for name, values in row["measures"].items():
+            for statistic, value in values.items():
+                told = known[f"{name}_{statistic}"]
+                assert (value is None and pd.isna(told)) or value == told, (name, statistic)
+        by_week = browser.get(f"/api/v1/agents/{row['slug']}/weeks").json()["data"]
+        of_agent = weeks[weeks["agent_id"] == row["agent_id"]].set_index("week")
+        assert {w["week"] for w in by_week} == set(of_agent.index)
+        for week in by_week:
+            mean = week["measures"]["agent_speaking_rate"]["mean"]
+            assert mean == of_agent.loc[week["week"], "agent_speaking_rate_mean"]
+
+
+def test_agents_by_team_week_and_measure(samples: Store):
+    browser = client(samples)
+    query = "/api/v1/agents?team=售后组&from=2026-W12&to=2026-W12&measures=holds"
+    data = browser.get(query).json()["data"]
+    assert {row["agent_id"]: row["calls"] for row in data} == {"N102": 1, "N103": 1}
+    assert all(list(row["measures"]) == ["holds"] for row in data)
+    assert browser.get("/api/v1/agents?from=2026-03-01").status_code == 400
+    assert "agent_level" in browser.get("/api/v1/agents?measures=agent_level").text
+    assert browser.get("/api/v1/agents/none").status_code == 404
+    assert browser.get("/api/v1/agents/none/weeks").status_code == 404
 
 
 def test_measures_and_rubrics_are_data(samples: Store):

@@ -22,7 +22,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
+from pipeline.agents import MIN_CALLS
 from pipeline.desk.audit import audit
+from pipeline.desk.figures import Weeks
+from pipeline.desk.pages.agent_data import agent_rows, chosen_measures
 from pipeline.desk.pages.methods import measure_data
 from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.queries import methods as method_queries
@@ -170,6 +173,64 @@ def words(request: Request, slug: str) -> Response:
                 for word in turn.words
             ]
         )
+
+    return _fresh(request, build)
+
+
+ISO_WEEK = r"^\d{4}-W(0[1-9]|[1-4]\d|5[0-3])$"
+Measures = Annotated[str | None, Query(max_length=3000, description="measures, by commas")]
+
+
+@router.get("/agents", response_model=Listed)
+def agents(
+    request: Request,
+    team: Text = None,
+    first: Annotated[str | None, Query(alias="from", pattern=ISO_WEEK)] = None,
+    last: Annotated[str | None, Query(alias="to", pattern=ISO_WEEK)] = None,
+    direction: Text = None,
+    queue: Text = None,
+    measures: Measures = None,
+    min_calls: Annotated[int, Query(ge=1, le=10_000)] = MIN_CALLS,
+) -> Response:
+    """Agents with their pooled measures beside the team, over all calls or over some ISO weeks."""
+    view, names = view_of(request), chosen_measures(measures)
+    filters = Filters.of({"direction": direction or "", "queue": queue or ""})
+    weeks = Weeks(first or "0000-W01", last or "9999-W53") if first or last else None
+
+    def build() -> dict[str, Any]:
+        compared = view.figures.compared(view.scope, filters, weeks, min_calls)
+        rows = agent_rows(compared, names)
+        return _listed([row for row in rows if team in (None, "", row["team"])])
+
+    return _fresh(request, build)
+
+
+@router.get("/agents/{slug}", response_model=One)
+def agent(request: Request, slug: str, measures: Measures = None) -> Response:
+    """One agent over all calls."""
+    view, names = view_of(request), chosen_measures(measures)
+
+    def build() -> dict[str, Any]:
+        found = agent_rows(view.figures.compared(view.scope, Filters(), None), names)
+        for row in found:
+            if row["slug"] == slug:
+                return {"data": row}
+        raise NotFound("error.no_agent")
+
+    return _fresh(request, build)
+
+
+@router.get("/agents/{slug}/weeks", response_model=Listed)
+def agent_weeks(request: Request, slug: str, measures: Measures = None) -> Response:
+    """One agent by ISO week, each beside the team of that week."""
+    view, names = view_of(request), chosen_measures(measures)
+
+    def build() -> dict[str, Any]:
+        found = agent_rows(view.figures.by_week(view.scope, Filters()), names)
+        rows = [row for row in found if row["slug"] == slug]
+        if not rows:
+            raise NotFound("error.no_agent")
+        return _listed(rows)
 
     return _fresh(request, build)
 
