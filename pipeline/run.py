@@ -19,6 +19,7 @@ from pipeline.prosody import measure_voices
 from pipeline.rubric import Rubric, annotate_events, judge, score
 from pipeline.schema import (
     SAMPLE_RATE,
+    SPEAKERS,
     CallResult,
     Dialogue,
     Event,
@@ -27,13 +28,13 @@ from pipeline.schema import (
     Seconds,
     Verdict,
 )
-from pipeline.settings import Settings
+from pipeline.settings import MIN_ROLE_CONFIDENCE, Settings
 from pipeline.signal.channels import usable
 from pipeline.signal.curves import curves
 from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.models import Models, recognition_options
-from pipeline.speech.roles import Usual, find_parties
+from pipeline.speech.roles import Usual, assign_roles, find_parties
 from pipeline.speech.speaker_assignment import assign_speech
 
 
@@ -165,6 +166,29 @@ def judge_call(
         "judged_share": card.judged_share,
     }
     return call.events, verdicts, scores
+
+
+def roles_hold(earlier: CallResult, recording: Recording) -> float | None:
+    """How sure the roles of a stored call are with other metadata; None where they may be others.
+
+    They are told anew by the words that were heard then, and by what the metadata says now.
+    """
+    channel_of = {p.role: p.channel for p in earlier.parties if p.live}
+    is_sure = earlier.role_confidence >= MIN_ROLE_CONFIDENCE and len(channel_of) == len(SPEAKERS)
+    if not is_sure or any(
+        "agent_channel" in w or "who is the agent" in w for w in earlier.warnings
+    ):
+        return None
+    agent = None
+    if recording.agent_channel is not None and earlier.speaker_source == "channel":
+        agent = next((r for r, c in channel_of.items() if c == recording.agent_channel), None)
+        if agent is None:
+            return None
+    roles = assign_roles(
+        earlier.utterances, list(channel_of), agent_voice=agent, direction=recording.direction
+    )
+    holds = all(role == was for was, role in roles.speakers.items()) and not roles.warning
+    return roles.confidence if holds and roles.confidence >= MIN_ROLE_CONFIDENCE else None
 
 
 def judge_again(earlier: CallResult, recording: Recording, rubric: Rubric) -> CallResult:

@@ -222,12 +222,23 @@ def test_metadata_that_does_not_decide_who_speaks_is_taken_over_without_decoding
     assert bench.column("calls", "agent_name") == ["小郭"]
 
 
-@pytest.mark.parametrize("change", [{"agent_channel": 1}, {"direction": "outbound"}])
-def test_metadata_that_decides_who_speaks_analyses_again(bench: Bench, change: dict):
+def test_metadata_that_changes_who_is_the_agent_analyses_again(bench: Bench):
     bench.run([bench.call("a")])
     calls = bench.decoder.calls
-    assert bench.outcomes([bench.call("a", **change)]) == ["analysed"]
+    assert bench.outcomes([bench.call("a", agent_channel=1)]) == ["analysed"]
     assert bench.decoder.calls > calls
+
+
+def test_metadata_that_confirms_who_is_the_agent_judges_again(bench: Bench):
+    bench.run([bench.call("a", agent_channel=None)])
+    assert bench.column("calls", "role_confidence")[0] < 1
+    calls = bench.decoder.calls
+    late = bench.call("a", agent_channel=0, direction="inbound")
+    assert bench.outcomes([late]) == ["judged again"]
+    assert bench.decoder.calls == calls
+    judged = bench.store.load("a")
+    assert bench.outcomes([late], force=True) == ["analysed"]
+    assert replace(bench.store.load("a"), stage_seconds={}) == replace(judged, stage_seconds={})
 
 
 def test_what_was_done_before_a_stop_is_kept(bench: Bench):

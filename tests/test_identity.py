@@ -178,6 +178,11 @@ def test_an_id_used_twice_is_a_row_that_stays_until_it_is_resolved(desk: Desk):
     assert "0 failed" in said
     assert desk.ids() == {"a.wav": "20260", "b.wav": "20261", "c.wav": "20262"}
     assert [Path(str(p)).name for p in desk.column("failures", "path")] == ["d.wav"]
+    wrong = desk.table("recording,call_id\nc.wav,20260\n")
+    assert "1 failed" in desk.run("c.wav", metadata=wrong)
+    assert len(desk.column("failures", "path")) == 2
+    assert "1 unchanged" in desk.run("c.wav")  # what it was before holds again
+    assert [Path(str(p)).name for p in desk.column("failures", "path")] == ["d.wav"]
 
 
 def test_an_id_that_another_call_has_replaces_nothing(desk: Desk):

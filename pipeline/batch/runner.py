@@ -22,7 +22,7 @@ from pipeline.batch.layouts import Layouts
 from pipeline.errors import RecordingError
 from pipeline.io import files
 from pipeline.rubric import Rubrics
-from pipeline.run import provenance
+from pipeline.run import provenance, roles_hold
 from pipeline.schema import CallResult, Failure, Provenance, Recording, Seconds
 from pipeline.settings import Settings
 from pipeline.speech.models import weights_used
@@ -130,6 +130,7 @@ def analyse(
     store.keep_document("settings", settings.digest(), settings.model_dump_json())
     weights = weights_used(settings)
     made = {rubric.sha256: provenance(settings, weights, rubric) for rubric in rubrics.all()}
+    failed = store.failed_places()
     todo: list[tuple[Recording, bool]] = []
     waiting = iter(recordings)
     while some := list(itertools.islice(waiting, AT_ONCE)):
@@ -149,6 +150,8 @@ def analyse(
             if need != "nothing":
                 todo.append((recording, need == "judge"))
                 continue
+            if files.shown(recording.path) in failed:
+                store.resolve(recording.path)
             if before.stamp != (stamp := stamp_of(recording.path)):
                 store.stamp(recording.call_id, recording, stamp)
             yield Step(recording, "unchanged", before.duration, warnings=before.warnings)
@@ -177,8 +180,6 @@ def _need(recording: Recording, before: Known, wanted: Provenance) -> Need:
     is_unread = not stamp or stamp != before.stamp
     if is_unread and files.sha256(recording.path) != before.identity.sha256:
         return "analyse"
-    if not _speaks_alike(before.recording, recording):
-        return "analyse"
     shown = replace(recording, path=files.shown(recording.path))
     return "nothing" if before.identity == identity and before.recording == shown else "judge"
 
@@ -186,7 +187,7 @@ def _need(recording: Recording, before: Known, wanted: Provenance) -> Need:
 def _worked(todo: Sequence[tuple[Recording, bool]], store: Store, engine: Engine) -> Iterator[Step]:
     """Do what is to do: analyse, or only judge again; then those that leave doubt who is the agent."""
     layouts, waiting = Layouts(), dict[str, Step]()
-    tasks = (Task(r, store.load(r.call_id) if again else None) for r, again in todo)
+    tasks = (Task(r, _earlier(r, store) if again else None) for r, again in todo)
     for step, result in _done(tasks, store, engine):
         if step.outcome == "analysed" and result is not None and layouts.add(result):
             waiting[step.recording.call_id] = step
@@ -197,6 +198,15 @@ def _worked(todo: Sequence[tuple[Recording, bool]], store: Store, engine: Engine
         waiting.pop(step.recording.call_id)
         yield step
     yield from waiting.values()
+
+
+def _earlier(recording: Recording, store: Store) -> CallResult | None:
+    """The stored result to judge again; None where other metadata may make another the agent."""
+    earlier = store.load(recording.call_id)
+    if _speaks_alike(earlier.recording, recording):
+        return earlier
+    confidence = roles_hold(earlier, recording)
+    return None if confidence is None else replace(earlier, role_confidence=confidence)
 
 
 def _done(

@@ -183,7 +183,8 @@ def _agent_tables(
         rows = frame[keys].astype(object).where(frame[keys].notna(), None)
         with_what = [_made_with(made, row) for row in rows.itertuples(index=False)]
         place = frame.columns.tolist().index("enough_calls") + 1
-        frame.insert(place, "made_with", pd.Series(with_what, index=frame.index, dtype="str"))
+        made_with = pd.Series(with_what, index=frame.index, name="made_with", dtype="str")
+        frame = pd.concat([frame.iloc[:, :place], made_with, frame.iloc[:, place:]], axis=1)
         columns = agent_columns(frame.columns)
         table = pa.Table.from_pandas(frame, schema=schema_of(columns), preserve_index=False)
         found[name] = (columns, table)

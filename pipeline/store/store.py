@@ -202,6 +202,21 @@ class Store:
         """Remember the stamp of a file that was found unchanged, and where it is."""
         self._write(clean(call_id), lambda c: places.remember(c, recording, stamp))
 
+    def resolve(self, path: str) -> None:
+        """Remove what is said of a failure at a place whose result holds again."""
+        calls, failures = SQL["calls"], SQL["failures"]
+        place = clean(files.shown(path))
+
+        def write(connection: Connection) -> None:
+            connection.execute(failures.delete().where(failures.c.path == place))
+            connection.execute(calls.update().where(calls.c.path == place).values(error=None))
+
+        self._write(place, write)
+
+    def failed_places(self) -> set[str]:
+        """The places of all recordings that failed."""
+        return set(self._read(lambda c: c.scalars(sa.select(SQL["failures"].c.path)).all()))
+
     def save_outside(self, rows: pd.DataFrame) -> None:
         """Write imported outside scores, as :func:`pipeline.qa_scores.join` gives them.
 
