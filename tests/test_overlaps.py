@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -169,7 +171,7 @@ def test_a_setting_that_is_given_counts_with_every_preset(preset: str):
 
 
 def test_the_surer_the_longer():
-    short, long = (overlaps((CUSTOMER, 0, 5), (AGENT, 5 - s, 9))[0] for s in (0.35, 1.0))
+    short, long = (overlaps((CUSTOMER, 0, 5), (AGENT, 5 - s, 9))[0] for s in (0.4, 1.0))
     assert short.confidence < long.confidence <= 1
 
 
@@ -236,3 +238,26 @@ def test_a_later_call_has_the_same_events_later(rows, by: int):
 spans = st.lists(st.integers(0, 100), max_size=12, unique=True).map(
     lambda e: [(a / 4, b / 4) for a, b in zip(sorted(e)[::2], sorted(e)[1::2], strict=False)]
 )
+
+
+def short_attempt(text: str, confidence: float, seconds: float = 0.8) -> Event:
+    """What comes of a short sound of the agent in the midst of the customer's turn."""
+    made = [turn(0, CUSTOMER, 0, 8), turn(1, AGENT, 4, 4 + seconds, text=text)]
+    words = tuple(replace(w, confidence=confidence) for w in made[1].words)
+    return find_overlaps([made[0], replace(made[1], words=words)])[0]
+
+
+def test_a_misheard_sign_of_listening_is_no_accusation():
+    for text, confidence in (("若你放", 0.15), ("堆", 0.4), ("话的句子", 0.05)):
+        event = short_attempt(text, confidence)
+        assert (event.kind, event.detail["kind"]) == ("overlap", "unsure")
+
+
+def test_words_heard_well_make_an_attempt_as_sure_as_they_are():
+    less, more = short_attempt("等一下女士", 0.75), short_attempt("等一下女士", 0.98)
+    assert less.kind == more.kind == "interruption"
+    assert 0.5 <= less.confidence <= more.confidence
+
+
+def test_what_is_long_is_an_attempt_whatever_was_understood():
+    assert short_attempt("若你放", 0.1, seconds=1.6).kind == "interruption"

@@ -7,7 +7,8 @@ An overlap alone is no interruption (Bennett 1981; Schegloff 2000). For B starti
 2. B says listening words, A goes on             -> backchannel
 3. A had hardly begun, or had paused for a while -> simultaneous start, an ``overlap``
 4. A stops soon, B goes on                       -> interruption, yielded (B took the floor)
-5. B stops soon, A goes on                       -> interruption, not yielded (an attempt)
+5. B stops soon, A goes on                       -> interruption, not yielded (an attempt);
+   an ``overlap`` of kind unsure when it may as well be a sign of listening
 6. both go on                                    -> interruption, talk-over
 
 Presets of other systems' definitions: ``strict`` (0.5 s), ``sca`` (2 s and 4 characters, A has
@@ -24,12 +25,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from pipeline.dialogue.listening import listening
 from pipeline.schema import Event, Seconds, Turn
 from pipeline.settings import Interruptions
 from pipeline.spans import intersection
 
 REPORTED_OVERLAP_S = 0.12
-BACKCHANNEL_CONFIDENCE = 0.9
+MAX_SHORT_S = 1.5  # what is shorter may be a sign of listening
+SURE_ATTEMPT = 0.5  # likelier an attempt than a sign of listening, or it is no accusation
 
 
 MAX_PAUSE_S = 0.5
@@ -65,7 +68,7 @@ def find_overlaps(
         Kinds ``interruption`` (detail: yielded, kind ``successful``, ``attempted`` or
         ``talk_over``, overlap_s, words of both), ``backchannel`` and ``overlap``.
     """
-    events = [_backchannel(t) for t in turns if t.is_backchannel]
+    events = [_backchannel(t, shared_audio) for t in turns if t.is_backchannel]
     options = _by_preset(options, shared_audio)
     floor = sorted((t for t in turns if not t.is_backchannel), key=lambda t: (t.start, t.end))
     talking: list[Turn] = []
@@ -73,23 +76,19 @@ def find_overlaps(
         talking = [a for a in talking if a.end > b.start]
         for a in talking:
             if a.speaker != b.speaker and a.start < b.start:
-                events += _classify(a, b, floor, options)
+                events += _classify(a, b, floor, options, shared_audio)
         talking.append(b)
     return tuple(sorted(events, key=lambda e: (e.start, e.end, e.kind)))
 
 
-def _backchannel(turn: Turn) -> Event:
-    return Event(
-        "backchannel",
-        turn.start,
-        turn.end,
-        turn.speaker,
-        {"words": turn.text},
-        BACKCHANNEL_CONFIDENCE if turn.words else 0.6,
-    )
+def _backchannel(turn: Turn, shared_audio: bool) -> Event:
+    sure = round(listening(turn.duration, turn.words, shared_audio), 2)
+    return Event("backchannel", turn.start, turn.end, turn.speaker, {"words": turn.text}, sure)
 
 
-def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: Interruptions) -> Iterator[Event]:
+def _classify(
+    a: Turn, b: Turn, floor: Sequence[Turn], options: Interruptions, shared_audio: bool
+) -> Iterator[Event]:
     shared = intersection(a.spans, b.spans)
     start, end = b.start, min(a.end, b.end)
     seconds = end - start
@@ -110,13 +109,20 @@ def _classify(a: Turn, b: Turn, floor: Sequence[Turn], options: Interruptions) -
         yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
         return
     kind = _outcome(a, b, start, floor, options)
+    sure = _confidence(seconds, options)
+    if kind == "attempted" and b.duration <= MAX_SHORT_S:
+        breaking_in = 1 - listening(b.duration, b.words, shared_audio)
+        if breaking_in < SURE_ATTEMPT:
+            yield Event("overlap", start, end, b.speaker, {"kind": "unsure", **detail})
+            return
+        sure = round(min(sure, breaking_in), 2)
     yield Event(
         "interruption",
         start,
         end,
         b.speaker,
         {"yielded": kind == "successful", "kind": kind, **detail},
-        _confidence(seconds, options),
+        sure,
     )
 
 
