@@ -256,6 +256,10 @@ class Desk(_Section):
     cache_mib: float = _setting(
         1024.0, "MiB", "room for decoded sound of formats browsers do not play", ge=1
     )
+    appeal_days: int = _setting(
+        14, "days", "for so long after it was judged an item may be appealed", ge=1
+    )
+    answer_days: int = _setting(5, "days", "working days within which an appeal is answered", ge=1)
 
 
 class Settings(_Section):

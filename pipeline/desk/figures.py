@@ -1,7 +1,7 @@
 """The figures of agents for pages: :mod:`pipeline.agents` over what a viewer may see, kept until it changes.
 
 The calls are read once, in parts, into sums by agent and day; weeks are chosen among these. What is
-kept holds for one viewer, one choice of direction and queue, and one state of the store.
+kept holds for one choice of calls and one state of the store, and for all viewers while all see the same.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.agents import MIN_CALLS, Changes, Compared, Pool, changes
 from pipeline.desk.queries import agents as queries
+from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope
 from pipeline.measures import Pooled, pass_rate
@@ -106,11 +107,12 @@ class Figures:
             pool.add(_as_calls(rows, [r.name for r in rates], team))
             return pool.agents(), rates
 
-        return self._of(scope, ("items", filters, team, weeks, tuple(names)), make)
+        reviews = scope.rows(decided.last_review())[0][0]
+        return self._of(scope, ("items", filters, team, weeks, tuple(names), reviews), make)
 
     def _of(self, scope: Scope, key: Hashable, make: Callable[[], T]) -> T:
         """What was made of this state of the store, or made now."""
-        counter, whose = scope.changes(), (scope.viewer, key)
+        counter, whose = scope.analysed(), key
         with self._lock:
             known = self._kept.get(whose)
             if known is not None and (known[0] == counter or time.monotonic() < known[1]):

@@ -19,6 +19,8 @@ from pipeline.schema import CURVES_VERSION, CallResult
 from pipeline.store import SQL, Store
 
 THIS_MACHINE = "this machine"
+DESK_WRITES = ("reviews", "appeals", "appeal_steps", "goals", "goal_steps", "notes", "examples")
+"""Tables that the desk adds rows to, each row a change that is counted."""
 
 
 class NotFound(CallcoachError):
@@ -84,9 +86,25 @@ class Scope:
         found = self.first(sa.select(table.c.body).where(table.c.hash == (digest or "")))
         return None if found is None else json.loads(found.body)
 
+    def documents(self, kind: str) -> list[Mapping[str, Any]]:
+        """All documents of a kind, in no order that means anything."""
+        return [json.loads(body) for (body,) in self.rows(sa.select(SQL[kind].c.body))]
+
     def changes(self) -> int:
         """A number that is another one after every change of the store."""
         return self._store.changes()
+
+    def analysed(self) -> int:
+        """A number that is another one after calls have changed; what the desk itself adds does not count."""
+        rows = [
+            sa.select(sa.func.count()).select_from(SQL[t]).scalar_subquery() for t in DESK_WRITES
+        ]
+        added = self.rows(sa.select(sum(rows[1:], rows[0])))[0][0]
+        return self._store.changes() - int(added)
+
+    def decide(self, table: str, **values: str | float | None) -> int:
+        """Add a decision of this viewer to a table that only grows; returns its id."""
+        return self._store.decide(table, self.viewer, **values)
 
     def note(self, action: str, object_: str, detail: str = "") -> None:
         """Write into the audit what this viewer did."""

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import __version__
 from pipeline.desk.figures import Figures
-from pipeline.desk.scope import Scope
+from pipeline.desk.scope import THIS_MACHINE, Scope
 from pipeline.desk.words import LANGUAGES, Language, Words
+from pipeline.errors import ParameterError
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 NAVIGATION: tuple[tuple[str, str], ...] = (
     ("team", "/team"),
     ("calls", "/calls"),
+    ("reviews", "/reviews"),
     ("methods", "/methods"),
 )
 """The pages of the header: key of ``nav.KEY`` and address. A new page adds its line here."""
@@ -36,6 +39,11 @@ class View:
     theme: Theme | None  # None follows the system
     path: str
     query: tuple[tuple[str, str], ...]
+
+    @property
+    def by(self) -> str:
+        """The name of who looks, empty where nobody gave one."""
+        return "" if self.scope.viewer == THIS_MACHINE else self.scope.viewer
 
     @property
     def here(self) -> str:
@@ -60,12 +68,34 @@ def view_of(request: Request) -> View:
     language: Language = next((one for one in LANGUAGES if one == asked), state.language)
     theme: Theme | None = next((one for one in THEMES if one == request.cookies.get("theme")), None)
     return View(
-        scope=Scope(state.store),
+        scope=Scope(state.store, unquote(request.cookies.get("by", ""))[:60] or THIS_MACHINE),
         figures=state.figures,
         words=Words(language),
         theme=theme,
         path=request.url.path,
         query=tuple(request.query_params.multi_items()),
+    )
+
+
+def as_person(request: Request, by: str) -> View:
+    """The view of a request that decides something, by whoever says so: there are no accounts.
+
+    Raises
+    ------
+    ParameterError
+        If no name is given.
+    """
+    by = " ".join(by.split())[:60]
+    if not by:
+        raise ParameterError("Nobody is named as who decides.", "Write your name in the form.")
+    view = view_of(request)
+    return dataclasses.replace(view, scope=Scope(request.app.state.store, by))
+
+
+def keep_person(view: View, answer: Response) -> None:
+    """Remember who decided, for the next form."""
+    answer.set_cookie(
+        "by", quote(view.scope.viewer), max_age=365 * 24 * 3600, samesite="lax", httponly=True
     )
 
 

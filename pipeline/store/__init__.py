@@ -15,6 +15,8 @@ SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address wor
   a new analysis; where a call has some, they take the place of outside verdicts within the result.
 * ``rubrics`` and ``settings`` keep what the hashes in ``calls`` stand for, ``sound`` the curves a
   page draws, ``audit`` who did what; ``changes`` counts every change, so that pages can be cached.
+* ``reviews``, ``appeals``, ``goals``, ``notes`` and ``examples`` with their steps keep what people decided;
+  rows are only added, and outlive a new analysis of their call.
 * A run that writes holds :meth:`Store.exclusive`; reading needs it never.
 
 Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` many rows of SQLite;

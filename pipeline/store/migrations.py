@@ -39,6 +39,31 @@ _INDEXES: Mapping[str, tuple[str, ...]] = {
     "verdicts": ("item_id",),
     "outside_scores": ("call_id",),
 }
+DECIDED: Mapping[str, Mapping[str, Callable[[], sa.types.TypeEngine[Any]]]] = {
+    "reviews": {
+        "call_id": sa.Text, "item_id": sa.Text, "why": sa.Text, "verdict": sa.Text, "note": sa.Text,
+        "seen_verdict": sa.Text, "seen_rubric": sa.Text, "seen_start": sa.Double,
+    },
+    "appeals": {
+        "call_id": sa.Text, "item_id": sa.Text, "wanted": sa.Text, "reason": sa.Text,
+        "second": sa.Double,
+    },
+    "appeal_steps": {"appeal_id": sa.BigInteger, "action": sa.Text, "verdict": sa.Text, "note": sa.Text},
+    "goals": {
+        "agent_id": sa.Text, "measure": sa.Text, "aim": sa.Double, "wait_calls": sa.BigInteger,
+        "since": sa.Text, "baseline": sa.Text,
+    },
+    "goal_steps": {"goal_id": sa.BigInteger, "action": sa.Text, "note": sa.Text},
+    "notes": {
+        "agent_id": sa.Text, "audience": sa.Text, "text": sa.Text, "call_id": sa.Text,
+        "second": sa.Double,
+    },
+    "examples": {
+        "item_id": sa.Text, "call_id": sa.Text, "start": sa.Double, "end": sa.Double,
+        "kind": sa.Text, "text": sa.Text,
+    },
+}  # fmt: skip
+"""What people decided, beside id, time (UTC) and who; foreign ids by value, as they outlive calls."""
 _SQL_TYPES: Mapping[Dtype, Callable[[], sa.types.TypeEngine[Any]]] = {
     "str": sa.Text,
     "Int64": sa.BigInteger,
@@ -151,6 +176,13 @@ def _evidence(connection: Connection) -> None:
     _add_columns(connection, 7)
 
 
+def _coaching(connection: Connection) -> None:
+    """What people decide at the desk: reviews, appeals, goals, notes, examples; rows are only added."""
+    tables = tables_of(8).tables
+    for name in DECIDED:
+        tables[name].create(connection)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -160,6 +192,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _places,
     _surety,
     _evidence,
+    _coaching,
 )
 
 
@@ -203,6 +236,8 @@ def tables_of(version: int) -> sa.MetaData:
             sa.Column("known", sa.Text, nullable=False),
             sa.Column("stamp", sa.Text, nullable=False),
         )
+    if version >= 8:
+        _decided(metadata)
     return metadata
 
 
@@ -238,6 +273,22 @@ def _desk_tables(metadata: sa.MetaData) -> None:
     sa.Table("changes", metadata, sa.Column("counter", sa.BigInteger, nullable=False))
     texts = ("at", "actor", "action", "object", "detail")
     sa.Table("audit", metadata, *(sa.Column(name, sa.Text, nullable=False) for name in texts))
+
+
+def _decided(metadata: sa.MetaData) -> None:
+    for name, columns in DECIDED.items():
+        of_call = [sa.Index(f"{name}_call", "call_id", "item_id")] if "item_id" in columns else []
+        of_agent = [sa.Index(f"{name}_agent", "agent_id")] if "agent_id" in columns else []
+        sa.Table(
+            name,
+            metadata,
+            sa.Column("id", sa.Integer, primary_key=True),
+            sa.Column("at", sa.Text, nullable=False),  # UTC
+            sa.Column("actor", sa.Text, nullable=False),
+            *(sa.Column(column, kind()) for column, kind in columns.items()),
+            *of_call,
+            *of_agent,
+        )
 
 
 SQL: Mapping[str, sa.Table] = tables_of(len(MIGRATIONS)).tables

@@ -19,7 +19,7 @@ from pipeline.io import files
 from pipeline.schema import CallResult, Failure, Recording, Seconds
 from pipeline.store import database, migrations, packed, places, runs, scores
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
-from pipeline.store.migrations import KEYS, SQL
+from pipeline.store.migrations import DECIDED, KEYS, SQL
 from pipeline.store.places import Basis, Known
 from pipeline.store.rows import (
     clean,
@@ -284,6 +284,27 @@ class Store:
         row = {"at": database.now(), "actor": actor, "action": action, "object": clean(object_)}
         rows = [row | {"detail": clean(detail)}]
         self._write("audit", lambda c: c.execute(SQL["audit"].insert(), rows), counted=False)
+
+    def decide(self, table: str, actor: str, **values: str | float | None) -> int:
+        """Add a row to one of the tables of decisions (``migrations.DECIDED``); returns its id.
+
+        Nothing in these tables is ever changed or deleted.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such table.
+        """
+        if table not in DECIDED:
+            raise ParameterError(f"There is no table {table!r}.", nearest(table, DECIDED))
+        row = {k: clean(v) if isinstance(v, str) else v for k, v in values.items()}
+        row |= {"at": database.now(), "actor": clean(actor)}
+        insert = SQL[table].insert().values(row)
+
+        def write(connection: Connection) -> int:
+            return int(connection.execute(insert).inserted_primary_key[0])  # type: ignore[index]
+
+        return self._write(table, write)
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from pipeline.agents import MIN_CALLS, Act, Compared, Suggestion, candidates, focus, praise
 from pipeline.agents.advice import MIN_CHANCE
-from pipeline.desk import charts
+from pipeline.desk import charts, decisions
 from pipeline.desk.figures import Weeks
 from pipeline.desk.pages.call import TRIAL_PRESETS
 from pipeline.desk.pages.calls import Choice
-from pipeline.desk.pages.evidence import Evidence, Moment, evidence_of
+from pipeline.desk.pages.evidence import Evidence, Moment, evidence_of, verdict_of
 from pipeline.desk.pages.figures import (
     BY_NAME,
     LEAST_MEAN,
@@ -26,9 +26,12 @@ from pipeline.desk.pages.figures import (
     span,
     weeks_of,
 )
+from pipeline.desk.pages.goal import Goal, goal_of, pooled_of
+from pipeline.desk.pages.reviews import agreement_by_item
 from pipeline.desk.pages.team import change_text
 from pipeline.desk.queries import agents as queries
 from pipeline.desk.queries import calls as call_queries
+from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import DIRECTIONS, Filters
 from pipeline.desk.queries.moments import longest_events
 from pipeline.desk.scope import NotFound
@@ -36,7 +39,6 @@ from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
 from pipeline.errors import ParameterError, nearest
 from pipeline.measures import POOLED, SCORES, Pooled
-from pipeline.schema import Verdict
 from pipeline.store import slug_of
 
 TREND_WEEKS, FULL_WEEKS = 26, 4
@@ -44,7 +46,7 @@ STRIP_CALLS = 40
 EVIDENCE_ROWS = 3000
 CALL_ROWS = 10
 GOOD, BAD = 2, 3  # moments of one habit
-MOST_PRAISE, MOST_HABITS = 3, 5
+MOST_PRAISE, MOST_HABITS, MOST_NOTES = 3, 5, 20
 EVENTS_OF: Mapping[str, tuple[str, ...]] = {
     "agent_interruptions": ("interruption",),
     "agent_interruptions_successful": ("interruption",),
@@ -123,6 +125,16 @@ class AgentCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A note on an agent."""
+
+    at: str
+    actor: str
+    audience: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentPage:
     """All that the agent page shows."""
 
@@ -148,6 +160,10 @@ class AgentPage:
     items: tuple[ItemRow, ...]
     tabs: tuple[tuple[str, str, str, bool], ...]  # name, label, address, chosen
     trend: charts.Chart | None
+    goal: Goal | None
+    goal_choices: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
+    goals: tuple[tuple[int, str, str], ...]
     habits: tuple[Habit, ...]
     newest: tuple[AgentCall, ...]
 
@@ -165,7 +181,7 @@ def agent_page(view: View, slug: str) -> AgentPage:
     only(view, "from", "to", "direction", "queue", "measure", "min_calls", "team")
     words, asked = view.words, dict(view.query)
     filters = Filters.of({k: v for k, v in asked.items() if k in ("direction", "queue")})
-    agent_id = _agent_of(view, slug)
+    agent_id = agent_of(view, slug)
     weeks = weeks_of(view, view.figures.pool(view.scope, filters).known_weeks)
     compared = view.figures.compared(view.scope, filters, weeks)
     row = compared.agent_id.index(agent_id) if agent_id in compared.agent_id else None
@@ -184,7 +200,9 @@ def agent_page(view: View, slug: str) -> AgentPage:
     found = praise_of(items, rates, agent_id, evidence, words)
     suggestion = None
     if row is not None and not trial:
-        suggestion = suggest(compared, items, rates, agent_id, outline)
+        shares = agreement_by_item(view.scope)
+        agreed = {i: same / n for i, (same, n) in shares.items() if n >= decisions.MIN_SAMPLE}
+        suggestion = suggest(compared, items, rates, agent_id, outline, agreed)
     chosen = None
     if suggestion is not None:
         chosen = Focus(
@@ -194,6 +212,7 @@ def agent_page(view: View, slug: str) -> AgentPage:
             words.pick(suggestion.reason_zh, suggestion.reason_en),
             tuple(_of_focus(view, filters, agent_id, weeks, suggestion, evidence)),
         )
+    goals = view.scope.rows(decided.goals_of(agent_id))
     main = tuple(BY_NAME[n] for n in MAIN)
     rest = tuple(p for p in POOLED if p not in main)
     newest = view.scope.rows(
@@ -228,16 +247,49 @@ def agent_page(view: View, slug: str) -> AgentPage:
             for n in dict.fromkeys((*MAIN, measure))
         ),
         trend=_trend(view, filters, agent_id, weeks, measure, newest, compared, row),
+        goal=None if not goals else goal_of(view, goals[0]),
+        goal_choices=tuple(_goal_choices(chosen, rates, words)),
+        goals=tuple(_past(view, row) for row in goals[1:]),
+        notes=tuple(
+            Note(n.at[:10], n.actor, n.audience, n.text)
+            for n in view.scope.rows(decided.notes_of(agent_id, MOST_NOTES))
+        ),
         habits=tuple(_habits(evidence, outline, words)),
         newest=tuple(_call(r, words) for r in newest[:CALL_ROWS]),
     )
 
 
-def _agent_of(view: View, slug: str) -> str:
+def agent_of(view: View, slug: str) -> str:
+    """The id of the agent that an address names.
+
+    Raises
+    ------
+    NotFound
+        If there is none, or they are not visible.
+    """
     for agent in view.figures.pool(view.scope, Filters()).agents_known:
         if slug_of(agent) == slug:
             return agent
     raise NotFound("error.no_agent")
+
+
+def _goal_choices(
+    chosen: Focus | None, rates: Sequence[Pooled], words: Words
+) -> Iterator[tuple[str, str]]:
+    """What a goal can be about, the suggestion first."""
+    if chosen is not None:
+        yield chosen.id, chosen.name
+    for name in MAIN:
+        if chosen is None or name != chosen.id:
+            yield name, label_of(BY_NAME[name], words)
+    for one in rates:
+        if chosen is None or one.name != chosen.id:
+            yield one.name, label_of(one, words)
+
+
+def _past(view: View, row: Any) -> tuple[int, str, str]:
+    name = label_of(pooled_of(view, row.measure), view.words)
+    return row.id, row.since, view.words("goal.past", name=name)
 
 
 def _facts(
@@ -271,7 +323,6 @@ class Judged:
 
     item: str
     passed: bool
-    confidence: float
     slug: str
     started: str
     evidence: Evidence
@@ -283,14 +334,10 @@ def _evidence(
     items = {item["id"]: item for item in outline.get("items", ())}
     query = queries.evidence(filters, agent_id, weeks, EVIDENCE_ROWS)
     for row in view.scope.rows(view.scope.calls(query)):
-        verdict = Verdict(
-            row.item_id, "rubric", row.verdict, speaker=row.speaker, start=row.start, end=row.end,
-            quote=row.quote, matched=row.matched, confidence=row.confidence, note=row.note,
-        )  # fmt: skip
+        verdict = verdict_of(row)
         yield Judged(
             row.item_id,
-            row.verdict == "pass",
-            1.0 if row.confidence is None else row.confidence,
+            row.in_force == "pass",
             row.slug,
             view.words.started(row.started_at),
             evidence_of(verdict, items.get(row.item_id), view.words),

@@ -7,6 +7,7 @@ instead; what should have followed a trigger shows the trigger.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,3 +115,9 @@ def _found(matched: str, words: Words) -> str:
         key = f"event.{event['kind']}.long"
         return words(key, seconds=event["seconds"]) if words.known(key, "") else matched
     return matched
+
+
+def verdict_of(row: Any) -> Verdict:
+    """The verdict in a row of the table."""
+    known = {f.name for f in dataclasses.fields(Verdict)}
+    return Verdict(**{name: value for name, value in row._mapping.items() if name in known})

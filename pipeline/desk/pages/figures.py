@@ -65,7 +65,8 @@ def span(low: float, high: float, kind: str, words: Words) -> str:
     """An interval: ``131–257``."""
     if not math.isfinite(low + high):
         return NOTHING
-    return f"{words.number(low, kind)} – {words.number(high, kind)}"
+    shown = words.number(low, kind), words.number(high, kind)
+    return words("agents.span", low=shown[0], high=shown[1]) if low < 0 else " – ".join(shown)
 
 
 def cell_of(

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipeline.desk.queries.decisions import newest_reviews
 from pipeline.desk.queries.filters import Filters
 from pipeline.store import SQL
 
@@ -22,19 +23,24 @@ def pooled(filters: Filters, columns: Sequence[str], after: str, limit: int) -> 
 
 
 def item_days(filters: Filters, team: str | None, weeks: tuple[str, str] | None) -> sa.Select[Any]:
-    """How often each agent of a team passed each item on each day, of the calls judged."""
-    calls, verdicts = SQL["calls"].c, SQL["verdicts"].c
+    """How often each agent of a team passed each item on each day, of the calls judged.
+
+    What counts is the verdict in force: the newest review, else the machine's.
+    """
+    calls, verdicts, reviewed = SQL["calls"].c, SQL["verdicts"].c, newest_reviews()
+    verdict = sa.func.coalesce(reviewed.c.verdict, verdicts.verdict)
     day = sa.func.substr(calls.started_at, 1, 10)
     query = sa.select(
         calls.agent_id,
         sa.func.min(calls.started_at).label("started_at"),
         verdicts.item_id,
         sa.func.count().label("judged"),
-        sa.func.sum(sa.case((verdicts.verdict == "pass", 1), else_=0)).label("passed"),
+        sa.func.sum(sa.case((verdict == "pass", 1), else_=0)).label("passed"),
     ).join_from(SQL["calls"], SQL["verdicts"], calls.call_id == verdicts.call_id)
+    query = _with_reviews(query, reviewed)
     query = filters.apply(query).where(
         verdicts.source == "rubric",
-        verdicts.verdict.in_(("pass", "fail")),
+        verdict.in_(("pass", "fail")),
         calls.agent_id.is_not(None),
         calls.team.is_(None) if team is None else calls.team == team,
     )
@@ -43,17 +49,27 @@ def item_days(filters: Filters, team: str | None, weeks: tuple[str, str] | None)
     return query.group_by(calls.agent_id, day, verdicts.item_id)
 
 
+def _with_reviews(query: sa.Select[Any], reviewed: sa.Subquery) -> sa.Select[Any]:
+    verdicts = SQL["verdicts"].c
+    same = sa.and_(reviewed.c.call_id == verdicts.call_id, reviewed.c.item_id == verdicts.item_id)
+    return query.outerjoin(reviewed, same)
+
+
 def evidence(
     filters: Filters, agent_id: str, weeks: tuple[str, str] | None, limit: int
 ) -> sa.Select[Any]:
-    """The newest judged verdicts of an agent that rest on a moment."""
-    calls, verdicts = SQL["calls"].c, SQL["verdicts"]
-    query = sa.select(calls.slug, calls.started_at, calls.rubric_hash, verdicts)
+    """The newest judged verdicts of an agent, with the verdict in force as ``in_force``."""
+    calls, verdicts, reviewed = SQL["calls"].c, SQL["verdicts"], newest_reviews()
+    verdict = sa.func.coalesce(reviewed.c.verdict, verdicts.c.verdict)
+    query = sa.select(
+        calls.slug, calls.started_at, calls.rubric_hash, verdict.label("in_force"), verdicts
+    )
     query = query.join_from(SQL["calls"], verdicts, calls.call_id == verdicts.c.call_id)
+    query = _with_reviews(query, reviewed)
     query = filters.apply(query).where(
         calls.agent_id == agent_id,
         verdicts.c.source == "rubric",
-        verdicts.c.verdict.in_(("pass", "fail")),
+        verdict.in_(("pass", "fail")),
     )
     if weeks is not None:
         query = query.where(calls.week.between(*weeks))

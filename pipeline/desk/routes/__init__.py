@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from pipeline.desk.routes import agents, api, calls, look, methods
+from pipeline.desk.routes import agents, api, calls, decisions, look, methods
 
 ROUTERS: tuple[APIRouter, ...] = (
     look.router,
     agents.router,
     calls.router,
+    decisions.router,
     methods.router,
     api.router,
 )

@@ -1,0 +1,262 @@
+"""One item of one call with all that was decided of it, and the queue of what waits for a decision."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.desk import decisions
+from pipeline.desk.pages.evidence import Evidence, evidence_of, verdict_of
+from pipeline.desk.pages.figures import only
+from pipeline.desk.queries import decisions as queries
+from pipeline.desk.scope import NotFound, Scope
+from pipeline.desk.view import View
+from pipeline.desk.words import Words
+from pipeline.errors import ParameterError, nearest
+from pipeline.settings import Desk
+
+KINDS = ("appeal", "sample", "doubtful", "stale")
+QUEUE = 50
+DRAWN = 10  # of each item and outcome, every week
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One line of the history of an item."""
+
+    at: str
+    actor: str
+    text: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """One appeal with its steps."""
+
+    id: int
+    at: str
+    actor: str
+    wanted: str
+    reason: str
+    second: str
+    state: str
+    allowed: tuple[str, ...]
+    steps: tuple[Decision, ...]
+    due: str
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """All that the page of one item of one call shows."""
+
+    slug: str
+    item: str
+    name: str
+    rule: str
+    agent: str
+    started: str
+    is_blind: bool
+    kind: str
+    machine: str
+    verdict: str
+    source: str
+    is_stale: bool
+    evidence: Evidence
+    reviews: tuple[Decision, ...]
+    appeals: tuple[Appeal, ...]
+    has_open_appeal: bool
+    by: str
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One line of the queue."""
+
+    slug: str
+    item: str
+    name: str
+    agent: str
+    started: str
+    text: str
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewsPage:
+    """The queue of one kind, and how many wait of each."""
+
+    kind: str
+    kinds: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
+    agreement: tuple[tuple[str, str, int], ...]  # item, share, of how many blind reviews
+
+
+def item_page(view: View, slug: str, item_id: str, options: Desk) -> ItemPage:
+    """Gather the page of one item of one call.
+
+    Raises
+    ------
+    NotFound
+        If there is no such call or verdict, or it is not visible.
+    """
+    only(view, "why")
+    words, scope = view.words, view.scope
+    call = scope.call(slug)
+    row = scope.first(queries.judged(call.call_id, item_id))
+    if row is None:
+        raise NotFound("error.no_item")
+    kind = decisions.one_of(dict(view.query).get("why") or "chosen", "why", decisions.WHYS)
+    reviews = scope.rows(queries.reviews_of(call.call_id, item_id))
+    force = decisions.in_force(row.verdict, reviews)
+    outline = scope.document("rubrics", call.rubric_hash) or {}
+    item = next((i for i in outline.get("items", ()) if i["id"] == item_id), None)
+    appeals = tuple(_appeals(scope, call.call_id, item_id, options, words))
+    return ItemPage(
+        slug=slug,
+        item=item_id,
+        name=words.pick(**item["name"]) if item else item_id,
+        rule=words.pick(**item["description"]) if item else "",
+        agent=call.agent_name or call.agent_id or words("call.no_agent"),
+        started=words.started(call.started_at),
+        is_blind=kind == "sample",
+        kind=kind,
+        machine=row.verdict,
+        verdict=force.verdict,
+        source=force.source,
+        is_stale=force.is_stale,
+        evidence=evidence_of(verdict_of(row), item, words),
+        reviews=tuple(_review(r, words) for r in reviews),
+        appeals=appeals,
+        has_open_appeal=any(a.state in decisions.OPEN for a in appeals),
+        by=view.scope.viewer,
+        verdicts=decisions.VERDICTS,
+    )
+
+
+def _review(row: Any, words: Words) -> Decision:
+    text = words(
+        "review.line",
+        verdict=words(f"verdict.{row.verdict}"),
+        seen=words(f"verdict.{row.seen_verdict}"),
+        why=words(f"review.why.{row.why}"),
+    )
+    return Decision(_day(row.at), row.actor, text, row.note or "")
+
+
+def _appeals(
+    scope: Scope, call_id: str, item_id: str, options: Desk, words: Words
+) -> Iterator[Appeal]:
+    for row in scope.rows(queries.appeals_of(call_id, item_id)):
+        steps = scope.rows(queries.steps_of(row.id))
+        state = decisions.state_of(steps)
+        until = decisions.due(steps[-1].at if steps else row.at, options.answer_days)
+        yield Appeal(
+            id=row.id,
+            at=_day(row.at),
+            actor=row.actor,
+            wanted=words(f"verdict.{row.wanted}"),
+            reason=row.reason,
+            second="" if row.second is None else words.clock(row.second),
+            state=state,
+            allowed=decisions.allowed(steps),
+            steps=tuple(
+                Decision(_day(s.at), s.actor, words(f"appeal.did.{s.action}"), s.note or "")
+                for s in steps
+            ),
+            due=f"{until:%Y-%m-%d}",
+            is_late=state in decisions.OPEN and datetime.now(UTC) > until,
+        )
+
+
+def _day(at: str) -> str:
+    return at[:16].replace("T", " ")
+
+
+def reviews_page(view: View, options: Desk) -> ReviewsPage:
+    """Gather the queue.
+
+    Raises
+    ------
+    ParameterError
+        If the kind is none.
+    """
+    only(view, "kind")
+    kind = dict(view.query).get("kind") or KINDS[0]
+    if kind not in KINDS:
+        raise ParameterError(f'kind = "{kind}" is not allowed.', nearest(kind, KINDS))
+    names = _names(view)
+    if kind == "appeal":
+        found = tuple(_open_appeals(view, names, options))
+    elif kind == "sample":
+        found = tuple(_line(view, r, names, "") for r in _sample(view))[:QUEUE]
+    else:
+        rows = view.scope.rows(view.scope.calls(queries.waiting(kind, QUEUE)))
+        found = tuple(_line(view, r, names, view.words(f"verdict.{r.verdict}")) for r in rows)
+    agreed = []
+    for item, (same, n) in sorted(agreement_by_item(view.scope).items()):
+        agreed.append((names.get(item, item), view.words.percent(same / n), n))
+    return ReviewsPage(kind, KINDS, found, tuple(agreed))
+
+
+def agreement_by_item(scope: Scope) -> dict[str, tuple[int, int]]:
+    """Of each item, how many blind reviews agree with the machine, and of how many."""
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for row in scope.rows(queries.blind_reviews()):
+        pairs.setdefault(row.item_id, []).append((row.verdict, row.seen_verdict))
+    found = {item: decisions.agreement(of_item) for item, of_item in pairs.items()}
+    return {item: counts for item, counts in found.items() if counts[1]}
+
+
+def _names(view: View) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for outline in view.scope.documents("rubrics"):
+        found |= {i["id"]: view.words.pick(**i["name"]) for i in outline["items"]}
+    return found
+
+
+def _line(view: View, row: Any, names: Mapping[str, str], text: str) -> Waiting:
+    agent = row.agent_name or row.agent_id or view.words("call.no_agent")
+    name = names.get(row.item_id, row.item_id)
+    return Waiting(
+        row.slug, row.item_id, name, agent, view.words.started(row.started_at), text, False
+    )
+
+
+def _open_appeals(view: View, names: Mapping[str, str], options: Desk) -> Iterator[Waiting]:
+    """Those that are late lead."""
+    now = datetime.now(UTC)
+    for row in view.scope.rows(view.scope.calls(queries.open_appeals(QUEUE))):
+        until = decisions.due(row.asked, options.answer_days)
+        text = view.words(
+            "appeal.due", wanted=view.words(f"verdict.{row.wanted}"), due=f"{until:%m-%d}"
+        )
+        line = _line(view, row, names, text)
+        yield Waiting(
+            line.slug, line.item, line.name, line.agent, line.started, line.text, now > until
+        )
+
+
+def _sample(view: View) -> list[Any]:
+    """At random, the same for everybody: ten of each item and outcome in the newest week."""
+    week = view.scope.rows(view.scope.calls(queries.newest_week()))[0][0]
+    if week is None:
+        return []
+    drawn: dict[tuple[str, str], int] = {}
+    rows = view.scope.rows(view.scope.calls(queries.week_of_verdicts(week)))
+
+    def lot(row: Any) -> bytes:
+        return hashlib.sha256(f"{week} {row.call_id} {row.item_id}".encode()).digest()
+
+    found = []
+    for row in sorted(rows, key=lot):
+        key = row.item_id, row.verdict
+        if drawn.setdefault(key, 0) < DRAWN:
+            drawn[key] += 1
+            found.append(row)
+    return found
