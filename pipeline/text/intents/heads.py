@@ -18,7 +18,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from pipeline.settings import config_folder
 from pipeline.text.intents.definitions import Definitions, load_definitions
-from pipeline.text.intents.embedding import Embedder, Vectors
+from pipeline.text.intents.embedding import REMEMBERED, Embedder, Vectors
 from pipeline.text.sounds import syllables
 
 VERSION = 1  # of the recipe; another one trains all heads anew
@@ -71,7 +71,7 @@ def cache_folder() -> Path:
     return (Path(given) if given else Path.home() / ".cache") / "callcoach" / "intents"
 
 
-@cache
+@lru_cache(maxsize=REMEMBERED)
 def sounds_of(text: str) -> list[int]:
     """Buckets of the syllables of a text and of their pairs, each once, in order."""
     units = [str(s) for s in syllables("".join(c for c in text if c.isalnum()))]

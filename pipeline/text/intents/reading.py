@@ -14,11 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from pipeline.settings import Intents as IntentSettings
 from pipeline.text.intents.definitions import Definition, Definitions, load_definitions
-from pipeline.text.intents.embedding import BUILT_IN, Embedder, Vectors, find_embedder
+from pipeline.text.intents.embedding import BUILT_IN, REMEMBERED, Embedder, find_embedder
 from pipeline.text.intents.heads import Head, head_key, heads
 from pipeline.text.script import simplify
 
@@ -27,7 +25,6 @@ WHOLE_CHARACTERS = 48  # a longer text of several sentences is not judged as a w
 SENTENCE_CHARACTERS = 40  # a longer sentence is judged by its clauses only
 CLAUSE_CHARACTERS = 16  # a longer sentence is judged by its clauses too
 SHORT_CHARACTERS = 7  # a shorter clause is read with its neighbour
-REMEMBERED = 4096  # texts whose vectors are kept in memory
 
 _SENTENCE = re.compile(r"[^。！!？?；;\n]+[。！!？?；;\n]*")
 _MARKS = " \n\t，,、。！!；;？?"
@@ -69,7 +66,7 @@ class IntentReader:
         self._folder = folder
         self._training = training
         self._heads: dict[str, Head] = {}
-        self._vectors: dict[str, Vectors] = {}
+        self._read: dict[tuple[str, str], tuple[Sentence, ...]] = {}
 
     @classmethod
     def from_settings(
@@ -84,8 +81,8 @@ class IntentReader:
         return IntentReader(self.embedder, folder, self._training)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process: definitions and heads, but no vectors of sentences."""
-        return self.__dict__ | {"_vectors": {}, "_training": None}
+        """What goes to another process: embedder, definitions and heads."""
+        return self.__dict__ | {"_training": None, "_read": {}}
 
     @cached_property
     def definitions(self) -> Definitions:
@@ -115,27 +112,29 @@ class IntentReader:
         absent = [n for n in dict.fromkeys(intents) if n not in self._heads]
         if absent:
             self._heads |= heads(absent, self.definitions, self.embedder, self._training)
-        wanted = dict.fromkeys(part for text in texts for _, _, part in parts_of(text))
-        unseen = [p for p in wanted if p not in self._vectors]
-        if unseen:
-            if len(self._vectors) + len(unseen) > REMEMBERED:
-                self._vectors = {p: v for p, v in self._vectors.items() if p in wanted}
-            self._vectors.update(zip(unseen, self.embedder.embed(unseen), strict=True))
+        parts = [part for text in texts for _, _, part in parts_of(text)]
+        if parts:
+            self.embedder.embed(parts)
 
     def spans(self, text: str, intent: str) -> tuple[Sentence, ...]:
         """The sentences of a text, each with its probability, the surest first."""
+        if (text, intent) in self._read:
+            return self._read[text, intent]
         parts = parts_of(text)
         if not parts:
             return ()
-        self.prepare([text], [intent])
+        self.prepare((), [intent])
         texts = [part for _, _, part in parts]
-        vectors = np.stack([self._vectors[t] for t in texts])
-        chances = self._heads[intent].probabilities(vectors, texts)
+        chances = self._heads[intent].probabilities(self.embedder.embed(texts), texts)
         found = [
             Sentence(start, end, part, float(p))
             for (start, end, part), p in zip(parts, chances, strict=True)
         ]
-        return tuple(sorted(found, key=lambda s: (-s.probability, s.end - s.start)))
+        if len(self._read) >= REMEMBERED:
+            self._read.clear()
+        surest_first = sorted(found, key=lambda s: (-s.probability, s.end - s.start))
+        self._read[text, intent] = tuple(surest_first)
+        return self._read[text, intent]
 
     def probability(self, text: str, intent: str) -> float:
         """Probability that a text shows an intent: that of its surest sentence."""
