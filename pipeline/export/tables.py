@@ -180,8 +180,14 @@ def _agent_tables(
     for name in AGENT_TABLES:
         frame = frame_of_pool(pool, name, min_calls=min_calls, watched=watched)
         keys = list(_MADE[: 2 if "week" in frame else 1])
+        kinds_of: dict[tuple[str | None, ...], set[str]] = {}
+        for kind in made:
+            shown = "+".join((part or "none")[:SHOWN_HASH] for part in kind[2:])
+            kinds_of.setdefault(tuple(kind[: len(keys)]), set()).add(shown)
         rows = frame[keys].astype(object).where(frame[keys].notna(), None)
-        with_what = [_made_with(made, row) for row in rows.itertuples(index=False)]
+        with_what = [
+            ", ".join(sorted(kinds_of.get(tuple(row), ()))) for row in rows.itertuples(index=False)
+        ]
         place = frame.columns.tolist().index("enough_calls") + 1
         made_with = pd.Series(with_what, index=frame.index, name="made_with", dtype="str")
         frame = pd.concat([frame.iloc[:, :place], made_with, frame.iloc[:, place:]], axis=1)
@@ -189,16 +195,6 @@ def _agent_tables(
         table = pa.Table.from_pandas(frame, schema=schema_of(columns), preserve_index=False)
         found[name] = (columns, table)
     return found
-
-
-def _made_with(made: Iterable[tuple[str | None, ...]], keys: tuple[str | None, ...]) -> str:
-    """The settings and rubrics that the calls of an agent, or an agent and week, rest on."""
-    kinds = {
-        "+".join((name or "none")[:SHOWN_HASH] for name in kind[2:])
-        for kind in made
-        if kind[: len(keys)] == keys
-    }
-    return ", ".join(sorted(kinds))
 
 
 def _write_table(
