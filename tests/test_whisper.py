@@ -14,7 +14,7 @@ from pipeline.evaluation.texts import align
 from pipeline.io import weights
 from pipeline.schema import Audio
 from pipeline.settings import load_settings
-from pipeline.speech.asr.whisper import Guess, WhisperDecoder, choose, load_whisper
+from pipeline.speech.asr.whisper import Guess, WhisperDecoder, calibrated, choose, load_whisper
 from pipeline.speech.models import decoding_options, word_model
 from pipeline.text import WordModel, normalise_for_cer
 
@@ -52,6 +52,12 @@ def test_a_text_that_repeats_itself_is_taken_only_where_there_is_no_other():
 def test_what_is_taken_is_one_of_the_hypotheses(rows: list[tuple[str, float]]):
     guesses = [guess(*row) for row in rows]
     assert choose(guesses, WORDS, 0.2) in guesses
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_confidence_is_a_probability_and_keeps_the_order(one: float, other: float):
+    low, high = sorted((one, other))
+    assert 0 < calibrated(low) <= calibrated(high) < 1
 
 
 @pytest.fixture(scope="module")

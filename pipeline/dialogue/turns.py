@@ -21,7 +21,7 @@ BACKCHANNEL_GAP_S = 0.5
 CONTINUES_WITHIN_S = 1.0
 UNSURE_BACKCHANNEL_S = 0.7  # listening without words to go by; who tries to break in says more
 SURE_UNITS = 2
-SURE = 0.9  # confidence from which words under the other's voice are believed
+SURE = 0.88  # confidence from which words under the other's voice are believed
 SLOW_BACKCHANNEL_S = 1.0  # 嗯，是的 with a pause in it: so long, and hardly any syllables
 SLOW_UNITS = 4
 

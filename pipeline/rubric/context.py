@@ -36,11 +36,11 @@ EVERYWHERE: tuple[Span, ...] = ((float("-inf"), float("inf")),)
 class Hearing:
     """When speech counts as heard, and where a call opens and closes; set in the rubric file."""
 
-    min_word_confidence: float = 0.35
+    min_word_confidence: float = 0.55
     max_unheard_ratio: float = 0.3
-    close_word_confidence: float = 0.5
-    sure_word_confidence: float = 0.6
-    min_hit_confidence: float = 0.3
+    close_word_confidence: float = 0.65
+    sure_word_confidence: float = 0.7
+    min_hit_confidence: float = 0.52
     min_units_per_s: float = 1.2
     min_probability: float = 0.35
     blocking_problems: tuple[str, ...] = ()
