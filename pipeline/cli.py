@@ -151,7 +151,12 @@ def _root(
         typer.echo(f"callcoach {__version__}")
         raise typer.Exit
     if context.invoked_subcommand != "models":  # weights are for everybody, results are not
-        os.umask(int(os.environ.get(UMASK_VARIABLE) or "077", 8))
+        given = os.environ.get(UMASK_VARIABLE) or "077"
+        if not re.fullmatch(r"0?[0-7]{1,3}", given):
+            raise UsageError(
+                f'{UMASK_VARIABLE}="{given}" is not allowed.', "For example 077 or 027."
+            )
+        os.umask(int(given, 8))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipeline.schema import AGENT, CUSTOMER, CallResult, Recording
 from pipeline.settings import Settings, config_path, load_settings
 from pipeline.speech.models import Models, weights_used
 from pipeline.speech.roles import Usual
-from pipeline.store import Store
+from pipeline.store import SQL, Store, database
 from tests import fakes
 from tests.fakes import RATE, Script, ScriptDecoder, recording, save
 
@@ -148,6 +149,18 @@ def test_a_second_run_changes_nothing_and_loads_nothing(bench: Bench):
     assert bench.outcomes(rows) == ["unchanged", "unchanged", "failed"]
     for table, frame in before.items():
         assert frame.equals(bench.store.frame(table)), table
+
+
+def test_an_unchanged_call_is_told_without_reading_its_result_or_its_file(bench: Bench):
+    rows = [bench.call("a"), bench.call("b", 0.5)]
+    bench.run(rows)
+    with database.writing(bench.store._engine) as connection:
+        connection.execute(SQL["results"].update().values(payload=b"no result"))
+    path = Path(rows[0].path)
+    about = path.stat()
+    path.write_bytes(bytes(about.st_size))  # other content of the same size, at the same time
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert bench.outcomes(rows) == ["unchanged", "unchanged"]
 
 
 def test_what_is_unchanged_is_analysed_again_when_forced(bench: Bench):

@@ -57,6 +57,12 @@ def test_a_store_of_version_1_is_brought_up_to_date(address: str):
             assert old["agent_talk_s"] == 20.5
             assert old[["agent_loudness_lufs", "customer_interruptions_successful"]].isna().all()
             assert store.load("c1") == make_result(turns=2)
+            known = store.known(["c1", "broken"])  # found by place, with what is known of it
+            assert known["c1"].recording == make_result().recording
+            assert known["broken"].identity is None
+            assert store.ids_at([make_result().recording.path]) == {
+                make_result().recording.path: "c1"
+            }
             assert store.frame("failures")["call_id"].tolist() == ["broken"]
             assert store.runs() == []
             assert old[["slug", "week"]].tolist() == ["c1", "2026-W11"]
