@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import __version__
-from pipeline.errors import CallcoachError, UsageError, nearest
+from pipeline.errors import CallcoachError, OutputError, UsageError, nearest
 
 if TYPE_CHECKING:
     from pipeline.batch.engines.choosing import Kind
@@ -454,6 +454,39 @@ def serve(
         behind_proxy=behind_proxy,
         ready=lambda address: typer.echo(f"{address}  (Ctrl-C ends it)"),
     )
+
+
+@app.command()
+def report(
+    store: Annotated[str, typer.Argument(help="Folder of an earlier analyze, or store URL.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")],
+    agent: Annotated[str | None, typer.Option(help="Id of the agent.")] = None,
+    team: Annotated[str | None, typer.Option(help="Name of the team.")] = None,
+    first: Annotated[str, typer.Option("--from", help="First week, 2026-W01.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Last week, 2026-W13.")] = "",
+    lang: Annotated[str, typer.Option(help="Language: zh or en.")] = "zh",
+    clips: Annotated[
+        bool, typer.Option(help="Put up to 12 moments into the file as sound.")
+    ] = True,
+    preset: Preset = "embedded",
+    settings: Set = None,
+) -> None:
+    """Write the page of an agent or a team as one file, to send, hear and print."""
+    from pipeline.desk import report as reports
+    from pipeline.store import Store
+
+    with Store.open(store, create=False) as opened:
+        html = reports.report(
+            opened, _settings(preset, settings, None), agent=agent, team=team, first=first,
+            last=last, language=lang, clips=clips,
+        )  # fmt: skip
+    try:
+        out.write_text(html, "utf-8")
+    except OSError as cause:
+        raise OutputError(
+            f"{out} cannot be written: {cause.strerror}.", "Choose a file in a folder that exists."
+        ) from cause
+    typer.echo(f"{out}  ({len(html.encode()) / 1024:.0f} kB)")
 
 
 @app.command()

@@ -115,5 +115,9 @@ def templates() -> Environment:
 
 def show(view: View, template: str, page: Any, status: int = 200) -> HTMLResponse:
     """Write a page object by a template."""
-    html = templates().get_template(template).render(view=view, t=view.words, page=page)
+    html = (
+        templates()
+        .get_template(template)
+        .render(view=view, t=view.words, page=page, layout="base.html", inline=False, clips={})
+    )
     return HTMLResponse(html, status)

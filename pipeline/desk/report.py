@@ -1,0 +1,152 @@
+"""``callcoach report``: a page of the desk as one file, without script, to send, hear and print.
+
+The page object and the template are those of the page; styles and charts stand in the file, and up to
+``MOST_CLIPS`` moments are in it as sound. Nothing in it leads to another host.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from importlib.resources import files
+from typing import Any
+
+import soundfile
+from markupsafe import Markup
+
+from pipeline.desk.audit import audit
+from pipeline.desk.figures import Figures
+from pipeline.desk.pages.agent import AgentPage, Heard, agent_page
+from pipeline.desk.pages.team import team_page
+from pipeline.desk.playback import Recordings
+from pipeline.desk.scope import Scope
+from pipeline.desk.view import View, templates
+from pipeline.desk.words import LANGUAGES, Words
+from pipeline.errors import CallcoachError, UsageError, nearest
+from pipeline.settings import Settings
+from pipeline.store import Store, slug_of
+
+MOST_CLIPS, MOST_CLIP_S, LEAD_S = 12, 15.0, 1.0
+OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_LINK = re.compile(r"<a\b[^>]*>(.*?)</a>", re.DOTALL)
+
+
+def report(
+    store: Store,
+    settings: Settings,
+    *,
+    agent: str | None = None,
+    team: str | None = None,
+    first: str = "",
+    last: str = "",
+    language: str = "zh",
+    clips: bool = True,
+) -> str:
+    """The page of an agent or a team as one HTML file.
+
+    Parameters
+    ----------
+    store : Store
+    settings : Settings
+    agent, team : str, optional
+        Id of the agent, or name of the team; one of them.
+    first, last : str
+        ISO weeks, both included; by default the newest 13 with calls.
+    language : {"zh", "en"}
+    clips : bool
+        Whether moments are in the file as sound.
+
+    Raises
+    ------
+    UsageError
+        If neither or both are given, or the language is none.
+    CallcoachError
+        If there is no such agent, or a week is none.
+    """
+    chosen = next((one for one in LANGUAGES if one == language), None)
+    if chosen is None:
+        raise UsageError(f'--lang "{language}" is not known.', nearest(language, LANGUAGES))
+    if (agent is None) == (team is None):
+        raise UsageError("A report is of one agent or one team.", "Give --agent ID or --team NAME.")
+    asked = {"from": first, "to": last} | ({"team": team} if team is not None else {})
+    query = tuple((name, value) for name, value in asked.items() if value)
+    view = View(Scope(store), Figures(), Words(chosen), "light", "/report", query)
+    sounds: Mapping[str, str] = {}
+    page: Any
+    if agent is not None:
+        template, page = "agent.html", agent_page(view, slug_of(agent))
+        if clips:
+            recordings = Recordings(settings.recordings.roots, settings.desk.cache_mib)
+            try:
+                sounds = dict(_clips(view.scope, page, recordings))
+            finally:
+                recordings.close()
+    else:
+        template, page = "team.html", team_page(view)
+        if not page.rows:
+            raise UsageError(
+                f'There is no team "{team}" in these weeks.', "Check --team, --from, --to."
+            )
+    audit(view.scope, "report", agent or team or "", f"{first}-{last}")
+    style = files("pipeline.desk").joinpath("static/desk.css").read_text("utf-8")
+    html = (
+        templates()
+        .get_template(template)
+        .render(
+            view=view,
+            t=view.words,
+            page=page,
+            layout="report.html",
+            inline=True,
+            clips=sounds,
+            style=Markup(style),  # our own file
+            made=date.today().isoformat(),
+        )
+    )
+    return _LINK.sub(r"<span>\1</span>", html)
+
+
+def _clips(scope: Scope, page: AgentPage, recordings: Recordings) -> Iterator[tuple[str, str]]:
+    """The first moments of the page as ``data:`` addresses, by call and second."""
+    groups = [s.moments for s in page.praise]
+    groups += [page.focus.moments if page.focus else (), page.listen]
+    groups += [h.moments for h in page.habits]
+    wanted = {key_of(one): one for group in groups for one in group if one.moment is not None}
+    made = 0
+    for key, one in wanted.items():
+        if made == MOST_CLIPS:
+            return
+        sound = _clip(scope, one, recordings)
+        if sound is not None:
+            made += 1
+            yield key, sound
+
+
+def key_of(one: Heard) -> str:
+    """What names a moment among the clips."""
+    return f"{one.slug}@{one.moment.start:.2f}" if one.moment else ""
+
+
+def _clip(scope: Scope, one: Heard, recordings: Recordings) -> str | None:
+    """One moment as Opus, from 1 s before to 1 s after; None where the recording cannot be had."""
+    assert one.moment is not None
+    row = scope.call(one.slug)
+    try:
+        found = recordings.playable(row.path or "", row.codec or "", row.sha256 or one.slug)
+        if found is None:
+            return None
+        start = max(0.0, one.moment.start - LEAD_S)
+        end = min(one.moment.end + LEAD_S, start + MOST_CLIP_S)
+        with soundfile.SoundFile(found.path) as file:
+            rate = file.samplerate
+            file.seek(min(round(start * rate), file.frames))
+            samples = file.read(round((end - start) * rate), dtype="float32", always_2d=True)
+        out = io.BytesIO()
+        kind = "OPUS" if rate in OPUS_RATES else "VORBIS"
+        soundfile.write(out, samples, rate, format="OGG", subtype=kind)
+    except (CallcoachError, soundfile.LibsndfileError, OSError):
+        return None
+    return "data:audio/ogg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,88 @@
+"""``callcoach report``: one file without script, with the numbers of the page and its moments as sound."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from pipeline.desk.report import MOST_CLIPS, report
+from pipeline.errors import CallcoachError
+from pipeline.settings import load_settings
+from pipeline.store import Store
+from tests.desk_client import client, get, text_of
+from tests.desk_store import fill, people
+from tests.told import save_samples
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory):
+    """A quarter of made-up calls."""
+    with Store.open(tmp_path_factory.mktemp("made") / "callcoach.db") as store:
+        fill(store, people(weeks=16, per_week=8))
+        yield store
+
+
+def figures_of(html: str) -> list[str]:
+    """The cells of all tables and the words of all charts."""
+    found = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>|<title>(.*?)</title>", html, re.S)
+    return [text_of(a or b) for a, b in found]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(
+    ("address", "of"), [("/agents/N108", {"agent": "N108"}), ("/team", {"team": "售后组"})]
+)
+def test_every_figure_is_that_of_the_page(
+    made: Store, address: str, of: dict[str, str], language: str
+):
+    html = report(made, load_settings(), language=language, **of)
+    page = get(client(made), f"{address}?lang={language}")
+    shown = figures_of(page.partition("<main")[2])
+    assert len(shown) > 20
+    assert figures_of(html.partition("<main")[2]) == shown
+
+
+def test_a_report_holds_all_it_needs_and_leads_nowhere(made: Store):
+    html = report(made, load_settings(), agent="N102", first="2025-W45", last="2026-W02")
+    assert "<script" not in html
+    assert "<form" not in html
+    assert not re.search(r'(?:href|src|action)="(?!data:)', html)
+    assert "<style>" in html
+    assert "2025-W45 到 2026-W02" in html
+    assert report(made, load_settings(), agent="N102", first="2025-W45", last="2026-W02") == html
+
+
+def test_moments_are_in_the_file_as_sound(tmp_path: Path):
+    with Store.open(tmp_path / "callcoach.db") as store:
+        save_samples(store)
+        agent = store.frame("calls")["agent_id"].value_counts().index[0]
+        html = report(store, load_settings(), agent=agent)
+        clips = re.findall(r'src="data:audio/ogg;base64,([^"]+)"', html)
+        assert 1 <= len(set(clips)) <= MOST_CLIPS
+        for clip in set(clips):
+            sound = soundfile.info(io.BytesIO(base64.b64decode(clip)))
+            assert 0.5 < sound.duration <= 15.1
+        assert "data:audio" not in report(store, load_settings(), agent=agent, clips=False)
+        assert "试用模型" in html
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"agent": "N102", "team": "x"}, {"agent": "no"}, {"team": "no"},
+              {"agent": "N102", "first": "W1"}, {"agent": "N102", "language": "fr"}],
+)  # fmt: skip
+def test_what_cannot_be_reported_is_said(made: Store, asked: dict[str, str]):
+    with pytest.raises(CallcoachError):
+        report(made, load_settings(), **asked)
+
+
+def test_notes_for_coaches_stay_at_the_desk(made: Store):
+    made.decide("notes", "王老师", agent_id="N160", audience="coach", text="内部看法")
+    made.decide("notes", "王老师", agent_id="N160", audience="agent", text="谢谢你的耐心")
+    html = report(made, load_settings(), agent="N160")
+    assert "内部看法" not in html
+    assert "谢谢你的耐心" in html
