@@ -18,6 +18,7 @@ from pipeline.metrics import fast_speech, measure_call, rate_turns, without_unkn
 from pipeline.prosody import measure_voices
 from pipeline.rubric import Rubric, annotate_events, judge, score
 from pipeline.schema import (
+    AGENT,
     SAMPLE_RATE,
     SPEAKERS,
     CallResult,
@@ -33,6 +34,7 @@ from pipeline.signal.channels import usable
 from pipeline.signal.curves import curves
 from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
+from pipeline.speech.legs import second_agent
 from pipeline.speech.models import Models, recognition_options
 from pipeline.speech.roles import Usual, assign_roles, find_parties
 from pipeline.speech.speaker_assignment import assign_speech
@@ -86,6 +88,8 @@ def run_call(
         turns = rate_turns(turns, settings.voice)
         overlaps = find_overlaps(turns, settings.interruptions, shared_audio=shared)
         silences = find_silences(turns, tones.all_music, settings.silences)
+        heard_in = next((audio[p.channel] for p in parties if p.role == AGENT and p.live), None)
+        taken_over = second_agent(turns, heard_in, models, shared_audio=shared)
     with clock("voice"):
         sound = measure_voices(
             turns,
@@ -130,7 +134,8 @@ def run_call(
         role_confidence=roles.confidence,
         status="ok",
         warnings=(
-            *wave.warnings, *channels.warnings, *doubts, *sound.withheld, *unknown, *rejected(heard),
+            *wave.warnings, *channels.warnings, *doubts, *taken_over,
+            *sound.withheld, *unknown, *rejected(heard),
         ),
         quality=channels.quality,
         utterances=heard,
