@@ -16,6 +16,7 @@ from pipeline.signal.channels import Usable
 from pipeline.text import syllables
 
 LOW_CONFIDENCE = 0.8
+MAX_BY_WORDS = 0.999  # words alone never make it certain
 OPENING_UTTERANCES = 3
 
 # (phrase, weight of evidence in log-odds); matched on toneless syllables, so homophones count.
@@ -191,7 +192,7 @@ def assign_roles(
 def _probability(odds: Mapping[Speaker, float], agent: Speaker) -> float:
     """That a voice is the agent rather than the likeliest other one, by what was said."""
     margin = odds[agent] - max((o for v, o in odds.items() if v != agent), default=0.0)
-    return round(1 / (1 + math.exp(-margin)), 3)
+    return min(MAX_BY_WORDS, round(1 / (1 + math.exp(-margin)), 3))
 
 
 def _swapped(odds: Mapping[Speaker, float], agent: Speaker) -> str | None:
