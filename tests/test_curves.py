@@ -112,6 +112,17 @@ def test_older_calls_get_their_curves_on_demand_or_all_at_once(tmp_path: Path):
         assert set(dict(fill_sound(store))) == {"gone"}
 
 
+def test_kept_curves_are_drawn_also_when_the_recording_is_gone(tmp_path: Path):
+    with Store.open(tmp_path / "callcoach.db") as store:
+        packed = curves({AGENT: tone(2), CUSTOMER: tone(2)}, RATE, {}, {})
+        store.save(dataclasses.replace(call("kept"), curves=packed))
+        store.save(call("gone"))
+        browser = client(store)
+        assert '"sound": "/calls/kept/sound"' in browser.get("/calls/kept").text
+        assert '"sound": null' in browser.get("/calls/gone").text
+        assert browser.get("/calls/kept/sound").status_code == 200
+
+
 def test_the_agent_of_an_older_stereo_call_is_where_the_turns_are_loud(tmp_path: Path):
     import soundfile
 

@@ -154,6 +154,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
     events = tuple(_strip(result.events, words)) if result else ()
     findings = tuple(_findings(cards))
     audio = recordings.find(row.path or "")[0]
+    has_sound = audio != "missing" or view.scope.sound(row.call_id, row.sha256 or "") is not None
     return CallPage(
         slug=slug,
         call_id=row.call_id,
@@ -183,7 +184,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         opened=item.item if item else None,
         at=at,
         until=until,
-        data=_drawn(slug, row.duration or 0.0, result, words, has_sound=audio != "missing"),
+        data=_drawn(slug, row.duration or 0.0, result, words, has_sound=has_sound),
     )
 
 
