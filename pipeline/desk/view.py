@@ -23,7 +23,10 @@ THEMES: tuple[Theme, ...] = ("light", "dark")
 NAVIGATION: tuple[tuple[str, str], ...] = (
     ("team", "/team"),
     ("calls", "/calls"),
+    ("rubric", "/rubric"),
+    ("search", "/search"),
     ("reviews", "/reviews"),
+    ("batch", "/batch"),
     ("methods", "/methods"),
 )
 """The pages of the header: key of ``nav.KEY`` and address. A new page adds its line here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from pipeline.desk.routes import agents, api, calls, decisions, look, methods
+from pipeline.desk.routes import agents, api, calls, decisions, look, methods, rubric
 
 ROUTERS: tuple[APIRouter, ...] = (
     look.router,
@@ -12,6 +12,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     calls.router,
     decisions.router,
     methods.router,
+    rubric.router,
     api.router,
 )
 """All routes. A new page adds its module here."""
