@@ -14,6 +14,7 @@ from pipeline.desk.words import Words
 from pipeline.errors import ParameterError
 from pipeline.measures import MEASURES, Measure
 from pipeline.schema import AGENT, CUSTOMER, CallResult, Event, Seconds, Turn, Verdict, Word
+from pipeline.store import slug_of
 
 TRIAL_PRESETS = ("embedded",)  # small models, for trying out: no person is judged by them
 DOUBTFUL = 0.5  # words under this confidence are dotted
@@ -103,6 +104,7 @@ class CallPage:
     call_id: str
     agent: str
     agent_id: str | None
+    agent_slug: str | None
     started: str
     facts: tuple[str, ...]
     is_trial: bool
@@ -160,6 +162,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         call_id=row.call_id,
         agent=row.agent_name or row.agent_id or words("call.no_agent"),
         agent_id=row.agent_id,
+        agent_slug=slug_of(row.agent_id) if row.agent_id and result else None,
         started=words.started(row.started_at),
         facts=tuple(_facts(row, words)),
         is_trial=row.preset in TRIAL_PRESETS,
