@@ -59,6 +59,7 @@ def callcoach(*arguments: object, **environment: str) -> subprocess.CompletedPro
 def test_no_command_looks_up_or_connects_to_anything_outside(command: str, tmp_path: Path):
     call = next(iter(sorted(SAMPLE.glob("*.wav"))), None)
     assert call is not None
+    (tmp_path / "out").mkdir()
     with Store.open(tmp_path / "out") as store:
         store.save(make_result())
     words = {"CALL": str(call), "OUT": str(tmp_path / "out"), "OUT/again": str(tmp_path / "again")}

@@ -266,10 +266,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _corrected(words: list[Word], lexicon: Lexicon) -> list[Word]:
-    """Write what sounds like a domain word as that word; times and confidences stay.
-
-    A phrase is written where the model is unsure of one of the characters that differ.
-    """
+    """Write what sounds like a domain word as that word; times and confidences stay."""
     places = [i for i, w in enumerate(words) if is_hanzi(w.text[0])]
     plain = "".join(words[i].text[0] for i in places)
     for i, character in zip(places, lexicon.correct(plain), strict=True):
