@@ -69,7 +69,7 @@ def path_of(page: Any) -> str:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def wait_until(page: Any, condition: str, seconds: float = 8.0) -> None:
+def wait_until(page: Any, condition: str, seconds: float = 25.0) -> None:
     """Ask again and again; Playwright's own waiting needs eval, which our pages forbid."""
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
