@@ -38,7 +38,8 @@ FAST_AT_LEAST = 270.0  # units/min: reading aloud in no hurry reaches this
 MIN_EXPOSURE_S = 30.0
 # What one party's speech alone tells, and what does not ask who spoke.
 OF_ONE_PARTY = (
-    "talk_s", "turns", "units", "speaking_rate", "articulation_rate", "speaking_rate_p10",
+    "talk_s", "turns", "units", "speaking_rate", "articulation_rate", "rated_s", "articulated_s",
+    "speaking_rate_p10",
     "speaking_rate_p50", "speaking_rate_p90", "level_dbfs", "active_level_dbfs", "loudness_lufs",
     "level_sd_db", "f0_median_hz", "pitch_sd_st", "pitch_range_st", "longest_turn_s",
 )  # fmt: skip
@@ -181,6 +182,8 @@ def _speaker(
     own = [t for t in turns if t.speaker == speaker and not t.is_backchannel]
     rated = [t for t in own if t.speaking_rate is not None]
     units = sum(t.units for t in rated)
+    rated_s = sum(t.duration for t in rated)
+    articulated_s = sum(spoken_s(t.spans, options.articulation_pause_s) for t in rated)
     rates = [t.speaking_rate for t in rated if t.speaking_rate is not None]
     interruptions = [e for e in events if e.kind == "interruption" and e.by == speaker]
     latencies = _latencies(speaker, turns)
@@ -190,10 +193,10 @@ def _speaker(
         "talk_ratio": talk[speaker] / total if total else None,
         "turns": len(own),
         "units": sum(t.units for t in turns if t.speaker == speaker),
-        "speaking_rate": _per_minute(units, sum(t.duration for t in rated)),
-        "articulation_rate": _per_minute(
-            units, sum(spoken_s(t.spans, options.articulation_pause_s) for t in rated)
-        ),
+        "speaking_rate": _per_minute(units, rated_s),
+        "articulation_rate": _per_minute(units, articulated_s),
+        "rated_s": rated_s,
+        "articulated_s": articulated_s,
         "speaking_rate_p10": _percentile(rates, 10),
         "speaking_rate_p50": _percentile(rates, 50),
         "speaking_rate_p90": _percentile(rates, 90),

@@ -124,6 +124,8 @@ def call(
         "agent_level_dbfs": rng.normal(-26, 1.5),
         "agent_pitch_sd_st": abs(rng.normal(3.6, 0.7)),
         "agent_talk_s": talk,
+        "agent_rated_s": talk,
+        "agent_articulated_s": talk / 1.15,
         "customer_talk_s": other,
         "agent_talk_ratio": talk / (talk + other),
         "agent_interruptions": interruptions,

@@ -71,6 +71,7 @@ def test_ratios_are_sum_over_sum_and_counts_per_exposure():
     calls = calls_of(
         ["a", "a"],
         agent_talk_s=[10.0, 90.0],
+        agent_rated_s=[10.0, 40.0],  # of all that was said, what had enough units
         customer_talk_s=[30.0, 270.0],
         agent_talk_ratio=[0.25, 0.25],
         agent_speaking_rate=[300.0, 200.0],
@@ -79,7 +80,7 @@ def test_ratios_are_sum_over_sum_and_counts_per_exposure():
         level_gap_db=[2.0, 4.0],
     )
     row = agent_table(calls, min_calls=1).iloc[0]
-    assert row["agent_speaking_rate_mean"] == pytest.approx((300 * 10 + 200 * 90) / 100)
+    assert row["agent_speaking_rate_mean"] == pytest.approx((300 * 10 + 200 * 40) / 50)
     assert row["agent_talk_ratio_mean"] == pytest.approx(0.25)
     assert row["agent_interruptions_mean"] == 2.0
     assert row["agent_interruption_rate_mean"] == pytest.approx(4 / 300 * 600)
@@ -154,7 +155,7 @@ def test_ratio_intervals_cover_the_truth():
     names = np.repeat([f"a{i:04d}" for i in range(1000)], 15)
     talk = rng.gamma(2.0, 60.0, len(names))
     rate = 240 + 30 * rng.standard_normal(len(names))
-    calls = calls_of(list(names), agent_talk_s=talk, agent_speaking_rate=rate)
+    calls = calls_of(list(names), agent_rated_s=talk, agent_speaking_rate=rate)
     table = agent_table(calls)
     low, high = table["agent_speaking_rate_low"], table["agent_speaking_rate_high"]
     assert 0.91 <= ((low <= 240) & (high >= 240)).mean() <= 0.985

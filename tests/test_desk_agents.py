@@ -224,7 +224,7 @@ def test_weeks_of_a_pool_are_those_pooled_alone():
         "team": ["a"] * len(dates),
         "started_at": dates,
         "agent_speaking_rate": rng.normal(200, 20, len(dates)),
-        "agent_talk_s": rng.uniform(50, 100, len(dates)),
+        "agent_rated_s": rng.uniform(50, 100, len(dates)),
     }
     whole, some = Pool(), Pool()
     whole.add(calls)

@@ -170,3 +170,9 @@ def test_passwords_are_seen() -> None:
 )
 def test_suffixes(path: str, suffix: str) -> None:
     assert files.suffix(path) == suffix
+
+
+def test_a_pipe_is_refused_and_not_waited_on(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(UnreadableAudio, match="not a regular file"):
+        files.sha256(str(tmp_path / "pipe.wav"))

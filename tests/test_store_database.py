@@ -55,6 +55,9 @@ def test_a_store_of_version_1_is_brought_up_to_date(address: str):
         with Store.open(address) as store:
             old = store.frame("calls").set_index("call_id").loc["c1"]
             assert old["agent_talk_s"] == 20.5
+            turns = store.frame("turns")
+            mine = turns[(turns["speaker"] == "agent") & turns["speaking_rate"].notna()]
+            assert old["agent_rated_s"] == pytest.approx((mine["end"] - mine["start"]).sum())
             assert old[["agent_loudness_lufs", "customer_interruptions_successful"]].isna().all()
             assert store.load("c1") == make_result(turns=2)
             known = store.known(["c1", "broken"])  # found by place, with what is known of it

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -160,6 +161,8 @@ def sha256(path: str) -> str:
                 digest.update(block)
         return digest.hexdigest()
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited on for ever
+            raise UnreadableAudio("This is not a regular file.", "Save it to a file first.")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

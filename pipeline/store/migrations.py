@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from pipeline.errors import OutputError
 from pipeline.measures import KINDS, Dtype
+from pipeline.schema import SPEAKERS
 from pipeline.store.database import now, shown, writing
 from pipeline.store.rows import Identity, place_of, queue_of, recording_in
 from pipeline.store.tables import TABLES
@@ -183,6 +184,29 @@ def _coaching(connection: Connection) -> None:
         tables[name].create(connection)
 
 
+def _rated_time(connection: Connection) -> None:
+    """Keep the time that rates are formed over, of older calls from their turns."""
+    _add_columns(connection, 9)
+    tables = tables_of(9).tables
+    calls, turns = tables["calls"], tables["turns"]
+    formed = {
+        "rated_s": (turns.c.speaking_rate, turns.c.end - turns.c.start),
+        "articulated_s": (
+            turns.c.articulation_rate,
+            60.0 * turns.c.units / turns.c.articulation_rate,
+        ),
+    }
+    values = {
+        f"{speaker}_{name}": sa.select(sa.func.coalesce(sa.func.sum(seconds), 0.0))
+        .where(turns.c.call_id == calls.c.call_id, turns.c.speaker == speaker, rate > 0)
+        .scalar_subquery()
+        for speaker in SPEAKERS
+        for name, (rate, seconds) in formed.items()
+    }
+    known = sa.exists().where(turns.c.call_id == calls.c.call_id)
+    connection.execute(calls.update().where(known).values(values))
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -193,6 +217,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _surety,
     _evidence,
     _coaching,
+    _rated_time,
 )
 
 
