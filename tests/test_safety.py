@@ -177,6 +177,7 @@ def test_a_store_password_comes_from_the_environment_or_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "pass").write_text("other:*:*:*:no\ndb:5432:calls:me:se\\:cret\n")
+    monkeypatch.delenv("PGPASSWORD", raising=False)
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pass"))
     assert address("postgresql://me@db/calls", True).password == "se:cret"
     monkeypatch.setenv("PGPASSWORD", "first")

@@ -25,6 +25,7 @@ from pipeline.signal.level import level_tracks
 from pipeline.signal.pitch import F0Track
 
 PEAKS_HZ = 25
+BLOCKS_AT_ONCE = 1200
 LEVEL_HZ = 10
 PITCH_HZ = 20
 STEPS_PER_ST = 8
@@ -75,7 +76,12 @@ def lane(
             heard[int(start * PEAKS_HZ) : int(np.ceil(end * PEAKS_HZ))] = True
         peaks = np.where(heard, peaks, 0.0)
     largest = max(float(peaks.max(initial=0.0)), QUIETEST_PEAK)
-    level = level_tracks(samples, sample_rate, hop_s=1 / LEVEL_HZ).level_dbfs
+    piece = round(sample_rate / LEVEL_HZ) * BLOCKS_AT_ONCE  # a call of hours is squared by parts
+    parts = [
+        level_tracks(samples[at : at + piece], sample_rate, hop_s=1 / LEVEL_HZ).level_dbfs
+        for at in range(0, samples.size, piece)
+    ]
+    level = np.concatenate([np.zeros(0), *parts])
     level = np.where(np.isfinite(level), np.clip(np.round(level), NONE, 0), NONE)
     pitch, median_hz = _pitch(track, seconds)
     return Lane(

@@ -57,7 +57,7 @@ def test_a_word_plays_from_there_and_the_text_follows(page):
     wait_until(page, f"{spoken} > {first}")
     page.keyboard.press("Space")
     wait_until(page, PAUSED)
-    assert "播放" in page.locator("#play").inner_text()
+    wait_until(page, "document.getElementById('play').innerText.includes('播放')")
 
 
 def test_evidence_plays_the_right_seconds_and_stops_by_itself(page):
