@@ -55,7 +55,16 @@ def test_a_wait_that_was_not_announced_is_a_hold_of_its_own_kind():
 
 
 @pytest.mark.parametrize(
-    "phrase", ["请稍等", "请您等一下", "我帮您查一下", "麻烦您不要挂机，我核实一下", "请烧等"]
+    "phrase",
+    [
+        "请稍等",
+        "请您等一下",
+        "我帮您查一下",
+        "麻烦您不要挂机，我核实一下",
+        "请烧等",
+        "要耽误您四十秒左右",
+        "等等啊",
+    ],
 )
 def test_wait_phrases_announce_also_when_misheard(phrase: str):
     (hold,) = holds(turn(CUSTOMER, 0, 4), turn(AGENT, 5, 8, phrase), turn(AGENT, 28, 30, BACK))
