@@ -59,9 +59,8 @@ def settle(found: Found, store: Store) -> Settled:
     apart = {copy.recording.path for copy in copies}
     given = {path: name for path, name in given.items() if path not in apart}
     failures: dict[str, Failure] = {}
-    while (
-        True
-    ):  # a call that cannot have its new id keeps the old one, which another may have wanted
+    while True:
+        # A call that cannot have its new id keeps the old one, which another may have wanted.
         renamed = {
             at[path]: name
             for path, name in given.items()
