@@ -363,7 +363,8 @@ def _odd_names(folder: Path) -> Iterator[Case]:
     for name in names:
         path = os.path.join(os.fsencode(folder), os.fsencode(name))
         try:
-            Path(os.fsdecode(path)).write_bytes(_wav())
+            called = name if isinstance(name, bytes) else name.encode()
+            Path(os.fsdecode(path)).write_bytes(_wav() + _chunk(b"note", called))
         except OSError:
             continue  # not a name on this file system
         yield Case(os.fsdecode(path), "decoded")
