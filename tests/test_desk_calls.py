@@ -103,12 +103,31 @@ def test_a_call_shows_its_words_events_verdicts_and_measures(samples: Store):
     page = text_of(get(client(samples), "/calls/refund_silent_hold"))
     score = samples.load("refund_silent_hold").measures["compliance_score"]
     for shown in (
-        "小郭 · 2026-03-19 10:15", "N102 · 售后组 · 呼入 · 1:20 · 2 声道", "试用模型",
+        "小郭 · 2026-03-19 10:15", "N102 · 售后组 · refund_silent_hold · 呼入 · 1:20 · 2 声道",
+        "试用模型",
         "你肯定弄错了，我们的退款从来没有晚过。 ▲ 抢话，对方让话", "等待 10.8 秒 · 静音 · 未告知",
         f"机器得分 {score:.0f} · 质检 18", "质检：要改", "语速 字/分",
     ):  # fmt: skip
         assert shown in page, shown
     assert re.search("客户「[^」]+」之后没有听到", page)
+
+
+def test_the_lightest_of_many_verdicts_are_folded_away(samples: Store):
+    browser = client(samples)
+    page = get(browser, "/calls/refund_silent_hold")
+    panel = page[page.index('id="panel-fail"') : page.index('id="panel-pass"')]
+    first, rest = panel.split('<details class="rest"')
+    shown = [len(re.findall("<article", half)) for half in (first, rest)]
+    assert shown[0] == 6
+    assert f"其余 {shown[1]} 项" in rest
+    assert rest.startswith(">")
+    folded = re.findall(r'id="item-([a-z_]+)"', rest)[-1]
+    opened = get(browser, f"/calls/refund_silent_hold?item={folded}")
+    assert '<details class="rest" open>' in opened
+
+
+def test_errors_of_measures_are_plain_numbers(samples: Store):
+    assert re.search(r"±\d+e", get(client(samples), "/calls/refund_silent_hold")) is None
 
 
 def test_an_omission_is_not_a_moment(samples: Store):

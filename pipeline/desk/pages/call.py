@@ -105,7 +105,7 @@ class CallPage:
     agent: str
     agent_id: str | None
     agent_slug: str | None
-    started: str
+    name: str  # when it began; the id of a call of which that is not known
     facts: tuple[str, ...]
     is_trial: bool
     preset: str
@@ -122,6 +122,7 @@ class CallPage:
     findings: tuple[Mark, ...]
     tabs: Mapping[str, tuple[Card, ...]]
     tab: str
+    at_first: int  # cards of a tab that are not folded away
     measures: tuple[MeasureRow, ...]
     more_measures: tuple[MeasureRow, ...]
     opened: str | None
@@ -163,7 +164,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         agent=row.agent_name or row.agent_id or words("call.no_agent"),
         agent_id=row.agent_id,
         agent_slug=slug_of(row.agent_id) if row.agent_id and result else None,
-        started=words.started(row.started_at),
+        name=words.started(row.started_at) if row.started_at else row.call_id,
         facts=tuple(_facts(row, words)),
         is_trial=row.preset in TRIAL_PRESETS,
         preset=row.preset or "",
@@ -182,6 +183,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         findings=findings,
         tabs=tabs,
         tab=tab if tab in TABS else "fail",
+        at_first=MOST_FINDINGS,
         measures=tuple(rows[name] for name in MAIN_MEASURES if name in rows),
         more_measures=tuple(r for name, r in rows.items() if name not in MAIN_MEASURES),
         opened=item.item if item else None,
@@ -211,7 +213,8 @@ def _second(text: str | None) -> Seconds | None:
 
 
 def _facts(row: Any, words: Words) -> Iterator[str]:
-    for value in (row.agent_id if row.agent_name else None, row.team):
+    called = row.call_id if row.started_at else None
+    for value in (row.agent_id if row.agent_name else None, row.team, called):
         if value:
             yield value
     if row.direction:
@@ -314,12 +317,12 @@ def _findings(cards: Sequence[Card]) -> list[Mark]:
 
 
 def _cards(result: CallResult, outline: Mapping[str, Any], words: Words) -> Iterator[Card]:
-    """The rubric's verdicts, the weightiest first, each beside the QA team's."""
+    """The rubric's verdicts, the weightiest and surest first, each beside the QA team's."""
     items = {item["id"]: item for item in outline.get("items", ())}
     sections = {s["id"]: words.pick(**s["name"]) for s in outline.get("sections", ())}
     outside = {v.item_id: v.verdict for v in result.verdicts if v.source == "outside"}
     own = [v for v in result.verdicts if v.source == "rubric"]
-    for verdict in sorted(own, key=lambda v: -(v.weight or 0.0)):
+    for verdict in sorted(own, key=lambda v: (-(v.weight or 0.0), -(v.probability or 0.0))):
         item = items.get(verdict.item_id)
         theirs = outside.get(verdict.item_id)
         sure = verdict.confidence if verdict.probability is None else verdict.probability
@@ -394,7 +397,7 @@ def error_text(one: Measure, is_mono: bool, words: Words) -> str:
     if error is None or error[0] == 0:
         return ""
     value, unit = error
-    return f"±{value:.1g} {words.known(f'unit.{unit}', unit)}".rstrip()
+    return f"±{float(f'{value:.1g}'):g} {words.known(f'unit.{unit}', unit)}".rstrip()
 
 
 def _drawn(

@@ -147,6 +147,7 @@ function openFinding(button) {
   const card = $(`item-${button.dataset.item}`);
   for (const one of document.querySelectorAll(".verdict[aria-current]")) one.removeAttribute("aria-current");
   card?.setAttribute("aria-current", "true");
+  card?.closest("details.rest")?.setAttribute("open", "");
 }
 for (const button of document.querySelectorAll(".strip button"))
   button.addEventListener("click", () =>
