@@ -68,7 +68,7 @@ class Recording:
     agent_name: str | None = None
     team: str | None = None
     direction: Literal["inbound", "outbound"] | None = None
-    started_at: str | None = None  # ISO 8601, with offset where known
+    started_at: str | None = None  # ISO 8601 in business time, with offset where known
     customer_name: str | None = None
     agent_channel: int | None = None
     rings: int | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import _thread
+import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from pipeline.batch.engines.choosing import Kind
 from pipeline.commands import jobs
 from pipeline.commands.workbench import status
 from pipeline.errors import UsageError
+from pipeline.io import files
 from pipeline.schema import AGENT, CUSTOMER
 from pipeline.settings import Settings, load_settings
 from pipeline.speech.models import Models, weights_used
@@ -354,3 +357,102 @@ def test_a_url_cannot_be_watched(desk: Desk):
             settle_s=1,
             every_s=1,
         )
+
+
+def test_a_huge_file_costs_a_failure_row_and_is_never_read_whole(desk: Desk):
+    desk.call("in/a.wav")
+    huge = desk.folder / "in" / "huge.mp3"
+    huge.touch()
+    try:
+        os.truncate(huge, 2 * 2**40)
+    except OSError:
+        pytest.skip("the file system keeps no file of 2 TiB")
+    for _ in range(2):
+        said = desk.run("in")
+        assert "allowed are 16 GiB" in said
+        assert desk.ids() == {"in/a.wav": "a", "in/huge.mp3": "huge"}
+    os.truncate(desk.folder / "in" / "a.wav", 2 * 2**40)  # a call that is known by now
+    assert "2 failed" in desk.run("in")
+
+
+@dataclass
+class Reads:
+    """Which recordings were read whole to be told from others."""
+
+    whole: list[str]
+
+    def since(self) -> list[str]:
+        read, self.whole[:] = sorted(self.whole), []
+        return read
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    whole: list[str] = []
+    hashed = files.sha256
+
+    def counted(path: str) -> str:
+        whole.append(Path(path).name)
+        return hashed(path)
+
+    monkeypatch.setattr(files, "sha256", counted)
+    return Reads(whole)
+
+
+def test_recordings_are_read_whole_only_where_another_one_looks_the_same(desk: Desk, reads: Reads):
+    (desk.folder / "in").mkdir()
+    long = CALL.stereo(quiet_s=4.0)
+    for number in range(4):  # one size, other ends
+        changed = long.copy()
+        changed[:, :4000] += number / 100
+        save(desk.folder / f"in/{number}.wav", changed)
+    desk.call("in/short.wav")
+    desk.run("in")
+    assert reads.since() == []
+    desk.run("in")
+    assert reads.since() == []
+    shutil.copy(desk.folder / "in/2.wav", desk.folder / "in/twin.wav")
+    assert "1 a copy" in desk.run("in")
+    assert reads.since() == ["twin.wav"]
+    middle = long.copy()
+    middle[:, long.shape[1] // 2] += 0.5  # the ends of 0.wav, and another call
+    save(desk.folder / "in/like.wav", middle)
+    desk.run("in")
+    assert reads.since() == ["like.wav", "twin.wav"]
+    assert len(desk.ids()) == 6
+    shutil.move(desk.folder / "in/3.wav", desk.folder / "in/moved.wav")
+    (desk.folder / "in/twin.wav").unlink()
+    assert "1 judged again" in desk.run("in")
+    assert reads.since() == ["moved.wav"]
+    assert desk.ids()["in/moved.wav"] == "3"
+
+
+def test_calls_of_unknown_size_are_found_where_their_recordings_went(desk: Desk, reads: Reads):
+    desk.call("in/a.wav")
+    desk.call("in/b.wav", 0.5)
+    desk.run("in")
+    with sqlite3.connect(desk.out / "callcoach.db") as database:
+        database.execute("UPDATE recordings SET stamp = '', size = NULL")
+    shutil.copytree(desk.folder / "in", desk.folder / "more")
+    desk.call("more/c.wav", 1.0)
+    assert "2 a copy" in desk.run("more")
+    assert reads.since() == ["a.wav", "b.wav"]
+    shutil.rmtree(desk.folder / "more")
+    shutil.move(desk.folder / "in/a.wav", desk.folder / "in/z.wav")
+    assert "searches: 0" in desk.run("in")
+    assert desk.ids()["in/z.wav"] == "a"
+
+
+def test_weeks_and_calling_hours_go_by_one_time_zone(desk: Desk):
+    desk.call("in/a.wav")
+    table = desk.table("recording,started_at,direction\na.wav,2026-03-15T23:30:00+08:00,outbound\n")
+    desk.run("in", metadata=table)
+    assert desk.column("calls", "week") == ["2026-W11"]  # Sunday
+    elsewhere = desk.settings.time.model_copy(update={"zone": "Asia/Tokyo"})
+    desk.settings = desk.settings.model_copy(update={"time": elsewhere})
+    said = desk.run("in")
+    assert "searches: 0" in said
+    assert desk.column("calls", "started_at") == ["2026-03-16T00:30:00+09:00"]
+    assert desk.column("calls", "week") == ["2026-W12"]
+    weeks = pd.read_csv(desk.out / "agent_weeks.csv")
+    assert weeks["week"].tolist() == ["2026-W12"]

@@ -574,3 +574,9 @@ def test_a_named_condition_of_the_extended_rubric_is_replaced_whole(tmp_path: Pa
     )
     item = load_rubric(file).item("outbound_convenient_time")
     assert "direction inbound" in item.applies.describe()
+
+
+def test_the_clock_of_a_rubric_is_that_of_the_settings() -> None:
+    item = "    pass: {says: {by: agent, any: [您好]}}\n"
+    with pytest.raises(RubricError, match=r"one setting, time\.zone"):
+        rubric_from_text("hearing: {utc_offset_hours: 9}\n" + _HEAD + item)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,25 @@ def test_a_run_that_lost_its_lock_to_another_says_so(
         first.save(make_result())
         with pytest.raises(OutputError, match="Another run"), second.exclusive():
             pass
+
+
+def test_starts_of_older_calls_are_brought_into_business_time(store: Store):
+    monday = "2026-03-15T16:30:00+00:00"  # 00:30 in Shanghai, a Sunday in UTC and in London
+    for call_id, zone in (("c1", None), ("c2", "Europe/London")):
+        result = make_result(call_id)
+        recording = replace(result.recording, started_at=monday)
+        made = replace(result.provenance, settings_hash=call_id)
+        store.save(replace(result, recording=recording, provenance=made))
+        if zone:
+            store.keep_document("settings", call_id, f'{{"time":{{"zone":"{zone}"}}}}')
+    assert store.frame("calls")["week"].tolist() == ["2026-W11"] * 2
+    with database.writing(store._engine) as connection:
+        migrations._business_time(connection)
+    calls = store.frame("calls")
+    assert calls["week"].tolist() == ["2026-W12", "2026-W11"]
+    assert calls["started_at"].tolist() == [
+        "2026-03-16T00:30:00+08:00",
+        "2026-03-15T16:30:00+00:00",
+    ]
+    assert store.load("c1").recording.started_at == "2026-03-16T00:30:00+08:00"
+    assert store.known(["c1"])["c1"].recording.started_at == "2026-03-16T00:30:00+08:00"

@@ -6,12 +6,13 @@ rate, ``clips`` writes a stretch back to a file.
 
 from pipeline.audio.clips import write_clip
 from pipeline.audio.decoding import MAX_SAMPLES, RATE_RANGE_HZ, TARGET_RATE_HZ, decode
-from pipeline.audio.readers import AUDIO_SUFFIXES, HEADERLESS
+from pipeline.audio.readers import AUDIO_SUFFIXES, HEADERLESS, MAX_BYTES
 from pipeline.audio.resampling import Resampled, resample
 
 __all__ = [
     "AUDIO_SUFFIXES",
     "HEADERLESS",
+    "MAX_BYTES",
     "MAX_SAMPLES",
     "RATE_RANGE_HZ",
     "TARGET_RATE_HZ",

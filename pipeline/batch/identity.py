@@ -6,23 +6,31 @@ A recording at a place that the store knows is that call, and keeps its id unles
 now: then the call is renamed. Content that lies at a new place while the old one is gone is a call that
 moved; content at two places is one call, and said. Everything else is a new call; an id that nobody
 gave is led by as many folder names as it takes to be nobody else's. A given id that another call has
-costs a failure row. What is known of a call and is not said again stays.
+costs a failure row. What is known of a call and is not said again stays. A recording is read whole
+for this only where another one has its size and its ends, and never beyond ``MAX_BYTES``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from pipeline.audio import MAX_BYTES
 from pipeline.errors import RecordingError
 from pipeline.io import files
 from pipeline.io.times import local_time
 from pipeline.recordings import Found, id_taken, names_from_paths
 from pipeline.schema import Failure, Recording
 from pipeline.store import Store
+
+END_BYTES = 64 * 1024  # at either end of a recording, by which most are told apart
 
 
 class Copy(NamedTuple):
@@ -116,13 +124,7 @@ def _find_moved(new: Sequence[Recording], at: dict[str, str], store: Store) -> l
 
     Recordings by URL are not fetched for that.
     """
-    contents: dict[str, str] = {}
-    for recording in new:
-        if not files.is_url(recording.path):
-            try:
-                contents[recording.path] = files.sha256(recording.path)
-            except RecordingError:
-                continue  # its failure comes when it is read
+    contents = _contents(new, store)
     known = store.of_contents(sorted(set(contents.values())))
     copies: list[Copy] = []
     first: dict[str, str] = {}
@@ -140,6 +142,60 @@ def _find_moved(new: Sequence[Recording], at: dict[str, str], store: Store) -> l
             if place != path:
                 copies.append(Copy(recording, sha256, place))
     return copies
+
+
+def _contents(new: Sequence[Recording], store: Store) -> dict[str, str]:
+    """SHA-256 by path of the recordings that may hold what another one holds.
+
+    That takes the same size, and the same bytes at both ends where that is less to read than the
+    whole. A call of which neither size nor recording is left may be any of them.
+    """
+    paths: dict[int, list[str]] = {}
+    for recording in new:
+        if (size := _size(recording.path)) is not None:
+            paths.setdefault(size, []).append(recording.path)
+    stored = store.of_sizes(list(paths))
+    is_lost = False
+    for place in store.unsized() if paths else ():
+        size = _size(place)
+        is_lost |= size is None
+        if size in paths:
+            stored.setdefault(size, []).append((place, stamp_of(place)))
+    contents: dict[str, str] = {}
+    for size, alike in paths.items():
+        others = [place for place, _ in stored.get(size, ())]
+        wanted = alike
+        if not is_lost and all(stamp_of(place) == was for place, was in stored.get(size, ())):
+            if len(alike) + len(others) == 1:
+                continue
+            if len(others) * 2 * END_BYTES < size * len(alike):
+                ends = {path: _ends(path, size) for path in (*alike, *others)}
+                count = Counter(ends.values())
+                wanted = [path for path in alike if count[ends[path]] > 1]
+        for path in wanted:
+            with contextlib.suppress(RecordingError):  # its failure comes when it is read
+                contents[path] = files.sha256(path)
+    return contents
+
+
+def _ends(path: str, size: int) -> bytes:
+    """The first and the last bytes of a file; of one that cannot be read, something else."""
+    try:
+        with open(files.plain(path), "rb") as file:
+            first = file.read(END_BYTES)
+            file.seek(max(size - END_BYTES, 0))
+            return hashlib.sha256(first + file.read(END_BYTES)).digest()
+    except OSError:
+        return path.encode("utf-8", "surrogateescape")
+
+
+def _size(path: str) -> int | None:
+    """Bytes of a file of this machine that can be a recording; None of all else."""
+    try:
+        about = os.stat(files.plain(path))
+    except OSError:
+        return None
+    return about.st_size if stat.S_ISREG(about.st_mode) and about.st_size <= MAX_BYTES else None
 
 
 def _is_same(place: str, path: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from pipeline.audio import MAX_BYTES
 from pipeline.batch.engines import Engine, Task
 from pipeline.batch.engines.inline import failure
 from pipeline.batch.identity import Copy, filled, stamp_of
@@ -178,6 +179,8 @@ def _need(recording: Recording, before: Known, wanted: Provenance) -> Need:
         return "analyse"
     stamp = stamp_of(recording.path)
     is_unread = not stamp or stamp != before.stamp
+    if stamp and int(stamp.partition(":")[0]) > MAX_BYTES:
+        return "analyse"  # which refuses it
     if is_unread and files.sha256(recording.path) != before.identity.sha256:
         return "analyse"
     shown = replace(recording, path=files.shown(recording.path))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 from pipeline import evaluation
 from pipeline import qa_scores as outside
@@ -30,7 +31,7 @@ from pipeline.commands.run_log import LOG_NAME, Journal
 from pipeline.errors import MetadataError, NoRecordings, OutputError, UsageError
 from pipeline.export import export
 from pipeline.io import files
-from pipeline.io.times import is_local
+from pipeline.io.times import is_local, local_time
 from pipeline.recordings import Found, Row, find_recordings, read_rows
 from pipeline.recordings.notes import Notes
 from pipeline.rubric import Rubrics
@@ -213,7 +214,10 @@ def evaluate(
     with tempfile.TemporaryDirectory() as temporary:
         place = Place(out or Path(temporary))
         with _opened(place) as (store, _):
-            recordings = [_with_meta(r, truths[r.path]) for r in settle(found, store).recordings]
+            recordings = [
+                _with_meta(r, truths[r.path], settings.time.zone)
+                for r in settle(found, store).recordings
+            ]
             with _working(place, settings, len(recordings)) as (engine, rubrics):
                 steps = analyse(recordings, settings, store, engine, rubrics)
                 tally = terminal.watch_progress(steps, len(recordings))
@@ -488,12 +492,13 @@ def _import_scores(store: Store, sheet: outside.Scores | None, rubrics: Rubrics)
     return [*joined.notes, *unused]
 
 
-def _with_meta(recording: Recording, truth: Mapping[str, Any]) -> Recording:
+def _with_meta(recording: Recording, truth: Mapping[str, Any], zone: str) -> Recording:
     """What the labels say of the call, where the metadata does not say it."""
     meta = truth.get("meta", {})
+    date = meta.get("date")
     return replace(
         recording,
         direction=recording.direction or meta.get("direction"),
-        started_at=recording.started_at or meta.get("date"),
+        started_at=recording.started_at or (local_time(date, ZoneInfo(zone)) if date else None),
         agent_id=recording.agent_id or meta.get("agent_id"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, timezone
+from datetime import datetime, time
 from functools import cache
 
 import holidays
@@ -148,18 +148,11 @@ def _date_only(call: Call) -> bool:
 
 
 def local_start(call: Call) -> datetime | None:
-    """The local start time of a call, in the offset it was given with; UTC and none are the rubric's."""
-    text = call.dialogue.recording.started_at
-    if not text:
-        return None
+    """The start of a call by the clocks of the business, as recordings carry it."""
     try:
-        start = datetime.fromisoformat(text)
+        return datetime.fromisoformat(call.dialogue.recording.started_at or "")
     except ValueError:
         return None
-    zone = timezone(timedelta(hours=call.hearing.utc_offset_hours))
-    if start.tzinfo is None:
-        return start.replace(tzinfo=zone)
-    return start if start.utcoffset() else start.astimezone(zone)
 
 
 def holiday_name(year: int, month: int, day: int) -> str:

@@ -50,7 +50,6 @@ class Hearing:
     closing_s: float = 40.0
     closing_turns: int = 3
     default_direction: str = "inbound"
-    utc_offset_hours: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -464,6 +464,11 @@ def _hearing(at: Located | None) -> Hearing:
     if at is None:
         return Hearing()
     kinds = {f.name: f for f in fields(Hearing)}
+    if isinstance(at.value, dict) and "utc_offset_hours" in at.value:
+        at.fail(
+            '"utc_offset_hours" is no longer here: one setting, time.zone, governs all clocks.',
+            "Remove the line, and set time.zone where it is not Asia/Shanghai.",
+        )
     values: dict[str, object] = {}
     for name, child in at.mapping(kinds).items():
         default = kinds[name].default

@@ -14,15 +14,18 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from pipeline.errors import OutputError
+from pipeline.io.times import local_time
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import SPEAKERS
+from pipeline.settings import DEFAULT_ZONE
 from pipeline.store.database import now, shown, writing
-from pipeline.store.rows import Identity, place_of, queue_of, recording_in
+from pipeline.store.rows import Identity, place_of, queue_of, recording_in, restarted
 from pipeline.store.tables import TABLES
 
 ROWS = 1000  # of a table brought up to date at a time
@@ -121,12 +124,15 @@ def _desk(connection: Connection) -> None:
 
 def _add_columns(connection: Connection, version: int) -> None:
     """Add the columns of the contract that came with one version."""
-    quote = connection.dialect.identifier_preparer.quote
     for name, table in tables_of(version).tables.items():
         for column in (c for c in TABLES.get(name, ()) if c.since == version):
-            kind = table.c[column.name].type.compile(connection.dialect)
-            change = f"ALTER TABLE {name} ADD COLUMN {quote(column.name)} {kind}"
-            connection.execute(sa.text(change))
+            _add_column(connection, table.c[column.name])
+
+
+def _add_column(connection: Connection, column: sa.Column[Any]) -> None:
+    name = connection.dialect.identifier_preparer.quote(column.name)
+    kind = column.type.compile(connection.dialect)
+    connection.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {name} {kind}"))
 
 
 def _scores_by_judgement(connection: Connection) -> None:
@@ -207,6 +213,60 @@ def _rated_time(connection: Connection) -> None:
     connection.execute(calls.update().where(known).values(values))
 
 
+def _sizes(connection: Connection) -> None:
+    """Know the size of each recording, so that few have to be read to find one that moved."""
+    _add_column(connection, tables_of(10).tables["recordings"].c.size)
+    recordings = tables_of(10).tables["recordings"]
+    stamps = sa.select(recordings.c.call_id, recordings.c.stamp)
+    update = recordings.update().where(recordings.c.call_id == sa.bindparam("of_call"))
+    last = ""
+    while rows := connection.execute(
+        stamps.where(recordings.c.call_id > last).order_by(recordings.c.call_id).limit(ROWS)
+    ).all():
+        last = rows[-1].call_id
+        sizes = [{"of_call": call_id, "size": size_in(stamp)} for call_id, stamp in rows]
+        connection.execute(update, sizes)
+    sa.Index("recordings_size", recordings.c.size).create(connection)
+
+
+def _business_time(connection: Connection) -> None:
+    """Give starts with an offset, and their weeks, in the time zone that their settings name."""
+    tables = tables_of(11).tables
+    calls, settings, results, recordings = (
+        tables[name] for name in ("calls", "settings", "results", "recordings")
+    )
+    zones = {
+        digest: json.loads(body).get("time", {}).get("zone", DEFAULT_ZONE)
+        for digest, body in connection.execute(sa.select(settings))
+    }
+    query = sa.select(calls.c.call_id, calls.c.started_at, calls.c.settings_hash)
+    last = ""
+    while rows := connection.execute(
+        query.where(calls.c.call_id > last).order_by(calls.c.call_id).limit(ROWS)
+    ).all():
+        last = rows[-1].call_id
+        for call_id, started_at, digest in rows:
+            zone = zones.get(digest, DEFAULT_ZONE)
+            if not started_at or (start := local_time(started_at, ZoneInfo(zone))) == started_at:
+                continue
+            week = place_of(call_id, start)["week"]
+            of_call = calls.update().where(calls.c.call_id == call_id)
+            connection.execute(of_call.values(started_at=start, week=week))
+            result = results.c.call_id == call_id
+            if payload := connection.scalar(sa.select(results.c.payload).where(result)):
+                update = results.update().where(result)
+                connection.execute(update.values(payload=restarted(payload, start)))
+            known = recordings.c.call_id == call_id
+            if body := connection.scalar(sa.select(recordings.c.known).where(known)):
+                body = json.dumps(json.loads(body) | {"started_at": start})
+                connection.execute(recordings.update().where(known).values(known=body))
+
+
+def size_in(stamp: str) -> int | None:
+    """Bytes of the file that a stamp is of; None where no file was looked at."""
+    return int(stamp.partition(":")[0]) if stamp else None
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -218,6 +278,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     _evidence,
     _coaching,
     _rated_time,
+    _sizes,
+    _business_time,
 )
 
 
@@ -254,12 +316,14 @@ def tables_of(version: int) -> sa.MetaData:
     if version >= 3:
         _desk_tables(metadata)
     if version >= 5:
+        size = sa.Column("size", sa.BigInteger)  # bytes, from the stamp
         sa.Table(
             "recordings",
             metadata,
             sa.Column("call_id", sa.Text, primary_key=True),
             sa.Column("known", sa.Text, nullable=False),
             sa.Column("stamp", sa.Text, nullable=False),
+            *([size, sa.Index("recordings_size", "size")] if version >= 10 else []),
         )
     if version >= 8:
         _decided(metadata)

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from pipeline.io import files
 from pipeline.schema import Recording, Seconds, from_json, to_json
-from pipeline.store.migrations import SQL
+from pipeline.store.migrations import SQL, size_in
 from pipeline.store.rows import Identity, clean, place_of
 
 AT_ONCE = 500  # values in one statement
@@ -97,6 +97,30 @@ def of_contents(connection: Connection, hashes: Sequence[str]) -> dict[str, dict
     return found
 
 
+def of_sizes(connection: Connection, sizes: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
+    """Places and stamps of the calls with results whose recordings had these sizes, by size."""
+    recordings = SQL["recordings"]
+    query = _with_results(recordings.c.size, recordings.c.stamp)
+    found: dict[int, list[tuple[str, str]]] = {}
+    for some in _parts(sizes):
+        for path, size, stamp in connection.execute(query.where(recordings.c.size.in_(some))):
+            found.setdefault(size, []).append((path, stamp))
+    return found
+
+
+def unsized(connection: Connection) -> list[str]:
+    """Places of the calls with results of whose recordings no size is known."""
+    query = _with_results().where(SQL["recordings"].c.size.is_(None))
+    return list(connection.scalars(query))
+
+
+def _with_results(*columns: sa.Column[Any]) -> sa.Select[Any]:
+    calls, results, recordings = SQL["calls"], SQL["results"], SQL["recordings"]
+    both = recordings.join(calls, calls.c.call_id == recordings.c.call_id)
+    both = both.join(results, results.c.call_id == recordings.c.call_id)
+    return sa.select(calls.c.path, *columns).select_from(both)
+
+
 def known(connection: Connection, call_ids: Sequence[str]) -> dict[str, Known]:
     """What is known of each of these calls, by call id."""
     calls, results, recordings = SQL["calls"], SQL["results"], SQL["recordings"]
@@ -131,8 +155,9 @@ def remember(connection: Connection, recording: Recording, stamp: str) -> None:
     """Keep what is known of a recording, in place of what was known."""
     table, call_id = SQL["recordings"], clean(recording.call_id)
     body = json.dumps(to_json(recording) | {"path": files.shown(recording.path)})
+    row = {"call_id": call_id, "known": body, "stamp": stamp}
     connection.execute(table.delete().where(table.c.call_id == call_id))
-    connection.execute(table.insert(), [{"call_id": call_id, "known": body, "stamp": stamp}])
+    connection.execute(table.insert(), [row | {"size": size_in(stamp)}])
 
 
 def rename(connection: Connection, names: Mapping[str, str]) -> None:

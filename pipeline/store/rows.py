@@ -144,6 +144,14 @@ def unpack(call_id: str, payload: bytes) -> CallResult:
     return from_json(CallResult, data)
 
 
+def restarted(payload: bytes, started_at: str) -> bytes:
+    """A stored result with the start of its call written otherwise."""
+    data = json.loads(zlib.decompress(payload).decode("utf-8", "surrogatepass"))
+    data["recording"]["started_at"] = started_at
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return zlib.compress(text.encode("utf-8", "surrogatepass"))
+
+
 def slug_of(identifier: str) -> str:
     """An id as it stands in an address of the desk: itself where that is plain, else a hash.
 
@@ -156,7 +164,7 @@ def slug_of(identifier: str) -> str:
 
 
 def place_of(call_id: str, started_at: str | None) -> dict[str, str | None]:
-    """Slug and ISO week of a call, the week in the time its start is given in."""
+    """Slug and ISO week of a call; its start is given in business time (``time.zone``)."""
     try:
         year, week, _ = datetime.fromisoformat(started_at or "").isocalendar()
     except ValueError:

@@ -324,6 +324,14 @@ class Store:
         """Call ids and places of the calls whose recordings have these contents, by SHA-256."""
         return self._read(lambda c: places.of_contents(c, hashes))
 
+    def of_sizes(self, sizes: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
+        """Places and stamps of the calls whose recordings had these sizes in bytes, by size."""
+        return self._read(lambda c: places.of_sizes(c, sizes))
+
+    def unsized(self) -> list[str]:
+        """Places of the calls of whose recordings no size is known, such as those by URL."""
+        return self._read(places.unsized)
+
     def known(self, call_ids: Sequence[str]) -> dict[str, Known]:
         """What is known of each of these calls without reading its result, by call id."""
         return self._read(lambda c: places.known(c, call_ids))

@@ -81,7 +81,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         *_measured(*columns()),
         *_measured(*(m.id for m in SCORES)),
         _C("slug", "text", "地址：通话在网页地址中的写法", "the call in an address of the desk", 3),
-        _C("week", "text", "周：ISO 周，按通话当地时间", "ISO week in the call's own time", 3),
+        _C("week", "text", "周：ISO 周，按业务时区", "ISO week in business time (time.zone)", 3),
         _C("queue", "text", "队列", "queue the call came through", 3),
         _C("wait_s", "seconds", "排队时间：接通之前", "time in the queue before the answer", 3),
         _C("settings_hash", "text", "设置哈希：录音据此分析",
