@@ -146,7 +146,7 @@ def test_every_row_of_the_standard_is_an_item_with_names_and_source() -> None:
 def test_examples_of_the_built_in_rubrics(name: str) -> None:
     results = run_examples(load_rubric(name))
     wrong = [
-        f"{r.line} {r.item_id}: {r.got}, not {r.expected}: {r.text}" for r in results if not r.ok
+        f"{r.at} {r.item_id}: {r.got}, not {r.expected}: {r.text}" for r in results if not r.ok
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -537,7 +537,7 @@ def test_the_short_form_of_an_item_is_the_long_one_written_out() -> None:
             "    agent_says: [好]\n    pass: {call: {min_s: 1}}\n",
             "pass and agent_says cannot stand",
         ),
-        ("    agent_never_says: [好]\n    after: [坏]\n", "agent_never_says stands alone"),
+        ("    agent_never_says: [好]\n    after: [坏]\n", "agent_never_says has no after"),
         (
             "    agent_says: [好]\n    after: [坏]\n    where: opening\n",
             "where and after cannot stand",
@@ -580,3 +580,85 @@ def test_the_clock_of_a_rubric_is_that_of_the_settings() -> None:
     item = "    pass: {says: {by: agent, any: [您好]}}\n"
     with pytest.raises(RubricError, match=r"one setting, time\.zone"):
         rubric_from_text("hearing: {utc_offset_hours: 9}\n" + _HEAD + item)
+
+
+def test_a_rule_in_the_short_form_is_replaced_by_another_rule(tmp_path: Path) -> None:
+    base, own = tmp_path / "base.yaml", tmp_path / "own.yaml"
+    base.write_text(_HEAD + "    agent_says: [抱歉]\n    after: [投诉]\n", "utf-8")
+    own.write_text(
+        f"extends: base.yaml\nitems:\n  {load_rubric(base).items[0].id}:\n"
+        "    pass: {says: {by: agent, any: [对不起], where: {after: trigger}}}\n",
+        "utf-8",
+    )
+    before, after = load_rubric(base).items[0], load_rubric(own).items[0]
+    assert after.when == before.when is not None
+    assert "对不起" in after.passes.describe()
+
+
+def in_parts(folder: Path, items: str) -> Path:
+    """A rubric in three files: what it is, its phrases, the items of a section."""
+    (folder / "parts").mkdir()
+    (folder / "parts" / "phrases.yaml").write_text("phrases:\n  hello: [您好, 早上好]\n", "utf-8")
+    (folder / "parts" / "opening.yaml").write_text("items:\n" + items, "utf-8")
+    top = folder / "mine.yaml"
+    top.write_text(
+        "rubric: {id: mine}\ninclude: [parts/phrases.yaml, parts/opening.yaml]\n"
+        "sections:\n  opening: {zh: 开场, en: Opening}\n",
+        "utf-8",
+    )
+    return top
+
+
+_GREET = (
+    "  greet:\n    name: {zh: 问候, en: Greeting}\n    section: opening\n    agent_says: [$hello]\n"
+    "    examples:\n      should_pass: ['A: 您好。', 'A: 早上好。']\n"
+    "      should_fail: ['A: 喂。', 'A: 说。']\n"
+)
+
+
+def test_a_rubric_in_parts_is_that_of_one_file(tmp_path: Path) -> None:
+    top = in_parts(tmp_path, _GREET)
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(
+        "rubric: {id: mine}\nsections:\n  opening: {zh: 开场, en: Opening}\n"
+        "phrases:\n  hello: [您好, 早上好]\nitems:\n" + _GREET,
+        "utf-8",
+    )
+    one, other = load_rubric(top), load_rubric(whole)
+    assert one.sha256 == other.sha256
+    assert one.items[0].passes == other.items[0].passes
+    assert one.items[0].at == f"{tmp_path / 'parts' / 'opening.yaml'}:2"
+    assert other.items[0].at == f"{whole}:7"
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: mine.yaml\nitems:\n  greet: {weight: 3}\n", "utf-8")
+    assert load_rubric(own).items[0].weight == 3
+    assert load_rubric(own).items[0].at == f"{own}:3"
+
+
+@pytest.mark.parametrize("part", ["phrases.yaml", "opening.yaml"])
+def test_every_part_counts_in_the_identity(tmp_path: Path, part: str) -> None:
+    top = in_parts(tmp_path, _GREET)
+    before = load_rubric(top).sha256
+    file = tmp_path / "parts" / part
+    file.write_text(file.read_text("utf-8") + "# a remark\n", "utf-8")
+    assert load_rubric(top).sha256 == before
+    file.write_text(file.read_text("utf-8").replace("早上好", "晚上好"), "utf-8")
+    assert load_rubric(top).sha256 != before
+
+
+def test_errors_in_a_part_name_the_part(tmp_path: Path) -> None:
+    top = in_parts(tmp_path, _GREET.replace("$hello", "$helo"))
+    phrases, opening = tmp_path / "parts" / "phrases.yaml", tmp_path / "parts" / "opening.yaml"
+    with pytest.raises(RubricError, match=r'opening\.yaml:5: .*"\$helo" is not defined'):
+        load_rubric(top)
+    opening.write_text("items:\n" + _GREET.replace("A: 喂。", "A: 您好。"), "utf-8")
+    assert [p.at for p in check_rubric(top)] == [f"{opening}:8"]
+    opening.write_text("items:\n" + _GREET + "phrases:\n  hello: [你好]\n", "utf-8")
+    with pytest.raises(RubricError, match=rf"opening\.yaml:10: .*stands at {phrases}:2 too"):
+        load_rubric(top)
+    opening.write_text("include: [more.yaml]\n", "utf-8")
+    with pytest.raises(RubricError, match=r'opening\.yaml:1: .*"include" is not known here'):
+        load_rubric(top)
+    opening.unlink()
+    with pytest.raises(RubricError, match=r"mine\.yaml:2: include\[1\]: there is no file"):
+        load_rubric(top)

@@ -30,7 +30,7 @@ def check(file: str) -> tuple[list[str], bool]:
     problems = check_rubric(config_path(file, typed=True), frozenset(measures.columns()))
     lines = [
         f"{p.level}: "
-        + (f"line {p.line}, {p.item_id}: " if p.item_id else "")  # else the message says where
+        + (f"{p.at}: {p.item_id}: " if p.item_id else "")  # else the message says where
         + p.message
         for p in problems
     ]
@@ -42,7 +42,7 @@ def test(file: str) -> tuple[list[str], bool]:
     """Run the examples beside the rules; what differs, and whether all agree."""
     results = run_examples(load_rubric(config_path(file, typed=True)))
     wrong = [
-        f"line {r.line}, {r.item_id}: expected {r.expected}, got {r.got}: {r.text}\n{r.trace}"
+        f"{r.at}: {r.item_id}: expected {r.expected}, got {r.got}: {r.text}\n{r.trace}"
         for r in results
         if not r.ok
     ]
@@ -70,12 +70,14 @@ def try_on(file: str, call_id: str, out: Path) -> list[str]:
             raise UsageError(cause.message, cause.hint) from cause
     traces = trace(call, rubric)
     card = score([t.verdict for t in traces], rubric)
+    sections = {s.id: s.name_zh for s in rubric.sections}
     lines: list[str] = []
     for one in traces:
         item = rubric.item(one.item_id)
         head, *rest = one.lines()
         likely = one.verdict.probability
-        lines += [head, f"  {item.outcome(one.verdict.verdict)[0]}"]
+        lines += [head, f"  {sections[item.section]} {item.name_zh} ({item.at})"]
+        lines += [f"  {item.outcome(one.verdict.verdict)[0]}"]
         lines += [f"  probability that this is right: {likely:.2f}"] if likely is not None else []
         lines += rest
     return [*lines, "", *card.lines(rubric)]
@@ -87,7 +89,9 @@ def diff(old: str, new: str, out: Path) -> list[str]:
     with Store.open(out, create=False) as store:
         changes = diff_verdicts(*rubrics, (r.dialogue() for r in store.results()))
     lines = [
-        f"{c.call_id}  {c.item_id}: {c.before} -> {c.after}" + (f"  ({c.quote})" if c.quote else "")
+        f"{c.call_id}  {c.item_id}: {c.before} -> {c.after}"
+        + (f"  ({c.quote})" if c.quote else "")
+        + f"  {rubrics[1].item(c.item_id).at}"
         for c in changes
     ]
     before, after = ({i.id for i in r.items} for r in rubrics)

@@ -37,12 +37,12 @@ _DIRECTIVES = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A dialogue and the verdict an item should give on it."""
+    """A dialogue and the verdict an item should give on it; ``at`` is its file and line."""
 
     text: str
     expected: VerdictName
     dialogue: Dialogue
-    line: int
+    at: str
 
 
 @dataclass
@@ -90,7 +90,7 @@ def parse_example(at: Located, expected: str) -> Example:
         if not colon or speaker.strip() not in _SPEAKERS:
             at.fail(f'"{part}" is no turn.', "Write A: for the agent or C: for the customer.")
         _say(draft, _SPEAKERS[speaker.strip()], words.strip())
-    return Example(text, expected, _dialogue(draft), at.line)  # type: ignore[arg-type]
+    return Example(text, expected, _dialogue(draft), at.at)  # type: ignore[arg-type]
 
 
 def _say(draft: _Draft, speaker: str, words: str) -> None:

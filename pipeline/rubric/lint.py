@@ -38,11 +38,14 @@ _SLOT_SAMPLES = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a rubric. ``error`` problems make the check fail."""
+    """Something wrong with a rubric. ``error`` problems make the check fail.
+
+    ``at`` is the file and line of the item; both are None where the message itself says where.
+    """
 
     level: Literal["error", "warning"]
     item_id: str | None
-    line: int | None
+    at: str | None
     message: str
 
 
@@ -51,7 +54,7 @@ class ExampleResult:
     """One example dialogue: the verdict it should have and the one it has."""
 
     item_id: str
-    line: int
+    at: str
     text: str
     expected: VerdictName
     got: VerdictName
@@ -99,7 +102,7 @@ def run_examples(
             results.append(
                 ExampleResult(
                     item.id,
-                    example.line,
+                    example.at,
                     example.text,
                     example.expected,
                     found.verdict.verdict,
@@ -131,11 +134,11 @@ def check_rubric(path: str | Path, measures: frozenset[str] | None = None) -> tu
     problems = [p for item in rubric.items for p in _item_problems(item, rubric)]
     problems += _contradictions(rubric)
     problems += [
-        Problem("error", r.item_id, r.line, f'the example "{r.text}" is {r.got}, not {r.expected}.')
+        Problem("error", r.item_id, r.at, f'the example "{r.text}" is {r.got}, not {r.expected}.')
         for r in run_examples(rubric)
         if not r.ok
     ]
-    return tuple(sorted(problems, key=lambda p: (p.level, p.line or 0)))
+    return tuple(sorted(problems, key=lambda p: p.level))
 
 
 def diff_verdicts(old: Rubric, new: Rubric, dialogues: Iterable[Dialogue]) -> tuple[Change, ...]:
@@ -172,13 +175,13 @@ def _item_problems(item: Item, rubric: Rubric) -> Iterator[Problem]:
         if isinstance(condition, Says):
             yield from _barred(item, condition, rubric)
         for message in _impossible(condition):
-            yield Problem("error", item.id, item.line, message)
+            yield Problem("error", item.id, item.at, message)
     directions = {
         c.direction for c in _required(item) if isinstance(c, AboutCall) and c.direction is not None
     }
     if len(directions) > 1:
         message = "it asks for an inbound and an outbound call at once, so it never applies."
-        yield Problem("error", item.id, item.line, message)
+        yield Problem("error", item.id, item.at, message)
     for says in _says(item.passes) if item.when is not None else ():
         before = [a for r, a in says.place.relations if r == "before" and a.kind == "trigger"]
         if before and not _taken_in_turn(item.passes):
@@ -186,13 +189,13 @@ def _item_problems(item: Item, rubric: Rubric) -> Iterator[Problem]:
                 "before: trigger is satisfied before any one of several triggers; write for_each: "
                 "around the condition for every one, or for_any: if one is enough."
             )
-            yield Problem("warning", item.id, item.line, message)
+            yield Problem("warning", item.id, item.at, message)
             break
     for verdict, name in (("pass", "should_pass"), ("fail", "should_fail")):
         count = sum(e.expected == verdict for e in item.examples)
         if count < MIN_EXAMPLES:
             message = f"it has {count} {name} examples; {MIN_EXAMPLES} or more are wanted."
-            yield Problem("warning", item.id, item.line, message)
+            yield Problem("warning", item.id, item.at, message)
 
 
 def _taken_in_turn(condition: object) -> bool:
@@ -229,7 +232,7 @@ def _barred(item: Item, says: Says, rubric: Rubric) -> Iterator[Problem]:
         call = _said_apart([(says.by, text) for text in texts], rubric)
         if texts and not alone.evaluate(call, Scope()).hits:
             message = f'the phrase "{phrase.notation}" is barred by its own exceptions.'
-            yield Problem("error", item.id, item.line, message)
+            yield Problem("error", item.id, item.at, message)
 
 
 def _contradictions(rubric: Rubric) -> Iterator[Problem]:
@@ -255,7 +258,7 @@ def _contradictions(rubric: Rubric) -> Iterator[Problem]:
                     clashes.setdefault(other, text)
             for other, text in clashes.items():
                 message = f'it forbids "{text}", which {other} asks for.'
-                yield Problem("error", item.id, item.line, message)
+                yield Problem("error", item.id, item.at, message)
 
 
 def _said_apart(said: Sequence[tuple[str, str]], rubric: Rubric) -> Call:

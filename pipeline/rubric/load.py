@@ -27,15 +27,20 @@ from pipeline.text.phonetic.phrases import parse_phrase
 Severity = Literal["minor", "normal", "serious", "veto", "report"]
 MIN_JUDGED_SHARE = Compliance().min_judged_share
 _TOP_KEYS = (
-    "rubric", "extends", "intents", "documents", "hearing", "sections", "slots", "phrases",
-    "conditions", "items",
+    "rubric", "extends", "include", "intents", "documents", "hearing", "sections", "slots",
+    "phrases", "conditions", "items",
 )  # fmt: skip
+_PART_KEYS = ("documents", "sections", "slots", "phrases", "conditions", "items")
 _ITEM_KEYS = (
     "name", "description", "source", "section", "weight", "severity", "enabled", "polarity",
     "outcomes", "applies", "when", "unless", "pass", "fail", "fills", "seen", "examples",
-    "agent_says", "agent_never_says", "after", "where", "within_s", "within_turns",
+    "agent_says", "agent_never_says", "except", "except_after", "after", "where", "within_s",
+    "within_turns",
 )  # fmt: skip
-_SHORT = ("agent_says", "agent_never_says", "after", "where", "within_s", "within_turns")
+_SHORT = (
+    "agent_says", "agent_never_says", "except", "except_after", "after", "where", "within_s",
+    "within_turns",
+)  # fmt: skip
 _EXAMPLE_KEYS = ("should_pass", "should_fail", "should_not_apply")
 
 
@@ -52,7 +57,7 @@ _OUTCOMES: Mapping[str, Mapping[VerdictName, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row of a rubric."""
+    """One row of a rubric; ``at`` is the file and line where it stands."""
 
     id: str
     name_zh: str
@@ -70,7 +75,7 @@ class Item:
     fails: Condition | None
     fills: str | None
     examples: tuple[Example, ...]
-    line: int
+    at: str
     polarity: Literal["do", "dont"] = "do"
     outcomes: Mapping[VerdictName, tuple[str, str]] = field(default_factory=dict)
     seen: bool = False
@@ -199,7 +204,8 @@ def load_rubric(
         Pointing at file, line and key, with the nearest valid name.
     """
     file = find_rubric(path)
-    rubric = _build(_merged(file, ()), file, measures, meaning or IntentReader())
+    top = _merged(load_located(file), file, ())
+    rubric = _build(top, file, measures, meaning or IntentReader())
     if min_judged_share == rubric.min_judged_share:
         return rubric
     identity = hashlib.sha256(f"{rubric.sha256}{min_judged_share}".encode()).hexdigest()
@@ -207,10 +213,10 @@ def load_rubric(
 
 
 def rubric_from_text(text: str, name: str = "rubric.yaml") -> Rubric:
-    """Load a rubric from YAML text; ``extends`` is looked up in ``configs/rubrics``."""
+    """Load a rubric from YAML text; files it names are looked up in ``configs/rubrics``."""
     top = parse_located(text, name)
     return _build(
-        _extended(top, find_rubric("hotline").parent / name, ()), Path(name), None, IntentReader()
+        _merged(top, find_rubric("hotline").parent / name, ()), Path(name), None, IntentReader()
     )
 
 
@@ -225,25 +231,45 @@ def find_rubric(path: str | Path) -> Path:
         raise RubricError(error.message, error.hint) from error
 
 
-def _merged(file: Path, seen: tuple[Path, ...]) -> Located:
-    return _extended(load_located(file), file, seen)
-
-
-def _extended(top: Located, file: Path, seen: tuple[Path, ...]) -> Located:
-    keys = top.mapping(_TOP_KEYS)
+def _merged(top: Located, file: Path, seen: tuple[Path, ...]) -> Located:
+    """A rubric with the files that it includes, laid over the one that it extends."""
+    keys = _with_parts(top, file)
+    if "items" in keys:
+        written = {k: _written_out(v) for k, v in keys["items"].mapping().items()}
+        keys["items"] = replace(keys["items"], value=written)
     if "intents" in keys:  # a folder, seen from the file that names it
         at = keys["intents"]
         folder = file.parent / at.text()
         if not folder.is_dir():
             at.fail(f"there is no folder {folder} with intents.")
-        top = replace(top, value={**keys, "intents": replace(at, value=str(folder))})
+        keys["intents"] = replace(at, value=str(folder))
+    top = replace(top, value=keys)
     if "extends" not in keys:
         return top
     base_file = file.parent / keys["extends"].text()
     if any(_same_file(base_file, other) for other in (*seen, file)):
         keys["extends"].fail("rubrics extend each other in a circle.")
-    base = _merged(base_file, (*seen, file))
+    base = _merged(load_located(base_file), base_file, (*seen, file))
     return _overlay(base, top, depth=0)
+
+
+def _with_parts(top: Located, file: Path) -> dict[str, Located]:
+    """What a rubric holds, and after that what its ``include`` files hold, in their order."""
+    keys = dict(top.mapping(_TOP_KEYS))
+    parts = keys.pop("include").items() if "include" in keys else []
+    for named in parts:
+        path = file.parent / named.text()
+        if not path.is_file():
+            near = [p.relative_to(file.parent).as_posix() for p in path.parent.glob("*.yaml")]
+            named.fail(f"there is no file {path}.", nearest(named.text(), near))
+        for key, group in load_located(path).mapping(_PART_KEYS).items():
+            held = dict(keys[key].mapping()) if key in keys else {}
+            for name, child in group.mapping().items():
+                if name in held:
+                    child.fail(f"this key stands at {held[name].at} too.")
+                held[name] = child
+            keys[key] = replace(group, value=held)
+    return keys
 
 
 def _same_file(one: Path, other: Path) -> bool:
@@ -324,7 +350,7 @@ def _item(
     documents: Mapping[str, str],
     sections: tuple[Section, ...],
 ) -> tuple[Item, bool]:
-    keys = _written_out(node, node.mapping(_ITEM_KEYS))
+    keys = node.mapping(_ITEM_KEYS)
     if "pass" not in keys and "fail" not in keys:
         node.fail("pass: or fail: is missing.", "Say when the item passes or when it fails.")
     for needed in ("name", "section"):
@@ -354,7 +380,7 @@ def _item(
         fails=condition("fail"),
         fills=keys["fills"].text() if "fills" in keys else None,
         examples=_examples(keys.get("examples")),
-        line=node.line,
+        at=node.at,
         polarity=keys["polarity"].choice(("do", "dont"))  # type: ignore[arg-type]
         if "polarity" in keys
         else "do"
@@ -369,45 +395,47 @@ def _item(
     return item, enabled
 
 
-def _written_out(node: Located, keys: Mapping[str, Located]) -> Mapping[str, Located]:
-    """The keys of an item with its short form written out as ``when`` and ``pass`` or ``fail``.
+def _written_out(node: Located) -> Located:
+    """An item with its short form written out as ``when`` and ``pass`` or ``fail``.
 
     ``agent_says: $apology, after: $complaint, within_s: 30`` asks for words of the agent after words
     of the customer; without ``after``, at a place (``where: opening``) or anywhere;
-    ``agent_never_says`` forbids words.
+    ``agent_never_says`` forbids words. ``except`` and ``except_after`` are those of ``says``.
     """
+    keys = node.mapping(_ITEM_KEYS)
     short = [k for k in _SHORT if k in keys]
     if not short:
-        return keys
+        return node
     says = next((k for k in ("agent_says", "agent_never_says") if k in keys), None)
-    clash = next((k for k in ("when", "pass", "fail") if k in keys), None)
+    clash = next((k for k in ("pass", "fail") if k in keys), None)
     if says is None:
         keys[short[0]].fail(f"{short[0]} belongs to agent_says.", "Add agent_says: with phrases.")
     if clash is not None:
         keys[clash].fail(f"{clash} and {says} cannot stand together.", "Write one of the two.")
-    if says == "agent_never_says" and len(short) > 1:
-        keys[short[1]].fail("agent_never_says stands alone.", f"Take {short[1]} out.")
+    alone = [k for k in short if k not in (says, "except", "except_after")]
+    if says == "agent_never_says" and alone:
+        keys[alone[0]].fail(f"agent_never_says has no {alone[0]}.", f"Take {alone[0]} out.")
+    for one, other in (("when", "after"), ("where", "after")):
+        if one in keys and other in keys:
+            keys[one].fail(f"{one} and {other} cannot stand together.", "Write one of the two.")
+    near = {k: keys[k] for k in ("within_s", "within_turns") if k in keys}
+    if near and "after" not in keys:
+        next(iter(near.values())).fail(f"{next(iter(near))} needs after.", "Add after: phrases.")
 
     def at(key: str, value: Any) -> Located:
         return Located(value, node.file, keys[says].line, f"{node.key}.{key}")
 
     out = {k: v for k, v in keys.items() if k not in _SHORT}
     spoken = {"by": at("by", AGENT), "any": keys[says]}
+    spoken |= {k: keys[k] for k in ("except", "except_after", "where") if k in keys}
     if says == "agent_never_says":
-        strict = {"match": at("match", "strict")}
-        return out | {"fail": at("fail", {"says": at("says", spoken | strict)})}
-    place = {k: keys[k] for k in ("within_s", "within_turns") if k in keys}
+        spoken["match"] = at("match", "strict")
+        return replace(node, value=out | {"fail": at("fail", {"says": at("says", spoken)})})
     if "after" in keys:
         asked = {"by": at("by", CUSTOMER), "any": keys["after"]}
         out["when"] = at("when", {"says": at("says", asked)})
-        place["after"] = at("after", "trigger")
-    if "where" in keys:
-        if place:
-            keys["where"].fail("where and after cannot stand together.", "Write one of the two.")
-        spoken["where"] = keys["where"]
-    elif place:
-        spoken["where"] = at("where", place)
-    return out | {"pass": at("pass", {"says": at("says", spoken)})}
+        spoken["where"] = at("where", near | {"after": at("after", "trigger")})
+    return replace(node, value=out | {"pass": at("pass", {"says": at("says", spoken)})})
 
 
 def _examples(at: Located | None) -> tuple[Example, ...]:

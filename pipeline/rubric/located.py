@@ -30,9 +30,14 @@ class Located:
     line: int
     key: str
 
+    @property
+    def at(self) -> str:
+        """File and line, as editors take them."""
+        return f"{self.file}:{self.line}"
+
     def fail(self, message: str, hint: str = "") -> NoReturn:
         """Raise an error that points here."""
-        raise RubricError(f"{self.file}:{self.line}: {self.key}: {message}", hint)
+        raise RubricError(f"{self.at}: {self.key}: {message}", hint)
 
     def mapping(self, allowed: Iterable[str] | None = None) -> dict[str, Located]:
         """The value as a mapping, its keys checked against those allowed."""
