@@ -414,6 +414,13 @@ SCORES: tuple[Measure, ...] = (
         pool="mean", low=0, high=100, better="more", delta=4,
     ),
     Measure(
+        "reviewed_score", "复核后得分", "score after review", "score", "call",
+        "The compliance score by the verdicts in force: people's where they reviewed an item, else the "
+        "machine's; where nobody reviewed it is the compliance score.",
+        "0-100；未经复核时与合规得分相同", "as the compliance score", "rubric and reviews",
+        pool="mean", low=0, high=100, better="more", delta=4, since=12,
+    ),
+    Measure(
         "judged_share", "已评权重占比", "share judged", "ratio", "call",
         "Weight of the rubric items that were judged / weight of those that apply; a call with less than "
         "the setting has no score.",

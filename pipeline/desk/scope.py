@@ -19,8 +19,8 @@ from pipeline.schema import CURVES_VERSION, CallResult
 from pipeline.store import SQL, Store
 
 THIS_MACHINE = "this machine"
-DESK_WRITES = ("reviews", "appeals", "appeal_steps", "goals", "goal_steps", "notes", "examples")
-"""Tables that the desk adds rows to, each row a change that is counted."""
+DESK_WRITES = ("appeals", "appeal_steps", "goals", "goal_steps", "notes", "examples")
+"""Tables that the desk adds rows to without changing a call, each row a change that is counted."""
 
 
 class NotFound(CallcoachError):

@@ -169,7 +169,9 @@ class Rubric:
         sections = [{"id": s.id, "name": {"zh": s.name_zh, "en": s.name_en}} for s in self.sections]
         head = {"id": self.id, "name": {"zh": self.name_zh, "en": self.name_en}}
         return json.dumps(
-            head | {"version": self.version, "sections": sections, "items": items},
+            head
+            | {"version": self.version, "min_judged_share": self.min_judged_share}
+            | {"sections": sections, "items": items},
             ensure_ascii=False,
         )
 

@@ -16,9 +16,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod, sqrt
+from typing import NamedTuple
 
 from pipeline.rubric.load import Rubric
 from pipeline.schema import Verdict
+
+
+class Judged(NamedTuple):
+    """What one scored item adds to a score."""
+
+    verdict: str
+    weight: float
+    is_veto: bool = False
+
+
+class Total(NamedTuple):
+    """A score of 0-100, what it would be without the veto, and the share of the weight judged."""
+
+    score: float | None
+    without_veto: float | None
+    judged_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,26 @@ class ScoreCard:
             yield (f"a failed veto item makes the score 0; without it: {self.score_without_veto:g}")
 
 
+def points(items: Iterable[Judged], min_judged_share: float) -> Total:
+    """Score the verdicts on the scored items of one call, whoever gave them.
+
+    Parameters
+    ----------
+    items : iterable of Judged
+    min_judged_share : float
+        With less of the weight that applies judged there is no score, 0-1.
+    """
+    known = list(items)
+    passed = sum(i.weight for i in known if i.verdict == "pass")
+    judged = sum(i.weight for i in known if i.verdict in ("pass", "fail"))
+    applies = judged + sum(i.weight for i in known if i.verdict == "cannot_tell")
+    share = round(judged / applies, 4) if applies else None
+    plain = _percent(passed, judged)
+    if any(i.is_veto and i.verdict == "fail" for i in known):
+        return Total(0.0, plain, share)
+    return Total(plain if share is not None and share >= min_judged_share else None, plain, share)
+
+
 def score(verdicts: Iterable[Verdict], rubric: Rubric) -> ScoreCard:
     """Score the verdicts of one call.
 
@@ -110,17 +147,18 @@ def score(verdicts: Iterable[Verdict], rubric: Rubric) -> ScoreCard:
         subtotals.append(Subtotal(section.id, _percent(passed, total), passed, total, open_weight))
     passed_weight = sum(weights[v.item_id] for v in judged if v.verdict == "pass")
     judged_weight = sum(weights[v.item_id] for v in judged)
-    plain = _percent(passed_weight, judged_weight)
-    open_weight = sum(
-        weights[v.item_id] for v in own if v.verdict == "cannot_tell" and items[v.item_id].scored
-    )
-    applies = judged_weight + open_weight
-    share = round(judged_weight / applies, 4) if applies else None
     veto = tuple(
         v.item_id for v in judged if v.verdict == "fail" and items[v.item_id].severity == "veto"
     )
-    enough = share is not None and share >= rubric.min_judged_share
-    final = 0.0 if veto else plain if enough else None
+    scored = (items[v.item_id] for v in own)
+    final, plain, share = points(
+        (
+            Judged(v.verdict, item.weight, item.severity == "veto")
+            for v, item in zip(own, scored, strict=True)
+            if item.scored
+        ),
+        rubric.min_judged_share,
+    )
     low, high = _range(judged, weights, veto, final)
     return ScoreCard(
         compliance_score=final,

@@ -20,7 +20,8 @@ SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address wor
 * A run that writes holds :meth:`Store.exclusive`; reading needs it never.
 
 Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` many rows of SQLite;
-``places`` which call a recording is; ``scores`` outside scores; ``runs`` progress;
+``places`` which call a recording is; ``scores`` outside scores; ``reviewed`` scores by the verdicts
+in force; ``runs`` progress;
 ``database`` address, connections, errors;
 ``migrations``; ``lock``; ``store`` the class.
 """

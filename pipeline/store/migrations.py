@@ -24,6 +24,7 @@ from pipeline.io.times import local_time
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import SPEAKERS
 from pipeline.settings import DEFAULT_ZONE
+from pipeline.store import reviewed
 from pipeline.store.database import now, shown, writing
 from pipeline.store.rows import Identity, place_of, queue_of, recording_in, restarted
 from pipeline.store.tables import TABLES
@@ -267,6 +268,17 @@ def size_in(stamp: str) -> int | None:
     return int(stamp.partition(":")[0]) if stamp else None
 
 
+def _both_scores(connection: Connection) -> None:
+    """Keep beside the machine's score the one by the verdicts in force."""
+    _add_columns(connection, 12)
+    tables = tables_of(12).tables
+    calls, reviews = tables["calls"], tables["reviews"]
+    same = {"reviewed_score": calls.c.compliance_score, "reviewed_items": 0}
+    connection.execute(calls.update().where(calls.c.status != "failed").values(same))
+    for call_id in connection.scalars(sa.select(reviews.c.call_id).distinct()).all():
+        reviewed.merge(connection, tables, [call_id])
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -280,6 +292,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _rated_time,
     _sizes,
     _business_time,
+    _both_scores,
 )
 
 

@@ -229,6 +229,7 @@ def _call_row(result: CallResult, failures: Sequence[Failure]) -> dict[str, Any]
     row["settings_hash"] = result.provenance.settings_hash
     row["rubric_hash"] = result.provenance.rubric or ""
     row["program_version"] = result.provenance.program_version
+    row["reviewed_score"], row["reviewed_items"] = row.get("compliance_score"), 0
     row["processing_seconds"] = sum(result.stage_seconds.values())
     return typed("calls", row)
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 from pipeline.errors import ParameterError, nearest
 from pipeline.io import files
 from pipeline.schema import CallResult, Failure, Recording, Seconds
-from pipeline.store import database, migrations, packed, places, runs, scores
+from pipeline.store import database, migrations, packed, places, reviewed, runs, scores
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
 from pipeline.store.migrations import DECIDED, KEYS, SQL
 from pipeline.store.places import Basis, Known
@@ -155,6 +155,7 @@ class Store:
             places.remember(connection, result.recording, stamp)
             if scores.scored(connection, [call_id]):
                 scores.merge(connection, [call_id])
+            reviewed.merge(connection, SQL, [call_id])
 
         self._write(call_id, write)
 
@@ -288,7 +289,8 @@ class Store:
     def decide(self, table: str, actor: str, **values: str | float | None) -> int:
         """Add a row to one of the tables of decisions (``migrations.DECIDED``); returns its id.
 
-        Nothing in these tables is ever changed or deleted.
+        Nothing in these tables is ever changed or deleted. A review brings the reviewed score of its
+        call up to date.
 
         Raises
         ------
@@ -302,7 +304,11 @@ class Store:
         insert = SQL[table].insert().values(row)
 
         def write(connection: Connection) -> int:
-            return int(connection.execute(insert).inserted_primary_key[0])  # type: ignore[index]
+            added = connection.execute(insert).inserted_primary_key
+            assert added is not None
+            if table == "reviews":
+                reviewed.merge(connection, SQL, [str(row["call_id"])])
+            return int(added[0])
 
         return self._write(table, write)
 

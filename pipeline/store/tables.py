@@ -92,6 +92,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
            "lower end of what the score could be by the confidence of its verdicts (95 %)", 6),
         _C("compliance_high", "score", "得分上限：结论把握所留的余地",
            "upper end of what the score could be by the confidence of its verdicts (95 %)", 6),
+        _C("reviewed_items", "count", "复核项数：人工复核过的评分项", "rubric items that people reviewed", 12),
     ),
     "turns": (
         _C("call_id", "text", "通话编号", "identifier of the call"),

@@ -118,6 +118,7 @@ class AgentCall:
     started: str
     duration: str
     score: str
+    machine_score: str  # where people reviewed
     outside_score: str
     rate: str
     interruptions: str
@@ -645,7 +646,8 @@ def _call(row: Any, words: Words) -> AgentCall:
         slug=row.slug,
         started=words.started(row.started_at) if row.started_at else row.slug,
         duration=words.clock(row.duration),
-        score=words.number(row.compliance_score, "score"),
+        score=words.number(row.reviewed_score, "score"),
+        machine_score=words.number(row.compliance_score, "score") if row.reviewed_items else "",
         outside_score=words.number(row.outside_score, "score"),
         rate=words.number(row.agent_speaking_rate, "rate"),
         interruptions=words.number(row.agent_interruptions, "count"),

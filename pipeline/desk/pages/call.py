@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pipeline.commands.documents import typical_error
+from pipeline.desk.decisions import in_force
 from pipeline.desk.pages.evidence import Evidence, evidence_of
 from pipeline.desk.playback import AudioState, Recordings
+from pipeline.desk.queries import decisions as decided
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
 from pipeline.errors import ParameterError
@@ -70,12 +72,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One verdict with what it rests on."""
+    """The verdict in force on one item, with what the machine's rests on."""
 
     item: str
     name: str
     section: str
-    verdict: str
+    verdict: str  # in force
+    machine: str | None  # what the machine says, where people say something else
+    is_stale: bool
     weight: str
     confidence: str
     evidence: Evidence
@@ -116,6 +120,8 @@ class CallPage:
     audio: AudioState
     duration: Seconds
     score: str
+    machine_score: str | None  # where people reviewed
+    reviewed_items: int
     outside_score: str | None
     lines: tuple[Line, ...]
     events: tuple[Mark, ...]
@@ -146,7 +152,8 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
     asked = dict(view.query)
     outline = view.scope.document("rubrics", row.rubric_hash) or {}
     settings = view.scope.document("settings", row.settings_hash) or {}
-    cards = tuple(_cards(result, outline, words)) if result else ()
+    reviews = view.scope.rows(decided.reviews_of_call(row.call_id))
+    cards = tuple(_cards(result, outline, reviews, words)) if result else ()
     tabs = {name: tuple(c for c in cards if c.verdict == name) for name in TABS}
     item = next((c for c in cards if c.item == asked.get("item")), None)
     at, until = _second(asked.get("t")), _second(asked.get("end"))
@@ -174,7 +181,9 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
         problem=row.error,
         audio=audio,
         duration=row.duration or 0.0,
-        score=words.number(row.compliance_score, "score"),
+        score=words.number(row.reviewed_score, "score"),
+        machine_score=words.number(row.compliance_score, "score") if row.reviewed_items else None,
+        reviewed_items=row.reviewed_items or 0,
         outside_score=None
         if row.outside_score is None
         else words.number(row.outside_score, "score"),
@@ -316,8 +325,10 @@ def _findings(cards: Sequence[Card]) -> list[Mark]:
     return sorted((mark for _, mark in heaviest), key=lambda mark: mark.start)
 
 
-def _cards(result: CallResult, outline: Mapping[str, Any], words: Words) -> Iterator[Card]:
-    """The rubric's verdicts, the weightiest and surest first, each beside the QA team's."""
+def _cards(
+    result: CallResult, outline: Mapping[str, Any], reviews: Sequence[Any], words: Words
+) -> Iterator[Card]:
+    """The verdicts in force, weightiest and surest first, beside the machine's and the QA team's."""
     items = {item["id"]: item for item in outline.get("items", ())}
     sections = {s["id"]: words.pick(**s["name"]) for s in outline.get("sections", ())}
     outside = {v.item_id: v.verdict for v in result.verdicts if v.source == "outside"}
@@ -326,11 +337,15 @@ def _cards(result: CallResult, outline: Mapping[str, Any], words: Words) -> Iter
         item = items.get(verdict.item_id)
         theirs = outside.get(verdict.item_id)
         sure = verdict.confidence if verdict.probability is None else verdict.probability
+        force = in_force(verdict.verdict, [r for r in reviews if r.item_id == verdict.item_id])
+        overruled = force.verdict != verdict.verdict
         yield Card(
             item=verdict.item_id,
             name=words.pick(**item["name"]) if item else verdict.item_id,
             section=sections.get(item["section"], "") if item else "",
-            verdict=verdict.verdict,
+            verdict=force.verdict,
+            machine=words(f"verdict.{verdict.verdict}") if overruled else None,
+            is_stale=force.is_stale,
             weight=f"{verdict.weight:g}" if verdict.weight else "",
             confidence="" if sure is None else words.percent(sure),
             evidence=_worded(evidence_of(verdict, item, words), verdict, item, words),

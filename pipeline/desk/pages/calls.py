@@ -26,6 +26,7 @@ class CallRow:
     agent_id: str | None
     team: str
     score: str
+    machine_score: str  # where people reviewed
     outside_score: str
     rate: str
     tags: tuple[Tag, ...]
@@ -103,7 +104,8 @@ def _row(row: Any, words: Words) -> CallRow:
         agent=row.agent_name or row.agent_id or NOTHING,
         agent_id=row.agent_id,
         team=row.team or NOTHING,
-        score=words.number(row.compliance_score, "score"),
+        score=words.number(row.reviewed_score, "score"),
+        machine_score=words.number(row.compliance_score, "score") if row.reviewed_items else "",
         outside_score=words.number(row.outside_score, "score"),
         rate=words.number(row.agent_speaking_rate, "rate"),
         tags=tuple(_tags(row, words)),

@@ -28,7 +28,8 @@ DEFAULT_WEEKS = 13
 BY_NAME: Mapping[str, Pooled] = {p.name: p for p in POOLED}
 MAIN = (
     "agent_speaking_rate", "agent_level_dbfs", "agent_pitch_sd_st", "agent_interruption_rate",
-    "hold_s", "agent_talk_ratio", "agent_response_latency_p50", "compliance_score",
+    "hold_s", "agent_talk_ratio", "agent_response_latency_p50", "reviewed_score",
+    "compliance_score",
 )  # fmt: skip
 """What is shown first, watched for changes, and can be drawn as a trend."""
 

@@ -87,6 +87,7 @@ def calls_of(
     """The newest calls of an agent with some columns."""
     calls = SQL["calls"].c
     names = ("slug", "started_at", "duration", "preset", "speaker_source", "compliance_score",
+             "reviewed_score", "reviewed_items",
              "outside_score", "agent_speaking_rate", "agent_interruptions", "hold_s")  # fmt: skip
     query = filters.apply(sa.select(*(calls[n] for n in dict.fromkeys((*names, *columns)))))
     query = query.where(calls.agent_id == agent_id, calls.status != "failed")

@@ -18,6 +18,7 @@ MOST_COUNTED = 10_000
 _SHOWN = (
     "call_id", "slug", "started_at", "duration", "agent_id", "agent_name", "team", "direction",
     "queue", "status", "error", "warnings", "preset", "speaker_source", "compliance_score",
+    "reviewed_score", "reviewed_items",
     "outside_score", "agent_speaking_rate", "agent_interruptions", "holds", "dead_air",
 )  # fmt: skip
 

@@ -23,11 +23,13 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
 from pipeline.agents import MIN_CALLS
+from pipeline.desk import decisions
 from pipeline.desk.audit import audit
 from pipeline.desk.figures import Weeks
 from pipeline.desk.pages.agent_data import agent_rows, chosen_measures
 from pipeline.desk.pages.methods import measure_data
 from pipeline.desk.queries import calls as call_queries
+from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries import methods as method_queries
 from pipeline.desk.queries import parts
 from pipeline.desk.queries.filters import Filters
@@ -148,8 +150,33 @@ def events(request: Request, slug: str) -> Response:
 
 @router.get("/calls/{slug}/verdicts", response_model=Listed)
 def verdicts(request: Request, slug: str) -> Response:
-    """The verdicts on a call, of the rubric and of the QA team."""
-    return _part(request, slug, "verdicts")
+    """The verdicts on a call, of the rubric and of the QA team.
+
+    Those of the rubric say what is ``in_force`` (the newest review, else the machine's ``verdict``), by whom
+    (``in_force_by``: machine or review), and whether the machine changed its mind since (``is_stale``).
+    """
+    scope = view_of(request).scope
+
+    def build() -> dict[str, Any]:
+        call_id = scope.call(slug).call_id
+        reviews: dict[str, list[Any]] = {}
+        for review in scope.rows(decided.reviews_of_call(call_id)):
+            reviews.setdefault(review.item_id, []).append(review)
+        rows = []
+        for row in scope.rows(parts.of_call("verdicts", call_id)):
+            force = decisions.in_force(row.verdict, reviews.get(row.item_id, ()))
+            is_own = row.source == "rubric"
+            rows.append(
+                row._asdict()
+                | {
+                    "in_force": force.verdict if is_own else None,
+                    "in_force_by": force.source if is_own else None,
+                    "is_stale": force.is_stale if is_own else None,
+                }
+            )
+        return _listed(rows)
+
+    return _fresh(request, build)
 
 
 @router.get("/calls/{slug}/words", response_model=Listed)
