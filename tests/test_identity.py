@@ -456,3 +456,16 @@ def test_weeks_and_calling_hours_go_by_one_time_zone(desk: Desk):
     assert desk.column("calls", "week") == ["2026-W12"]
     weeks = pd.read_csv(desk.out / "agent_weeks.csv")
     assert weeks["week"].tolist() == ["2026-W12"]
+
+
+def test_a_table_by_call_id_reaches_calls_by_the_ids_they_got(desk: Desk):
+    desk.call("day1/0001.wav")
+    desk.call("day2/0001.wav", 0.5)
+    desk.run("day1", "day2")
+    assert sorted(desk.ids().values()) == ["day1_0001", "day2_0001"]
+    table = desk.table("call_id,agent_id\nday2_0001,0042\nday1_0001,0007\n")
+    said = desk.run("day1", "day2", metadata=table)
+    assert "its rows are matched by call id" in said
+    assert "searches: 0" in said
+    assert desk.column("calls", "agent_id") == ["0007", "0042"]
+    assert sorted(desk.ids().values()) == ["day1_0001", "day2_0001"]

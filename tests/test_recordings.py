@@ -524,3 +524,31 @@ def test_a_manifest_with_a_password_ends_the_run(tmp_path: Path) -> None:
 def test_an_empty_manifest_is_no_recordings(tmp_path: Path) -> None:
     with pytest.raises(NoRecordings, match="an empty list"):
         find(table(tmp_path, "recording,agent_id\n"))
+
+
+# -- call ids alone -------------------------------------------------------------------------------
+
+
+def test_a_table_without_recordings_is_matched_by_call_id(tmp_path: Path) -> None:
+    touch(tmp_path, "in/C-001.wav", "in/c-002.MP3", "in/renamed.wav", "in/x/9.wav", "in/y/9.wav")
+    path = table(
+        tmp_path,
+        "流水号,工号\nC-001,0012\nC-002,0013\nC-003,0014\nC-0O4,0015\n9,0016\n,0017\n",
+    )
+    known = {str(tmp_path / "in/renamed.wav"): "C-003"}
+    found = find_recordings(
+        [str(tmp_path / "in")], suffixes={".wav", ".mp3"}, metadata=path, ids=lambda paths: known
+    )
+    agents = {Path(r.path).name: r.agent_id for r in found.recordings}
+    assert agents == {
+        "C-001.wav": "0012",
+        "c-002.MP3": "0013",
+        "renamed.wav": "0014",
+        "9.wav": None,
+    }
+    assert {r.call_id for r in found.recordings} >= {"C-001", "C-002", "C-003"}
+    said = "\n".join(found.warnings)
+    assert said.count("its rows are matched by call id") == 1
+    assert "Metadata rows without a recording: row 5 (C-0O4; nearest: C-00" in said
+    assert "several recordings bear the name: row 6 (9)." in said
+    assert "Metadata rows without a recording name: row 7." in said

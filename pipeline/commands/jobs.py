@@ -40,7 +40,7 @@ from pipeline.schema import Audio, Recording, Seconds
 from pipeline.settings import Settings
 from pipeline.speech.asr.plain import plain_text
 from pipeline.speech.models import Models, load_models, load_plain, weights_used
-from pipeline.store import Identity, State, Store
+from pipeline.store import STORE_NAME, Identity, State, Store
 
 STATUS_EVERY_S = 2.0
 SPEECH_RATE = 16_000
@@ -57,14 +57,17 @@ class Inputs:
     scores: Path | None = None
     name_pattern: str | None = None
 
-    def find(self, zone: str, metadata: str | Sequence[Row] | None) -> Found:
-        """List the recordings; ``metadata`` is a table or its rows."""
+    def find(
+        self, zone: str, metadata: str | Sequence[Row] | None, store: Store | Place | None = None
+    ) -> Found:
+        """List the recordings; ``metadata`` is a table or its rows, a store knows ids of calls."""
         return find_recordings(
             self.recordings,
             suffixes=AUDIO_SUFFIXES,
             metadata=metadata,
             name_pattern=self.name_pattern,
             zone=zone,
+            ids=None if store is None else store.ids_at,
         )
 
 
@@ -79,6 +82,13 @@ class Place:
     verbose: bool = False
     load: Callable[[Settings], Models] = load_models
 
+    def ids_at(self, paths: Sequence[str]) -> dict[str, str]:
+        """Call id of each of these recordings that an earlier run knows."""
+        if self.store is None and not (self.out / STORE_NAME).exists():
+            return {}
+        with Store.open(self.store or self.out, create=False) as store:
+            return store.ids_at(paths)
+
 
 def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = False) -> int:
     """Analyse, export, and show the summary.
@@ -88,7 +98,7 @@ def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = F
     int
         How many recordings failed.
     """
-    found = inputs.find(settings.time.zone, inputs.metadata)
+    found = inputs.find(settings.time.zone, inputs.metadata, place)
     sheet = outside.read_scores(inputs.scores) if inputs.scores else None
     terminal.say_list("Note", [*found.warnings, *(sheet.notes if sheet else ())])
     if any(r.started_at and is_local(r.started_at) for r in found.recordings):
@@ -269,7 +279,7 @@ def watch(
                 metadata.renew()
                 is_scored = sheet.renew()
                 try:
-                    found = inputs.find(settings.time.zone, metadata.value)
+                    found = inputs.find(settings.time.zone, metadata.value, store)
                 except NoRecordings:
                     found = Found([], [], [])
                 except MetadataError as error:  # a list that is being rewritten

@@ -1,5 +1,7 @@
 """Which recording a name in a table means: by path, then file name, then name without suffix.
 
+A call id means the call that bears it, else the recording of that name.
+
 Conventions
 -----------
 Names are compared in Unicode's composed form (NFC), first as written, then whatever the case.
@@ -11,9 +13,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import types
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.io import files
 
@@ -27,9 +30,18 @@ class Names:
     ----------
     recordings : iterable of (key, path)
         What :meth:`find` gives, and the path or URL of the recording.
+    ids : mapping of key to call id
+        Ids of calls that are known.
     """
 
-    def __init__(self, recordings: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        recordings: Iterable[tuple[str, str]],
+        ids: Mapping[str, str] = types.MappingProxyType({}),
+    ) -> None:
+        self._calls: dict[str, list[str]] = defaultdict(list)
+        for key, call_id in ids.items():
+            self._calls[call_id].append(key)
         self._names: dict[str, list[str]] = defaultdict(list)
         self._stems: dict[str, list[str]] = defaultdict(list)
         self._folded: dict[str, list[str]] = defaultdict(list)
@@ -62,10 +74,15 @@ class Names:
                     return hits
         return []
 
+    def of_call(self, call_id: str) -> list[str]:
+        """Keys of all recordings of a call by its id."""
+        return self._calls.get(call_id) or self.find(call_id)
+
     def nearest(self, given: str) -> str | None:
         """The file name most like this one, if any is."""
         stem = _stem(list(_tails(given))[-1])
         names = {_stem(name): name for name in list(self._shown)[:CANDIDATES]}
+        names |= {call_id: call_id for call_id in list(self._calls)[:CANDIDATES]}
         close = difflib.get_close_matches(stem, names, n=1, cutoff=0.6)
         return names[close[0]] if close else None
 

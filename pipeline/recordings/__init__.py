@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -68,6 +68,7 @@ def find_recordings(
     metadata: str | Path | Sequence[Row] | None = None,
     name_pattern: str | None = None,
     zone: str = DEFAULT_ZONE,
+    ids: Callable[[Sequence[str]], Mapping[str, str]] | None = None,
 ) -> Found:
     """List the recordings that the inputs name, each with its metadata.
 
@@ -80,13 +81,15 @@ def find_recordings(
     suffixes : collection of str
         Lower-case suffixes by which recordings are recognised in folders and glob patterns.
     metadata : str, Path or sequence of Row, optional
-        Table with a column ``recording`` (file name, path or URL) and any of :data:`FIELDS`, or
-        its rows; they go before those of a manifest.
+        Table with a column ``recording`` (file name, path or URL) or ``call_id``, and any of
+        :data:`FIELDS`, or its rows; they go before those of a manifest.
     name_pattern : str, optional
         Regular expression with named groups out of :data:`FIELDS`, searched in the file name, or
         in the whole path with ``/`` when the pattern contains a ``/``.
     zone : str
         Business time zone, as an IANA name.
+    ids : callable, optional
+        Call id by path of those of these recordings that are known calls.
 
     Returns
     -------
@@ -105,16 +108,23 @@ def find_recordings(
     notes = Notes()
     pattern = None if name_pattern is None else _compile(name_pattern)
     manifests = [given for given in inputs if is_manifest(given)]
-    listed = [row for path in manifests for row in read_rows(path, notes, f"{files.name(path)} ")]
+    listed = [
+        row
+        for path in manifests
+        for row in read_rows(path, notes, f"{files.name(path)} ", lists=True)
+    ]
     rows = read_rows(str(metadata), notes) if isinstance(metadata, (str, Path)) else metadata or []
     others = [given for given in inputs if given not in manifests]
-    paths, failures = list_paths(others, [r.address for r in listed], frozenset(suffixes), notes)
+    addresses = [row.address for row in listed if row.address is not None]
+    paths, failures = list_paths(others, addresses, frozenset(suffixes), notes)
     known: dict[str, dict[str, Any]] = {path: {} for path in paths}
     if pattern is not None:
         _apply_pattern(pattern, known, notes)
     said = _apply_rows(listed, None, known, notes)
     if metadata is not None:
-        names = Names((path, path) for path in known)
+        called = dict(ids(list(known))) if ids else {}
+        called |= {path: v["call_id"] for path, v in known.items() if "call_id" in v}
+        names = Names(((path, path) for path in known), called)
         said = _apply_rows(rows, names, known, notes) | said
     if metadata is not None or manifests:
         for path in (path for path in known if path not in said):
@@ -176,14 +186,16 @@ def _apply_rows(
     """
     taken: dict[str, str] = {}
     for row in rows:
-        hits = [row.address] * (row.address in known)
+        hits = [row.address] if row.address is not None and row.address in known else []
+        called = row.recording or str(row.values["call_id"])
         if names is not None:
-            hits = names.find(row.recording, row.address)
-        name = f"{row.where} ({row.recording}"
+            by_name = row.recording is not None
+            hits = names.find(called, row.address) if by_name else names.of_call(called)
+        name = f"{row.where} ({called}"
         if not hits:
             missing = "Metadata rows without a recording:"
             if names is not None and len(notes.alike[missing]) < LISTED:
-                nearest_name = names.nearest(row.recording)
+                nearest_name = names.nearest(called)
                 name += f"; nearest: {nearest_name}" if nearest_name else ""
             notes.count(missing, f"{name})")
         elif len(hits) > 1:

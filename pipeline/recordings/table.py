@@ -2,9 +2,10 @@
 
 Conventions
 -----------
-One row a recording, named in the column ``recording`` by path, file name or URL, and any of
-:data:`~pipeline.recordings.values.FIELDS`, under our names or the usual ones. A name without an
-absolute path is looked for from the folder of the table. A table that cannot be used stops the run.
+One row a recording, named in the column ``recording`` by path, file name or URL, or in ``call_id``
+alone, and any of :data:`~pipeline.recordings.values.FIELDS`, under our names or the usual ones.
+A name without an absolute path is looked for from the folder of the table. A table that cannot be
+used stops the run.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ class Row:
     """What one row says of the recording it names.
 
     ``where`` is the row as a spreadsheet shows it, with the name of the table where there are
-    several; ``address`` is what ``recording`` means seen from the table.
+    several; ``address`` is what ``recording`` means seen from the table. Both are None where only
+    the call id is given.
     """
 
     where: str
-    recording: str
-    address: str
+    recording: str | None
+    address: str | None
     values: Mapping[str, Any]
 
 
@@ -42,7 +44,7 @@ def is_manifest(given: str) -> bool:
     return files.suffix(given) in MANIFEST_SUFFIXES and not files.has_pattern(given)
 
 
-def read_rows(path: str, notes: Notes, label: str = "") -> list[Row]:
+def read_rows(path: str, notes: Notes, label: str = "", *, lists: bool = False) -> list[Row]:
     """Read a table.
 
     Parameters
@@ -53,29 +55,35 @@ def read_rows(path: str, notes: Notes, label: str = "") -> list[Row]:
         Takes what was understood, what was left out and why.
     label : str
         What comes before "row 2" in a warning.
+    lists : bool
+        It lists recordings: each row must name one.
 
     Raises
     ------
     MetadataError
         If the table cannot be read, or its columns are missing or misspelt.
     """
-    table = read_table(path, COLUMNS, [["recording"]], MetadataError)
+    needs = ["recording"] if lists else ["recording", "call_id"]
+    table = read_table(path, COLUMNS, [needs], MetadataError)
     for note in table.notes:
         notes.add(note)
+    if "recording" not in table.headers:
+        notes.add(f"{files.name(path)} names no recordings: its rows are matched by call id.")
     rows = []
     for found in table.rows:
         where = f"{label}{found.where}"
         recording = found.cells.get("recording")
-        if recording is None:
+        if recording is None and (lists or "call_id" not in found.cells):
             if found.cells:
                 notes.count("Metadata rows without a recording name:", where)
             continue
-        if not files.is_url(recording):
+        if recording is not None and not files.is_url(recording):
             recording = recording.replace("\\", "/")
         values: dict[str, Any] = {}
         for name in FIELDS:
             put(values, name, found.cells.get(name), where, notes)
-        rows.append(Row(where, recording, _address(path, recording), values))
+        address = None if recording is None else _address(path, recording)
+        rows.append(Row(where, recording, address, values))
     return rows
 
 
