@@ -99,7 +99,9 @@ def measure_voices(
     events: list[Event] = []
     withheld: list[str] = []
     for speaker, (one, own, voice) in speakers.items():
-        beside = [v for other, _, v in speakers.values() if other.samples is one.samples]
+        beside = [
+            v for other, _, v in speakers.values() if np.shares_memory(other.samples, one.samples)
+        ]
         doubts = one.doubts(voice, beside)
         voices[speaker] = doubts.withheld_from(voice)
         measured |= {t.turn: doubts.withheld_from_turn(t) for t in own}

@@ -229,12 +229,15 @@ def test_the_softer_voice_of_a_channel_has_its_own_noise_ratio():
     shared = line((1, voice(4, 220, -20)), (7, voice(4, 120, -38)))
     turns = [turn(0, AGENT, (1, 5)), turn(1, CUSTOMER, (7, 11))]
     quality = told(snr_db=27.0, level_dbfs=-23.0)  # noise at -50 dBFS
-    both = {AGENT: shared, CUSTOMER: shared}
+    both = {AGENT: shared[:], CUSTOMER: shared[:]}  # as one row of the samples is taken twice
     of_both = {AGENT: quality, CUSTOMER: quality}
     found = measure_voices(turns, both, RATE, quality=of_both)
     assert found.voices[AGENT].level_dbfs == pytest.approx(-20, abs=0.3)
     assert found.voices[CUSTOMER].level_dbfs is None
     assert ["customer" in line_told for line_told in found.withheld] == [True]
+    apart = np.stack((shared, shared))
+    alone = measure_voices(turns, {AGENT: apart[0], CUSTOMER: apart[1]}, RATE, quality=of_both)
+    assert alone.voices[CUSTOMER].level_dbfs is not None
 
 
 @pytest.mark.parametrize(

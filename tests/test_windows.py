@@ -122,3 +122,9 @@ def test_an_utterance_takes_in_half_of_a_pause_and_nothing_of_the_others():
     assert padded([(0.1, 2.0)], others=[(2.1, 3.0)]) == [(0.0, 2.1)]
     assert padded([(1.0, 2.0)], others=[(0.2, 0.8), (1.5, 2.5)]) == [(0.8, 2.05)]
     assert padded([(1.0, 2.0)], others=[(1.2, 1.8), (5.0, 6.0)]) == [(0.6, 2.4)]
+
+
+def test_the_words_of_another_in_the_same_sound_are_not_taken_into_an_utterance():
+    spans = [(1.0, 2.0), (2.8, 4.0)]
+    assert utterances(spans, 1.0, 24.0, others=[(2.2, 2.6)]) == spans
+    assert utterances(spans, 1.0, 24.0, others=[(2.9, 3.5)]) == [(1.0, 4.0)]

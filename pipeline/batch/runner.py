@@ -189,15 +189,15 @@ def _need(recording: Recording, before: Known, wanted: Provenance) -> Need:
 
 def _worked(todo: Sequence[tuple[Recording, bool]], store: Store, engine: Engine) -> Iterator[Step]:
     """Do what is to do: analyse, or only judge again; then those that leave doubt who is the agent."""
-    layouts, waiting = Layouts(), dict[str, Step]()
+    layouts, waiting = Layouts(store), dict[str, Step]()
     tasks = (Task(r, _earlier(r, store) if again else None) for r, again in todo)
     for step, result in _done(tasks, store, engine):
         if step.outcome == "analysed" and result is not None and layouts.add(result):
             waiting[step.recording.call_id] = step
         else:
             yield step
-    again = [(r, usual) for r, usual in layouts.again() if usual is not None]
-    for step, _ in _done((Task(r, usual=usual) for r, usual in again), store, engine):
+    again = [Task(r, usual=usual) for r, usual in layouts.again()]
+    for step, _ in _done(again, store, engine):
         waiting.pop(step.recording.call_id)
         yield step
     yield from waiting.values()

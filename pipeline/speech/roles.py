@@ -17,6 +17,7 @@ from pipeline.text import syllables
 
 LOW_CONFIDENCE = 0.8
 MAX_BY_WORDS = 0.999  # words alone never make it certain
+MAX_BY_USUAL = 0.97  # nor does what is usual, of which nothing is learnt in turn
 OPENING_UTTERANCES = 3
 
 # (phrase, weight of evidence in log-odds); matched on toneless syllables, so homophones count.
@@ -175,6 +176,7 @@ def assign_roles(
         odds[str(usual.channel)] += usual.odds
         best = max(voices, key=lambda v: odds[v])
         confidence, reason = _probability(odds, best), "words, opening and the usual channel"
+        confidence = min(confidence, max(by_words, MAX_BY_USUAL) if said == best else MAX_BY_USUAL)
         if by_words < LOW_CONFIDENCE or said != best:
             warning = (
                 f"Its words do not say for certain who is the agent ({by_words:.2f} for channel "

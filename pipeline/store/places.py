@@ -12,13 +12,15 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import PurePath
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from pipeline.io import files
-from pipeline.schema import Recording, Seconds, from_json, to_json
+from pipeline.schema import CallResult, Recording, Seconds, from_json, to_json
 from pipeline.store.migrations import SQL, size_in
 from pipeline.store.rows import Identity, clean, place_of
 
@@ -58,6 +60,21 @@ def bases(connection: Connection) -> list[Basis]:
     both = calls.join(results, results.c.call_id == calls.c.call_id)
     query = sa.select(sa.func.count(), *kinds).select_from(both).group_by(*kinds)
     return sorted((Basis(*row) for row in connection.execute(query)), reverse=True)
+
+
+def alike(connection: Connection, call: CallResult, least: float, limit: int) -> tuple[str, ...]:
+    """Ids of calls of the folder, queue and codec of this one whose roles are so sure, newest first."""
+    calls, folder = SQL["calls"], str(PurePath(files.shown(call.recording.path)).parent)
+    query = sa.select(calls.c.call_id, calls.c.path).where(
+        calls.c.role_confidence >= least,
+        calls.c.speaker_source == "channel",
+        calls.c.codec.is_not_distinct_from(call.codec),
+        calls.c.queue.is_not_distinct_from(call.recording.queue),
+        calls.c.path.startswith(folder, autoescape=True),
+    )
+    newest = query.order_by(sa.func.coalesce(calls.c.started_at, "").desc(), calls.c.call_id.desc())
+    found = (i for i, path in connection.execute(newest) if str(PurePath(path).parent) == folder)
+    return tuple(islice(found, limit))
 
 
 def ids_at(connection: Connection, paths: Sequence[str]) -> dict[str, str]:

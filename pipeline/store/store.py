@@ -322,6 +322,10 @@ class Store:
         """Call id of each of these places that is known."""
         return self._read(lambda c: places.ids_at(c, paths))
 
+    def alike(self, call: CallResult, least: float, limit: int) -> tuple[str, ...]:
+        """Ids of calls of the folder, queue and codec of this one whose roles are so sure, newest first."""
+        return self._read(lambda c: places.alike(c, call, least, limit))
+
     def owners(self, call_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
         """Place, and SHA-256 if there is a result, of each of these calls that is known."""
         return self._read(lambda c: places.owners(c, call_ids))

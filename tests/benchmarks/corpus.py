@@ -59,6 +59,14 @@ WIDE_RATE = 16_000
 PAUSE_S = 0.18
 WORLD_FRAME_MS = 5.0
 OPUS_BITS, MP3_BITS, AMR_BITS = 8_000, 16_000, 12_200
+CODECS: tuple[Codec, ...] = (
+    "ulaw",
+    "alaw",
+    "ulaw",
+    "gsm",
+    "amr",
+    "opus",
+)  # of telephones, to draw from
 SUFFIXES: Mapping[Codec, str] = {"mp3": ".mp3"}
 
 

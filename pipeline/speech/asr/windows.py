@@ -20,10 +20,12 @@ from typing import Protocol, overload
 import numpy as np
 
 from pipeline.schema import SAMPLE_RATE, Audio, Seconds, Sound, Span, Speaker, Word
+from pipeline.spans import intersection, total_s
 
 PAD_S = 0.4
 LEAST_PAD_S = 0.05  # where somebody else speaks on either side
 PAUSE_S = 0.6  # of silence between the utterances of a window
+OTHERS_WORD_S = 0.2  # of somebody else's speech may be a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def windows_of(
     others : sequence of (start, end)
         Where somebody else speaks in the same sound.
     """
-    all_spans = utterances(speech, join_gap_s, max_s)
+    all_spans = utterances(speech, join_gap_s, max_s, others)
     cut_of = dict(zip(all_spans, padded(all_spans, others), strict=True))
 
     def window() -> Window:
@@ -174,11 +176,18 @@ def padded(spans: Sequence[Span], others: Sequence[Span] = ()) -> list[Span]:
     return cuts
 
 
-def utterances(spans: Sequence[Span], join_gap_s: Seconds, max_s: Seconds) -> list[Span]:
-    """Join speech spans across short pauses; split what is too long at its longest pause."""
+def utterances(
+    spans: Sequence[Span], join_gap_s: Seconds, max_s: Seconds, others: Sequence[Span] = ()
+) -> list[Span]:
+    """Join speech spans across short pauses in which nobody else speaks; split what is too long.
+
+    Across a pause with another's words in the same sound, those would be written down twice.
+    """
     groups: list[list[Span]] = []
     for span in spans:
-        if groups and span[0] - groups[-1][-1][1] < join_gap_s:
+        pause = [(groups[-1][-1][1], span[0])] if groups else []
+        said = total_s(intersection(pause, others)) if pause and others else 0.0
+        if pause and span[0] - pause[0][0] < join_gap_s and said < OTHERS_WORD_S:
             groups[-1].append(span)
         else:
             groups.append([span])
