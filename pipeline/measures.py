@@ -399,8 +399,10 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "silence_ratio", "静默占比", "silence ratio", "ratio", "call",
-        "Share of the recording in which nobody speaks (holds, music and ringing included).",
-        "", "1 - |speech of the agent ∪ speech of the customer| / duration", "AWS Contact Lens",
+        "Share of the recording in which nobody speaks (holds, music, ringing and machines included); "
+        "pauses of the recorder are no part of it.",
+        "", "1 - |speech of the agent ∪ speech of the customer| / (duration - recorder pauses)",
+        "AWS Contact Lens",
         pool="ratio", over=("duration",), low=0, high=1, delta=0.05,
     ),
 )

@@ -26,7 +26,7 @@ from pipeline.schema import (
 )
 from pipeline.settings import MIN_ROLE_CONFIDENCE
 from pipeline.settings import Voice as VoiceSettings
-from pipeline.spans import total_s, union
+from pipeline.spans import total_s, touches, union
 
 MAX_LATENCY_S = 10.0
 MIN_LATENCY_S = -1.0
@@ -127,7 +127,8 @@ def measure_call(
         result |= {f"{speaker}_{name}": value for name, value in own.items()}
     result |= _both(result, options)
     result |= _waits(events)
-    result |= _silence(turns, duration)
+    stood_still = [(e.start, e.end) for e in events if e.kind == "recorder_pause"]
+    result |= _silence(turns, duration - total_s(stood_still))
     return {name: _rounded(value) for name, value in result.items()}
 
 
@@ -186,7 +187,7 @@ def _speaker(
     articulated_s = sum(spoken_s(t.spans, options.articulation_pause_s) for t in rated)
     rates = [t.speaking_rate for t in rated if t.speaking_rate is not None]
     interruptions = [e for e in events if e.kind == "interruption" and e.by == speaker]
-    latencies = _latencies(speaker, turns)
+    latencies = _latencies(speaker, turns, events)
     total = sum(talk.values())
     return {
         "talk_s": talk[speaker],
@@ -225,11 +226,13 @@ def _interruption_rate(count: int, exposure: Seconds) -> float | None:
     return PER_TEN_MINUTES_S * count / exposure if exposure >= MIN_EXPOSURE_S else None
 
 
-def _latencies(speaker: Speaker, turns: Sequence[Turn]) -> list[float]:
+def _latencies(speaker: Speaker, turns: Sequence[Turn], events: Sequence[Event]) -> list[float]:
     """Gaps from the other's end to this speaker's start, overlaps negative.
 
-    What is said wholly within the other's turn (an attempt to break in) is no answer to it.
+    What is said wholly within the other's turn (an attempt to break in) is no answer to it, and what
+    comes after a pause of the recorder or a machine says nothing of how soon it came.
     """
+    between = [(e.start, e.end) for e in events if e.kind in ("recorder_pause", "machine_speech")]
     floor: list[Turn] = []
     ends: dict[Speaker, Seconds] = {}
     for t in sorted(turns, key=lambda t: (t.start, -t.end)):
@@ -240,7 +243,9 @@ def _latencies(speaker: Speaker, turns: Sequence[Turn]) -> list[float]:
     gaps = [
         b.start - a.end
         for a, b in zip(floor[:-1], floor[1:], strict=True)
-        if a.speaker != b.speaker and b.speaker == speaker
+        if a.speaker != b.speaker
+        and b.speaker == speaker
+        and not touches((a.end, b.start), between)
     ]
     return [g for g in gaps if MIN_LATENCY_S <= g <= MAX_LATENCY_S]
 

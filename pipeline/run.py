@@ -32,6 +32,7 @@ from pipeline.schema import (
 from pipeline.settings import MIN_ROLE_CONFIDENCE, Settings
 from pipeline.signal.channels import usable
 from pipeline.signal.curves import curves
+from pipeline.signal.pauses import recorder_pauses
 from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.legs import second_agent
@@ -65,6 +66,7 @@ def run_call(
     with clock("quality"):
         channels = usable(wave)
         tones = find_tones(wave, channels.channels)
+        pauses = recorder_pauses(wave)
         audio = {
             c: Resampled(wave.samples[c], wave.sample_rate, SAMPLE_RATE) for c in channels.channels
         }
@@ -87,7 +89,7 @@ def run_call(
         turns = build_turns(speech, heard, settings.turns, shared_audio=shared)
         turns = rate_turns(turns, settings.voice)
         overlaps = find_overlaps(turns, settings.interruptions, shared_audio=shared)
-        silences = find_silences(turns, tones.all_music, settings.silences)
+        silences = find_silences(turns, tones.all_music, settings.silences, pauses=pauses)
         heard_in = next((audio[p.channel] for p in parties if p.role == AGENT and p.live), None)
         taken_over = second_agent(turns, heard_in, models, shared_audio=shared)
     with clock("voice"):
@@ -112,7 +114,8 @@ def run_call(
             {p.role: [s for t in turns if t.speaker == p.role for s in t.spans] for p in parties},
         )
         raised = (*sound.events, *fast_speech(turns, settings.voice))
-        found = [*ringing_event(tones.rings), *overlaps, *silences, *raised]
+        stood_still = [Event("recorder_pause", *span) for span in pauses]
+        found = [*ringing_event(tones.rings), *stood_still, *overlaps, *silences, *raised]
     with clock("compliance"):
         events = tuple(sorted(found, key=lambda e: (e.start, e.end, e.kind)))
         measures = measure_call(turns, events, sound.voices, wave.duration, settings.voice)

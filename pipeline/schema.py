@@ -53,7 +53,7 @@ SPEAKERS = (AGENT, CUSTOMER)
 
 EventKind = Literal[
     "interruption", "backchannel", "overlap", "hold", "dead_air", "silence", "ringing",
-    "response_delay", "raised_voice", "fast_speech",
+    "response_delay", "raised_voice", "fast_speech", "recorder_pause", "machine_speech",
 ]  # fmt: skip
 VerdictName = Literal["pass", "fail", "not_applicable", "cannot_tell"]
 

@@ -402,7 +402,8 @@ def test_every_figure_is_what_an_analyst_computes_from_the_calls():
         rate = 600 * frame[f"{who}_interruptions"].astype("Float64") / heard
         frame[f"{who}_interruption_rate"] = rate.where(heard >= 30).astype("float64")
     table = agent_table(frame).set_index("agent_id")
-    used = frame[frame["status"] == "ok"].assign(
+    is_recorded = frame["agent_talk_s"].notna() | frame["customer_talk_s"].isna()
+    used = frame[(frame["status"] == "ok") & is_recorded].assign(
         speech_s=lambda f: f["duration"] * (1 - f["silence_ratio"]) + f["overlap_s"]
     )
     for pooled in POOLED:
@@ -428,6 +429,7 @@ def test_every_figure_is_what_an_analyst_computes_from_the_calls():
 def test_a_withheld_rate_does_not_enter_the_pool_by_another_door():
     calls = calls_of(
         ["a"] * 3,
+        agent_talk_s=[10.0, 10, 10],
         customer_talk_s=[10.0, 20, 600],
         agent_interruptions=[1, 2, 3],
         agent_interruption_rate=[None, None, 3.0],

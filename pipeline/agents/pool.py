@@ -23,7 +23,7 @@ MIN_CALLS = 10
 NAMES = ("agent_name", "team")
 KIND_TEXTS = ("queue", "direction")
 _DERIVED = {SPEECH_S: ("duration", "silence_ratio", "overlap_s")}
-_TALK = "agent_talk_s"
+_TALK, _OTHER_TALK = "agent_talk_s", "customer_talk_s"
 
 Key = tuple[str | None, str | None]  # agent and week, or agent and day
 
@@ -111,7 +111,7 @@ class Pool:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the calls table that are read."""
-        needed = [_TALK]
+        needed = [_TALK, _OTHER_TALK]
         for m in self.measures:
             needed += [m.source, *m.weight, *([m.given] if m.given else [])]
         numbers = [c for n in needed for c in _DERIVED.get(n, (n,))]
@@ -125,7 +125,8 @@ class Pool:
         ----------
         calls : mapping of column to values
             Some of ``columns``: text as sequences of str or None, numbers as float arrays with nan
-            for null. Failed calls are left out; a measure without a column is null.
+            for null. Left out are failed calls, and those in which the customer was recorded and
+            the agent was not. A measure without a column is null.
         rows : int, optional
             Number of calls, needed only where ``agent_id`` is not given.
         """
@@ -133,7 +134,11 @@ class Pool:
         nothing: list[str | None] = [None] * size
         texts = {n: calls.get(n, nothing) for n in ("agent_id", *NAMES, "started_at", "status")}
         failed = np.array([s == "failed" for s in texts["status"]], dtype=bool)
-        at = np.flatnonzero(~failed)
+        talk, other = (
+            np.isfinite(np.asarray(calls.get(c, np.full(size, np.nan)), dtype=np.float64))
+            for c in (_TALK, _OTHER_TALK)
+        )
+        at = np.flatnonzero(~failed & ~(other & ~talk))
         texts = {name: [values[i] for i in at] for name, values in texts.items()}
 
         def number(name: str) -> Values:

@@ -7,7 +7,11 @@ is music. Mutual silence that is no hold is ``silence`` (3 s and more) or ``dead
 Time before the first and after the last speech of the call does not count. A wait lasts from edge to
 edge: from the last sound of speech before it to the first after it; one with music, while it plays.
 
-Conventions: times in seconds; turns ordered by start.
+While the recorder stands still nobody knows what happens: such a pause is neither, and what lies on
+either side of it is measured by itself. Machine speech in music is part of the music; elsewhere it is
+no silence, and a hold runs on through it.
+
+Conventions: times in seconds; turns ordered by start, of people alone.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from collections.abc import Sequence
 
 from pipeline.schema import AGENT, CUSTOMER, Event, EventKind, Seconds, Span, Turn
 from pipeline.settings import Silences
-from pipeline.spans import contains, gaps, overlap_s, touches
+from pipeline.spans import contains, gaps, overlap_s, touches, union
 from pipeline.text import syllables
 
 WAIT_PHRASES = (
@@ -31,12 +35,16 @@ QUESTION = re.compile(
 MAX_CUSTOMER_SHARE = 0.25
 MAX_CUSTOMER_STRETCH_S = 3.0
 MUSIC_SHARE = 0.5
+BESIDE_S = 1.5  # music starts and stops within this of the speech of a machine that it surrounds
 
 
 def find_silences(
     turns: Sequence[Turn],
     music: Sequence[Span],
     options: Silences = Silences(),
+    *,
+    pauses: Sequence[Span] = (),
+    machines: Sequence[Span] = (),
 ) -> tuple[Event, ...]:
     """Find holds, dead air, silences and late answers of the agent.
 
@@ -46,13 +54,19 @@ def find_silences(
     music : sequence of (start, end)
         Hold music, from :func:`pipeline.signal.tones.find_music`.
     options : Silences
+    pauses : sequence of (start, end)
+        Pauses of the recorder, from :func:`pipeline.signal.pauses.recorder_pauses`.
+    machines : sequence of (start, end)
+        Speech of machines.
 
     Returns
     -------
     tuple of Event
     """
-    holds = _holds(turns, music, options)
-    quiet = _mutual_silence(turns, [*music, *((h.start, h.end) for h in holds)])
+    played = _with_machines(music, machines)
+    holds = _holds(turns, played, pauses, options)
+    taken = [*played, *machines, *((h.start, h.end) for h in holds)]
+    quiet = _mutual_silence(turns, taken, pauses)
     events = list(holds)
     for start, end, before, after in quiet:
         seconds = end - start
@@ -64,6 +78,7 @@ def find_silences(
             before.speaker == CUSTOMER
             and after.speaker == AGENT
             and seconds >= options.response_delay_s
+            and not touches((start - 0.1, end + 0.1), pauses)
         ):
             events.append(Event("response_delay", start, end, AGENT, {"gap_s": round(seconds, 2)}))
     return tuple(sorted(events, key=lambda e: (e.start, e.end, e.kind)))
@@ -79,12 +94,21 @@ def ringing_event(rings: Sequence[Span]) -> tuple[Event, ...]:
     )
 
 
-def _holds(turns: Sequence[Turn], music: Sequence[Span], options: Silences) -> list[Event]:
+def _with_machines(music: Sequence[Span], machines: Sequence[Span]) -> list[Span]:
+    """The music, and what machines say in it or close to it."""
+    played = union(music)
+    near = [m for m in machines if touches((m[0] - BESIDE_S, m[1] + BESIDE_S), played)]
+    return union(played, near)
+
+
+def _holds(
+    turns: Sequence[Turn], music: Sequence[Span], pauses: Sequence[Span], options: Silences
+) -> list[Event]:
     agent = [t for t in turns if t.speaker == AGENT and not t.is_backchannel]
     holds: list[Event] = []
     for before, after in zip(agent[:-1], agent[1:], strict=True):
         last_end = max(t.end for t in agent if t.end <= after.start or t is before)
-        wait = _quiet_part(last_end, after.start, turns, music, options)
+        wait = _quiet_part(last_end, after.start, turns, music, pauses, options)
         if wait is None:
             continue
         start, end = wait
@@ -108,6 +132,7 @@ def _quiet_part(
     end: Seconds,
     turns: Sequence[Turn],
     music: Sequence[Span],
+    pauses: Sequence[Span],
     options: Silences,
 ) -> Span | None:
     """The longest wait between two agent turns: nobody speaks, but for a word of the customer."""
@@ -118,8 +143,11 @@ def _quiet_part(
         for s, e in t.spans
         if s < end and e > start and not contains(music, (s, e))
     )
-    quiet = gaps(talk, start, end)
+    quiet = gaps([*talk, *pauses], start, end)
     best = max(quiet, key=lambda g: g[1] - g[0], default=(start, start))
+    first = max((p[1] for p in pauses if p[1] <= best[0]), default=start)
+    last = min((p[0] for p in pauses if p[0] >= best[1]), default=end)
+    quiet = [g for g in quiet if first <= g[0] and g[1] <= last]
     if best[1] - best[0] < options.silence_min_s:
         return None
     joined = _grow(best, quiet, talk)
@@ -174,15 +202,16 @@ def _owner(before: Turn) -> str:
 
 
 def _mutual_silence(
-    turns: Sequence[Turn], taken: Sequence[Span]
+    turns: Sequence[Turn], taken: Sequence[Span], pauses: Sequence[Span]
 ) -> list[tuple[Seconds, Seconds, Turn, Turn]]:
-    """Gaps in which nobody speaks, with the turns on either side, outside holds and music."""
+    """Gaps in which nobody speaks, with the turns on either side, outside holds, music and pauses."""
     speech = [(s, e, t) for t in turns for s, e in t.spans]
     found: list[tuple[Seconds, Seconds, Turn, Turn]] = []
     latest: tuple[Seconds, Turn] | None = None
     for start, end, turn in sorted(speech, key=lambda x: (x[0], x[1])):
-        if latest is not None and start > latest[0] and not touches((latest[0], start), taken):
-            found.append((latest[0], start, latest[1], turn))
+        if latest is not None and start > latest[0]:
+            parts = gaps(pauses, latest[0], start)
+            found += [(*part, latest[1], turn) for part in parts if not touches(part, taken)]
         if latest is None or end > latest[0]:
             latest = (end, turn)
     return found

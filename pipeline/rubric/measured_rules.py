@@ -11,6 +11,7 @@ from pipeline.rubric.findings import Finding, Hit
 from pipeline.rubric.places import ANYWHERE, Anchor, Place
 from pipeline.rubric.speech_rules import statement_units
 from pipeline.schema import SPEAKERS, Event, Speaker, Turn
+from pipeline.spans import overlap_s
 from pipeline.text.phonetic.phrases import Phrase
 
 _PAUSE_S = 1.0  # a shorter pause does not end a stretch of speech
@@ -226,12 +227,20 @@ class GapAfter:
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Measure the gap after every hit; all must fit."""
+        if call.dialogue.measures.get(f"{self.until}_turns", 0.0) is None:
+            note = f"the {self.until} was not recorded"
+            return Finding(None, note=note, rule=self.describe())
         hits = []
         truth = True
         for hit in self.after.hits(call, scope):
             start = _speech_end(call, hit)
             end = self._next(call, start)
-            fits = self.min_s <= end - start <= self.max_s
+            stood_still = sum(
+                overlap_s((start, end), (e.start, e.end))
+                for e in call.dialogue.events
+                if e.kind == "recorder_pause"
+            )
+            fits = self.min_s <= end - start - stood_still <= self.max_s
             truth = truth and fits
             matched = f"gap of {end - start:.1f} s"
             hits.append(

@@ -21,7 +21,13 @@ from pipeline.store import slug_of
 TRIAL_PRESETS = ("embedded",)  # small models, for trying out: no person is judged by them
 DOUBTFUL = 0.5  # words under this confidence are dotted
 MOST_FINDINGS = 6
-LINES = ("ringing", "hold", "dead_air", "silence")  # events that are lines of their own
+LINES = (
+    "ringing",
+    "hold",
+    "dead_air",
+    "silence",
+    "recorder_pause",
+)  # events that are lines of their own
 STRIP = ("ringing", "hold", "dead_air", "interruption", "raised_voice")
 TABS = ("fail", "pass", "cannot_tell", "not_applicable")
 MAIN_MEASURES = (
