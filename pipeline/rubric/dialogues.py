@@ -278,6 +278,8 @@ def _labelled(file: Path, row: Located) -> Labelled:
 def _event(at: Located) -> Event:
     keys = at.mapping(("kind", "start", "end", "by", "detail"))
     detail = {k: v.value for k, v in keys["detail"].mapping().items()} if "detail" in keys else {}
+    if "successful" in detail:  # as truth files name it
+        detail["yielded"] = detail.pop("successful")
     by = keys["by"].choice(SPEAKERS) if "by" in keys and keys["by"].value is not None else None
     kind = keys["kind"].choice(get_args(EventKind))
     return Event(kind, keys["start"].number(), keys["end"].number(), by, detail)  # type: ignore[arg-type]

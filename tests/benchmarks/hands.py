@@ -1,0 +1,120 @@
+"""Verdicts on labelled dialogues, by the hand that wrote them, and how often triggers are recognised.
+
+A change that was chosen on the dialogues of one hand is measured on those of another, so that what
+is gained is meaning and not wordings. A folder holds labelled dialogues (``*.yaml``) or labelled calls
+(``*.truth.json``), whose true words are judged; items that rest on the sound alone are left out there.
+
+    python -m tests.benchmarks.hands FOLDER... [--rubric hotline] [--wrong]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from pipeline.rubric import load_rubric
+from pipeline.rubric.dialogues import Agreement, Labelled, agreement_with, labelled_dialogues
+from pipeline.schema import AGENT, CUSTOMER, Dialogue, Event, Recording, Turn, VerdictName
+from pipeline.text import count_units, simplify
+from tests.benchmarks.verdict_probability import ece
+
+_BY_SOUND = ("voice", "turn_taking")  # sections
+_SURE = 0.95  # confidence of true words
+
+
+def main() -> None:
+    """Judge every hand and print its figures, then the triggers by item."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--rubric", default="hotline")
+    parser.add_argument("--wrong", action="store_true", help="print every label that is not met")
+    given = parser.parse_args()
+    rubric = load_rubric(given.rubric)
+    by_sound = {i.id for i in rubric.items if i.section in _BY_SOUND}
+    found: dict[str, Agreement] = {}
+    for folder in given.folders:
+        calls = sorted(folder.glob("*.truth.json"))
+        rows = (told(c, by_sound) for c in calls) if calls else labelled_dialogues(folder)
+        found[str(folder)] = agreement_with(rubric, rows)
+    print(f"{'hand':42} {'labels':>6} {'right':>6} | fails given  prec  found    F1 | doubt   ECE")
+    for hand, one in found.items():
+        print(f"{hand[-42:]:42} {figures(one)}")
+    print(
+        "\ntriggers recognised, in doubt, missed of those that happened; false of those that did not"
+    )
+    for item in (i.id for i in rubric.items if i.when is not None or i.applies is not None):
+        cells = [f"{triggers(one.of_item(item)):>18}" for one in found.values()]
+        if any(one.of_item(item).labels for one in found.values()):
+            print(f"{item:28}" + "".join(cells))
+    for hand, one in found.items() if given.wrong else ():
+        print(f"\n{hand}")
+        print("\n".join(list(one.lines())[3:]))
+
+
+def figures(found: Agreement) -> str:
+    """One row: share right, fails given, their precision, recall and F1, doubts, ECE."""
+    labels = found.labels
+    fails = sum(x.got.verdict == "fail" for x in labels)
+    doubts = sum(x.got.verdict == "cannot_tell" and not x.right for x in labels)
+    rated = [(x.got.probability, x.right) for x in labels if x.got.probability is not None]
+    error = ece(np.array([p for p, _ in rated]), np.array([r for _, r in rated], float))
+    shares = (found.fail_precision, found.fail_recall, found.fail_f1)
+    three = " ".join("     -" if s is None else f"{s:6.3f}" for s in shares)
+    return (
+        f"{len(labels):6} {found.accuracy or 0:6.3f} | {fails:11} {three} | {doubts:5} {error:6.3f}"
+    )
+
+
+def triggers(found: Agreement) -> str:
+    """Counts of one item: recognised + in doubt + missed, and false triggers."""
+    happened = Counter(
+        x.got.verdict for x in found.labels if x.expected in ("pass", "fail")
+    )  # fmt: skip
+    absent = [x for x in found.labels if x.expected == "not_applicable"]
+    false = sum(x.got.verdict in ("pass", "fail") for x in absent)
+    seen = happened["pass"] + happened["fail"]
+    return f"{seen}+{happened['cannot_tell']}+{happened['not_applicable']}, {false}/{len(absent)}"
+
+
+def told(file: Path, left_out: set[str]) -> Labelled:
+    """A labelled call as a dialogue of its true words and events."""
+    truth: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    who = {"A": AGENT, "C": CUSTOMER}
+    listening = {(b["speaker"], b["start"]) for b in truth["backchannels"]}
+    turns = tuple(
+        Turn(
+            i, who[t["speaker"]], t["start"], t["end"], ((t["start"], t["end"]),),
+            simplify(t["text"]), (), _SURE, units=count_units(t["text"]),
+            is_backchannel=bool(t.get("backchannel")) or (t["speaker"], t["start"]) in listening,
+        )
+        for i, t in enumerate(sorted(truth["turns"], key=lambda t: float(t["start"])))
+    )  # fmt: skip
+    events = tuple(_events(truth, who))
+    meta = truth["meta"]
+    recording = Recording(
+        truth["call_id"], file.name, direction=meta.get("direction"), started_at=meta.get("date")
+    )
+    known = get_args(VerdictName)
+    expected = {
+        k: v for k, v in truth["compliance"].items() if k not in left_out and v in known
+    }  # fmt: skip
+    return Labelled(file.stem, Dialogue(recording, truth["duration"], turns, events, {}), expected)
+
+
+def _events(truth: dict[str, Any], who: dict[str, Any]) -> Iterator[Event]:
+    for h in truth["holds"]:
+        detail = {"medium": h["kind"], "announced": h["announced"]}
+        yield Event("hold", h["start"], h["end"], AGENT, detail)
+    for cut in truth["interruptions"]:
+        end = cut["at"] + cut["overlap_s"]
+        yield Event("interruption", cut["at"], end, who[cut["by"]], {"yielded": cut["successful"]})
+
+
+if __name__ == "__main__":
+    main()
