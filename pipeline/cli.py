@@ -423,6 +423,19 @@ def agreement(out: Annotated[Path, typer.Argument(help="Folder of an earlier ana
 
 
 @app.command()
+def calibrate(
+    store: Annotated[str, typer.Argument(help="Folder of an earlier analyze, or store URL.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("calibration.json"),
+    preset: Preset = "embedded",
+    settings: Set = None,
+) -> None:
+    """Fit how likely verdicts are right to the blind reviews in a store."""
+    from pipeline.commands import workbench
+
+    _report(*workbench.calibrate(store, _settings(preset, settings, None), out))
+
+
+@app.command()
 def status(store: Annotated[str, typer.Argument(help="Folder or store URL.")]) -> None:
     """What a store holds: calls, hours, failures."""
     from pipeline.commands import workbench

@@ -25,7 +25,9 @@ DEFAULT_PRESET = "embedded"
 MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
 DEFAULT_ZONE = "Asia/Shanghai"
 _NOT_HEARD = ("preset", "time", "agents", "compliance", "intents", "run", "recordings", "desk")
-FILE_SETTINGS = ("asr.lexicon", "compliance.rubric", "compliance.rubric_outbound")
+FILE_SETTINGS = (
+    "asr.lexicon", "compliance.rubric", "compliance.rubric_outbound", "compliance.calibration",
+)  # fmt: skip
 CONFIG_FOLDER_VARIABLE = "CALLCOACH_CONFIGS"
 
 
@@ -190,6 +192,9 @@ class Compliance(_Section):
     )
     min_probability: float | None = _setting(
         None, "", "a verdict less likely right is cannot_tell; none: as the rubric says", ge=0, le=1
+    )
+    calibration: str | None = _setting(
+        None, "", "file of callcoach calibrate that says how likely verdicts are right"
     )
 
 

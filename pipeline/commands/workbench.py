@@ -1,9 +1,10 @@
-"""Tools over rubrics and stored calls: check, try, diff, test, agreement, status. They print, nothing else."""
+"""Tools over rubrics and stored calls: check, try, diff, test, agreement, calibrate, status."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,10 +13,20 @@ import pandas as pd
 from pipeline import measures
 from pipeline import qa_scores as outside
 from pipeline.commands.console import clock
-from pipeline.errors import ParameterError, UsageError
-from pipeline.rubric import check_rubric, diff_verdicts, load_rubric, run_examples, score, trace
+from pipeline.errors import OutputError, ParameterError, UsageError
+from pipeline.rubric import (
+    Rubrics,
+    check_rubric,
+    diff_verdicts,
+    load_rubric,
+    run_examples,
+    score,
+    trace,
+)
+from pipeline.rubric.calibration import Reviewed
+from pipeline.rubric.calibration import calibrate as fit_to_reviews
 from pipeline.rubric.dialogues import agreement_with, labelled_dialogues
-from pipeline.settings import config_path
+from pipeline.settings import Settings, config_path
 from pipeline.store import Run, Store
 
 _AGREEMENT_SHOWN = (
@@ -127,6 +138,48 @@ def agreement(out: Path) -> Iterator[str]:
     yield ""
     yield f"Disagreements: {len(found.disagreements)}"
     yield from _frame(found.disagreements, "")
+
+
+def calibrate(target: str, settings: Settings, out: Path) -> tuple[list[str], bool]:
+    """Fit the probabilities of verdicts to a store's blind reviews; what was measured, and whether it helps.
+
+    The file is written only where it does.
+    """
+    rubrics = Rubrics(settings)
+    rows: list[Reviewed] = []
+    with Store.open(target, create=False) as store:
+        by_call: dict[str, dict[str, str]] = {}
+        for call_id, item_id, verdict in store.blind_reviews():
+            if verdict != "cannot_tell":
+                by_call.setdefault(call_id, {})[item_id] = verdict
+        for call_id, people in by_call.items():
+            try:
+                call = store.load(call_id)
+            except ParameterError:  # it was analysed anew and failed, or is gone
+                continue
+            rubric = rubrics.of(call.recording)
+            rubric = replace(rubric, hearing=replace(rubric.hearing, min_probability=0.0))
+            known = [item.id for item in rubric.items if item.id in people]
+            for one in trace(call.dialogue(), rubric, known) if known else ():
+                if one.verdict.verdict in ("pass", "fail"):
+                    is_right = one.verdict.verdict == people[one.item_id]
+                    rows.append(Reviewed(call_id, one.basis, is_right))
+    now = rubrics.load(settings.compliance.rubric).coefficients
+    found = fit_to_reviews(rows, now)
+    lines = [*found.lines(), ""]
+    if not found.is_better:
+        return [*lines, "The probabilities in use are as good: nothing was written."], False
+    try:
+        out.write_text(found.text(), encoding="utf-8")
+    except OSError as cause:
+        raise OutputError(
+            f"{out} cannot be written: {cause.strerror or cause}.", "Name another file with --out."
+        ) from cause
+    lines += [
+        f"Written to {out}. To judge with it, also what is analysed already (nothing is recognised again):",
+        f"  callcoach analyze RECORDINGS --out DIR --set compliance.calibration={out}",
+    ]
+    return lines, True
 
 
 def status(target: str) -> Iterator[str]:

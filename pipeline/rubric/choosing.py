@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from pipeline.rubric.calibration import read_calibration
 from pipeline.rubric.load import Rubric, load_rubric
 from pipeline.schema import Recording
 from pipeline.settings import Settings, config_path
@@ -48,6 +50,11 @@ class Rubrics:
                 own = hashlib.sha256(f"{rubric.sha256} {limit}".encode()).hexdigest()
                 hearing = replace(rubric.hearing, min_probability=limit)
                 rubric = replace(rubric, hearing=hearing, sha256=own)
+            if (file := self.settings.compliance.calibration) is not None:
+                coefficients = read_calibration(config_path(file))
+                said = json.dumps(coefficients, sort_keys=True)
+                own = hashlib.sha256(f"{rubric.sha256} {said}".encode()).hexdigest()
+                rubric = replace(rubric, coefficients=coefficients, sha256=own)
             self._loaded[name] = rubric
         return self._loaded[name]
 

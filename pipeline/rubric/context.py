@@ -70,13 +70,15 @@ class Scope:
 class Call:
     """A dialogue with everything that judging it needs, worked out once.
 
-    ``outcomes`` holds the findings of the items judged so far, so that rules may refer to them.
+    ``outcomes`` holds the findings of the items judged so far, so that rules may refer to them;
+    ``coefficients`` say how likely a verdict is right.
     """
 
     dialogue: Dialogue
     hearing: Hearing
     slot_patterns: Mapping[str, str] = field(default_factory=dict)
     meaning: IntentReader = field(default_factory=IntentReader)
+    coefficients: Mapping[str, float] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     _matches: dict[tuple[str, str, str], list[Match]] = field(default_factory=dict)
 

@@ -2,7 +2,8 @@
 
 The coefficients are fitted by ``tests/benchmarks/verdict_probability.py``: the labelled dialogues
 are judged by rubrics that know only part of the wordings, with words misheard as recognisers do,
-and what makes verdicts wrong is learnt. Measured figures stand in ``docs/rubrics.md``.
+and what makes verdicts wrong is learnt. Measured figures stand in ``docs/rubrics.md``. A store with blind
+reviews has coefficients of its own: :mod:`pipeline.rubric.calibration`.
 """
 
 from __future__ import annotations
@@ -73,13 +74,10 @@ def features(
 
 
 def probability_right(
-    call: Call, kind: EvidenceKind | None, finding: Finding, trigger: Hit | None
+    basis: Mapping[str, float], coefficients: Mapping[str, float] = COEFFICIENTS
 ) -> float:
-    """The probability that a pass or fail is right, 0.02 to 0.98."""
-    z = sum(
-        COEFFICIENTS.get(name, 0.0) * value
-        for name, value in features(call, kind, finding, trigger).items()
-    )
+    """The probability that a pass or fail is right, 0.02 to 0.98, of its :func:`features`."""
+    z = sum(coefficients.get(name, 0.0) * value for name, value in basis.items())
     return min(1.0 - _FLOOR, max(_FLOOR, 1.0 / (1.0 + exp(-z))))
 
 

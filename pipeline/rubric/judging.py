@@ -7,11 +7,11 @@ be told at one of these steps makes the verdict ``cannot_tell``; only what was h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pipeline.rubric.context import Call, Scope
-from pipeline.rubric.doubt import probability_right
+from pipeline.rubric.doubt import features, probability_right
 from pipeline.rubric.findings import Finding, Hit, Outcome
 from pipeline.rubric.load import Item, Rubric
 from pipeline.rubric.places import ANYWHERE, conditions_in, place_of
@@ -35,11 +35,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How an item came to its verdict."""
+    """How an item came to its verdict, and what the probability of a pass or fail rests on."""
 
     item_id: str
     verdict: Verdict
     steps: tuple[Step, ...]
+    basis: Mapping[str, float] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The trace as text, indented by depth."""
@@ -85,7 +86,7 @@ def trace(
         If an id is not in the rubric.
     """
     wanted = [rubric.item(i).id for i in item_ids] if item_ids else [i.id for i in rubric.items]
-    call = Call(dialogue, rubric.hearing, rubric.slots, rubric.meaning)
+    call = Call(dialogue, rubric.hearing, rubric.slots, rubric.meaning, rubric.coefficients)
     items = {i.id: i for i in rubric.items}
     needed = {*wanted, *(n for name in wanted for n in rubric.needs[name])}
     traces = {name: _judge_item(call, items[name]) for name in rubric.order if name in needed}
@@ -143,12 +144,12 @@ def _judge_item(call: Call, item: Item) -> Trace:
     verdict, finding, trigger = _decide(call, item, steps)
     if verdict in ("pass", "fail") and finding.confidence < call.hearing.min_hit_confidence:
         verdict = "cannot_tell"
-    row = _verdict(call, item, verdict, finding, trigger)
+    row, basis = _verdict(call, item, verdict, finding, trigger)
     if row.probability is not None and row.probability < call.hearing.min_probability:
         note = f"{row.verdict} with probability {row.probability:.2f} only"
         row = replace(row, verdict="cannot_tell", score=None, max_score=None, note=note)
     call.outcomes[item.id] = Outcome(row.verdict, finding)
-    return Trace(item.id, row, tuple(steps))
+    return Trace(item.id, row, tuple(steps), basis)
 
 
 def _decide(
@@ -198,7 +199,7 @@ def _passed_if_heard(
 
 def _verdict(
     call: Call, item: Item, verdict: VerdictName, finding: Finding, trigger: tuple[Hit, ...]
-) -> Verdict:
+) -> tuple[Verdict, Mapping[str, float]]:
     if verdict == "not_applicable" and item.seen:
         finding = _seen(call, item) or finding
     kind, hit = _evidence(call, item, verdict, finding, trigger)
@@ -212,7 +213,8 @@ def _verdict(
             hit = call.said_at(finding.speaker, finding.looked)  # said instead
         note = note or f"not found: {finding.rule}"
     moment = hit if kind != "omitted" else None
-    return Verdict(
+    basis = features(call, kind, finding, cause) if judged else {}
+    row = Verdict(
         item_id=item.id,
         source="rubric",
         verdict=verdict,
@@ -232,8 +234,9 @@ def _verdict(
         place=place,
         trigger_start=cause.start if cause else None,
         trigger_end=cause.end if cause else None,
-        probability=round(probability_right(call, kind, finding, cause), 3) if judged else None,
+        probability=round(probability_right(basis, call.coefficients), 3) if judged else None,
     )
+    return row, basis
 
 
 def _evidence(

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from pipeline.errors import RubricError, SettingsError, nearest
 from pipeline.rubric.context import Condition, Hearing
+from pipeline.rubric.doubt import COEFFICIENTS
 from pipeline.rubric.examples import Example, parse_example
 from pipeline.rubric.located import Located, load_located, parse_located
 from pipeline.rubric.parsing import Names, parse_condition
@@ -109,7 +110,8 @@ class Rubric:
 
     ``order`` has every item after those that it refers to, ``needs`` the items that each one
     refers to directly or through others, ``intents`` the intents that its rules read with ``meaning``.
-    ``min_judged_share`` is the share of the weight that must be judged for a score.
+    ``min_judged_share`` is the share of the weight that must be judged for a score, ``coefficients``
+    make the probability that a verdict is right (:mod:`pipeline.rubric.doubt`).
     """
 
     id: str
@@ -127,6 +129,7 @@ class Rubric:
     sha256: str
     intents: tuple[str, ...] = ()
     min_judged_share: float = MIN_JUDGED_SHARE
+    coefficients: Mapping[str, float] = field(default_factory=lambda: COEFFICIENTS)
     meaning: IntentReader = field(default_factory=IntentReader, compare=False, repr=False)
 
     def item(self, item_id: str) -> Item:

@@ -34,6 +34,15 @@ def reviewed(
     return found
 
 
+def blind(connection: Connection, tables: Mapping[str, sa.Table]) -> list[tuple[str, str, str]]:
+    """Call, item and verdict of the newest blind review of each item of each call, in their order."""
+    reviews = tables["reviews"].c
+    query = sa.select(reviews.call_id, reviews.item_id, reviews.verdict)
+    query = query.where(reviews.why == "sample").order_by(reviews.id)
+    found = {(call, item): verdict for call, item, verdict in connection.execute(query)}
+    return [(*key, found[key]) for key in sorted(found)]
+
+
 def merge(connection: Connection, tables: Mapping[str, sa.Table], call_ids: Sequence[str]) -> None:
     """Bring the reviewed score of these calls up to date, of those that people reviewed.
 

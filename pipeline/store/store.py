@@ -366,6 +366,10 @@ class Store:
         ids = self._read(lambda c: c.scalars(sa.select(table.c.call_id).limit(1000)).all())
         raise ParameterError(f"The store has no result of call {call_id!r}.", nearest(call_id, ids))
 
+    def blind_reviews(self) -> list[tuple[str, str, str]]:
+        """What people said of verdicts they did not see: call, item, and the newest verdict of theirs."""
+        return self._read(lambda c: reviewed.blind(c, SQL))
+
     def results(self) -> Iterator[CallResult]:
         """Read all whole results in the order of their call ids, a few at a time."""
         table = SQL["results"]

@@ -18,16 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
-from pipeline.rubric import Rubric, doubt, judging, load_rubric
+from pipeline.rubric import Rubric, judging, load_rubric
+from pipeline.rubric.calibration import ece, fitted, probabilities
 from pipeline.rubric.dialogues import Labelled, labelled_dialogues
 from pipeline.rubric.speech_rules import Says
 from pipeline.schema import Turn
 from pipeline.text import readings
-
-_PENALTY = 1.0
-_CONFIDENCES = ("finding", "trigger", "heard")
 
 
 def main() -> None:
@@ -39,6 +36,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     rubric = load_rubric("hotline")
+    rubric = replace(rubric, hearing=replace(rubric.hearing, min_probability=0.0))
     every = [row for folder in given.folders for row in labelled_dialogues(folder)]
     known = sorted({c for row in every for t in row.dialogue.turns for c in t.text if c.isalpha()})
     rows: list[tuple[int, dict[str, float], bool, str]] = []
@@ -55,7 +53,8 @@ def main() -> None:
     predicted = np.zeros(len(y))
     for left_out in range(given.rounds):
         inside = rounds != left_out
-        predicted[~inside] = _sigmoid(x[~inside] @ fitted(x[inside], y[inside], names))
+        weights = fitted(x[inside], y[inside], names)
+        predicted[~inside] = probabilities(x[~inside], weights)
     print(f"{len(y)} verdicts, {y.mean():.3f} right; left-out ECE {ece(predicted, y):.3f}")
     for limit in (0.0, 0.5, 0.6, 0.7, 0.8, 0.9):
         kept = predicted >= limit
@@ -117,53 +116,11 @@ def misheard(row: Labelled, noise: float, known: list[str], chance: random.Rando
 
 def judged(row: Labelled, rubric: Rubric) -> Iterator[tuple[dict[str, float], bool, str]]:
     """Features, rightness and verdict of every labelled pass or fail."""
-    seen: list[dict[str, float]] = []
-
-    def record(*given: Any) -> float:
-        seen.append(doubt.features(*given))
-        return 1.0
-
-    usual, judging.probability_right = judging.probability_right, record
-    try:
-        for name in (i for i in row.expected if rubric.item(i)):
-            seen.clear()
-            verdict = judging.trace(row.dialogue, rubric, [name])[0].verdict
-            if verdict.verdict in ("pass", "fail") and seen:
-                yield seen[-1], verdict.verdict == row.expected[name], verdict.verdict
-    finally:
-        judging.probability_right = usual
-
-
-def fitted(
-    x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], names: list[str]
-) -> np.ndarray[Any, Any]:
-    """Coefficients of a logistic regression; the first column is the constant, without penalty.
-
-    More confidence never makes a verdict less likely: those coefficients are not negative.
-    """
-    bounds = [(0.0, None) if n in _CONFIDENCES else (None, None) for n in names]
-    penalty = np.full(x.shape[1], _PENALTY)
-    penalty[0] = 0.0
-
-    def loss(w: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
-        z = x @ w
-        value = float(np.sum(np.logaddexp(0.0, z) - y * z) + 0.5 * np.sum(penalty * w * w))
-        return value, x.T @ (_sigmoid(z) - y) + penalty * w
-
-    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
-    return np.asarray(found.x)
-
-
-def ece(predicted: np.ndarray[Any, Any], right: np.ndarray[Any, Any], bins: int = 10) -> float:
-    """Expected calibration error over bins of equal numbers."""
-    order = np.argsort(predicted)
-    parts = [p for p in np.array_split(order, bins) if len(p)]
-    gaps = [len(p) * abs(predicted[p].mean() - right[p].mean()) for p in parts]
-    return float(sum(gaps) / len(predicted))
-
-
-def _sigmoid(z: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return 1.0 / (1.0 + np.exp(-z))
+    for name in (i for i in row.expected if rubric.item(i)):
+        found = judging.trace(row.dialogue, rubric, [name])[0]
+        verdict = found.verdict.verdict
+        if verdict in ("pass", "fail"):
+            yield dict(found.basis), verdict == row.expected[name], verdict
 
 
 if __name__ == "__main__":
