@@ -35,6 +35,7 @@ from pipeline.signal.curves import curves
 from pipeline.signal.pauses import recorder_pauses
 from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
+from pipeline.speech.asr.seams import said_once
 from pipeline.speech.legs import second_agent
 from pipeline.speech.models import Models, recognition_options
 from pipeline.speech.roles import Usual, assign_roles, find_parties
@@ -81,6 +82,7 @@ def run_call(
             lexicon=models.lexicon,
             hallucinations=models.lexicon.hallucinations,
         )
+        heard = said_once(heard) if shared else heard
     with clock("dialogue"):
         roles, parties, doubts = find_parties(
             recording, channels, voices.source, voices.speech, heard, usual
