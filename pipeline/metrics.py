@@ -36,6 +36,8 @@ MIN_FAST_S = 3.0
 MIN_OWN_TURNS = 4  # rated turns from which a speaker's own rate is known
 FAST_AT_LEAST = 270.0  # units/min: reading aloud in no hurry reaches this
 MIN_EXPOSURE_S = 30.0
+UNHEARD_SPAN_S, UNHEARD_EDGE_S = 1.5, 0.3
+MAX_UNHEARD_S, MAX_UNHEARD_SHARE = 2.0, 0.15  # of a turn; more speech without words gives no rate
 # What one party's speech alone tells, and what does not ask who spoke.
 OF_ONE_PARTY = (
     "talk_s", "turns", "units", "speaking_rate", "articulation_rate", "rated_s", "articulated_s",
@@ -56,10 +58,13 @@ def rate_turns(
     turns: Sequence[Turn],
     options: VoiceSettings = VoiceSettings(),
 ) -> tuple[Turn, ...]:
-    """Give every turn with enough units its speaking and articulation rate."""
+    """Give every turn with enough units, whose words were heard, its speaking and articulation rate."""
     rated = []
     for turn in turns:
         if turn.units < options.min_turn_units or turn.is_backchannel:
+            rated.append(replace(turn, speaking_rate=None, articulation_rate=None))
+            continue
+        if _unheard_s(turn) >= max(MAX_UNHEARD_S, MAX_UNHEARD_SHARE * turn.duration):
             rated.append(replace(turn, speaking_rate=None, articulation_rate=None))
             continue
         spoken = spoken_s(turn.spans, options.articulation_pause_s)
@@ -71,6 +76,19 @@ def rate_turns(
             )
         )
     return tuple(rated)
+
+
+def _unheard_s(turn: Turn) -> Seconds:
+    """Seconds of stretches of some length in which no word was recognised; 0 without word times."""
+    if not turn.words:
+        return 0.0
+    middles = [(w.start + w.end) / 2 for w in turn.words]
+    return sum(
+        end - start
+        for start, end in turn.spans
+        if end - start >= UNHEARD_SPAN_S
+        and not any(start - UNHEARD_EDGE_S <= m <= end + UNHEARD_EDGE_S for m in middles)
+    )
 
 
 def fast_speech(

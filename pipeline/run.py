@@ -37,6 +37,7 @@ from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.asr.seams import said_once
 from pipeline.speech.legs import second_agent
+from pipeline.speech.machines import find_machines, machine_event, without_machines
 from pipeline.speech.models import Models, recognition_options
 from pipeline.speech.roles import Usual, assign_roles, find_parties
 from pipeline.speech.speaker_assignment import assign_speech
@@ -84,14 +85,29 @@ def run_call(
         )
         heard = said_once(heard) if shared else heard
     with clock("dialogue"):
-        roles, parties, doubts = find_parties(
-            recording, channels, voices.source, voices.speech, heard, usual
+        machines, _, in_doubt = find_machines(
+            voices.speech,
+            heard,
+            {v: tones.music[channels.channels[0] if shared else int(v)] for v in voices.speech},
+            voices.audio,
+            models.embedder,
+            shared_audio=shared,
         )
-        heard, speech = roles.apply(heard, voices.speech)
+        people, heard = without_machines(voices.speech, heard, machines)
+        roles, parties, doubts = find_parties(
+            recording, channels, voices.source, people, heard, usual
+        )
+        heard, speech = roles.apply(heard, people)
         turns = build_turns(speech, heard, settings.turns, shared_audio=shared)
         turns = rate_turns(turns, settings.voice)
         overlaps = find_overlaps(turns, settings.interruptions, shared_audio=shared)
-        silences = find_silences(turns, tones.all_music, settings.silences, pauses=pauses)
+        silences = find_silences(
+            turns,
+            tones.all_music,
+            settings.silences,
+            pauses=pauses,
+            machines=[g.span for g in machines],
+        )
         heard_in = next((audio[p.channel] for p in parties if p.role == AGENT and p.live), None)
         taken_over = second_agent(turns, heard_in, models, shared_audio=shared)
     with clock("voice"):
@@ -117,7 +133,8 @@ def run_call(
         )
         raised = (*sound.events, *fast_speech(turns, settings.voice))
         stood_still = [Event("recorder_pause", *span) for span in pauses]
-        found = [*ringing_event(tones.rings), *stood_still, *overlaps, *silences, *raised]
+        said = [machine_event(g, roles.speakers[g.label], heard) for g in machines]
+        found = [*ringing_event(tones.rings), *stood_still, *said, *overlaps, *silences, *raised]
     with clock("compliance"):
         events = tuple(sorted(found, key=lambda e: (e.start, e.end, e.kind)))
         measures = measure_call(turns, events, sound.voices, wave.duration, settings.voice)
@@ -139,7 +156,7 @@ def run_call(
         role_confidence=roles.confidence,
         status="ok",
         warnings=(
-            *wave.warnings, *channels.warnings, *doubts, *taken_over,
+            *wave.warnings, *channels.warnings, *doubts, *in_doubt, *taken_over,
             *sound.withheld, *unknown, *rejected(heard),
         ),
         quality=channels.quality,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pandas as pd
 import pytest
 
 from pipeline.agents.tables import agent_table
-from pipeline.schema import AGENT, CUSTOMER, Audio, Span, Waveform
+from pipeline.metrics import rate_turns
+from pipeline.schema import AGENT, CUSTOMER, Audio, Span, Turn, Waveform
 from pipeline.settings import load_settings
 from pipeline.signal.pauses import recorder_pauses
+from pipeline.speech.machines import find_machines
 from tests import fakes
 from tests.fakes import RATE, Script
 
@@ -121,3 +124,126 @@ def test_of_a_lone_customer_nothing_of_the_agent_is_scored(analyse):
     assert {t.speaker for t in result.turns} == {CUSTOMER}
     assert not [v for v in result.verdicts if v.verdict in ("pass", "fail")]
     assert all(v is None for k, v in result.measures.items() if k.startswith("agent_"))
+
+
+# --- machine speech -----------------------------------------------------------------------------
+
+PROMPT = "欢迎致电晴山商城普通话服务请按一英语服务请按二"
+ADVERT = "晴山商城新品上市关注公众号即可领取优惠券一张"
+WITH_PROMPT = Script.of(
+    (AGENT, 0.5, PROMPT),
+    *((line.speaker, line.start + 8, line.text) for line in CALL.lines),
+    tail=2.0,
+)
+
+
+def people(result: object) -> list[tuple[str, str]]:
+    return [(t.speaker, t.text) for t in result.turns]
+
+
+def test_a_prompt_before_the_agent_picks_up_is_nobodys(analyse):
+    plain, result = analyse(CALL.stereo()), analyse(WITH_PROMPT.stereo(), WITH_PROMPT)
+    assert people(result) == people(plain)
+    ((_, start, end),) = kinds(result, "machine_speech")
+    assert (start, end) == pytest.approx((0.5, WITH_PROMPT.lines[0].end), abs=0.05)
+    (event,) = [e for e in result.events if e.kind == "machine_speech"]
+    assert (event.by, event.detail["words"], event.detail["heard_with"]) == (None, PROMPT, AGENT)
+    for name in ("talk_s", "turns", "units", "speaking_rate", "response_latency_p50"):
+        was, now = plain.measures[f"agent_{name}"], result.measures[f"agent_{name}"]
+        assert now == pytest.approx(was, rel=0.01), name
+    assert {(v.item_id, v.verdict) for v in result.verdicts} == {
+        (v.item_id, v.verdict) for v in plain.verdicts
+    }
+
+
+def test_a_prompt_on_one_channel_is_nobodys(analyse):
+    result = analyse(WITH_PROMPT.mono(), WITH_PROMPT)
+    assert people(result) == people(analyse(CALL.mono()))
+    assert len(kinds(result, "machine_speech")) == 1
+
+
+def held(samples: Audio, *, advert: bool) -> Audio:
+    """The call with music in its wait, and an advertisement in the middle of the music."""
+    music = fakes.chords(21.0)
+    if advert:
+        spoken = fakes.buzz(ADVERT, 260.0)
+        music[8 * RATE : 8 * RATE + spoken.size] = spoken
+    samples = samples.copy()
+    samples[0, 17 * RATE : 17 * RATE + music.size] += music
+    return samples
+
+
+WITH_ADVERT = Script((*CALL.lines, fakes.Line(AGENT, 25.0, ADVERT)), CALL.duration)
+
+
+@pytest.mark.parametrize("sound", [CALL.stereo(), CALL.mono()], ids=["stereo", "mono"])
+def test_a_hold_runs_on_through_an_advertisement_in_its_music(analyse, sound: Audio):
+    plain = analyse(held(sound, advert=False))
+    result = analyse(held(sound, advert=True), WITH_ADVERT)
+    assert people(result) == people(plain)
+    assert len(kinds(result, "machine_speech")) == 1
+    ((_, start, end),), ((_, first, last),) = kinds(plain, "hold"), kinds(result, "hold")
+    assert (first, last) == pytest.approx((start, end), abs=0.1)
+    assert end - start == pytest.approx(21.0, abs=1.0)
+
+
+def test_who_says_what_prompts_say_and_is_answered_is_a_person(analyse):
+    script = Script.of(
+        *((line.speaker, line.start, line.text) for line in CALL.lines[:2]),
+        (AGENT, 10.0, "您听到提示以后请按一就可以了好不好"),
+        (CUSTOMER, 14.5, "好的我按了啊"),
+        (AGENT, 17.0, "不客气再见"),
+    )
+    result = analyse(script.stereo(), script)
+    assert [t.speaker for t in result.turns] == [AGENT, CUSTOMER, AGENT, CUSTOMER, AGENT]
+    assert not kinds(result, "machine_speech")
+
+
+VOICES = {"agent": np.array([[1.0, 0, 0]]), "other": np.array([[0, 1.0, 0]])}
+
+
+def found(spans: dict[str, list[Span]], other: Span | None, **told: object) -> list[Span]:
+    """Groups of machines by their signs; in ``other`` somebody else's voice is heard."""
+    sound = np.zeros(60 * 16_000, np.float32)
+    if other is not None:
+        sound[round(other[0] * 16_000) : round(other[1] * 16_000)] = 1.0
+
+    def embed(audio: Audio, pieces: object) -> np.ndarray:
+        return VOICES["other" if audio.mean() > 0.5 else "agent"]
+
+    machines, *_ = find_machines(
+        spans,
+        (),
+        {"0": ()},
+        {"0": sound, "1": sound},
+        lambda: embed,
+        **told,  # type: ignore[arg-type]
+    )
+    return [g.span for g in machines]
+
+
+TALK = {"0": [(0.5, 4.0), (8.0, 12.0), (16.0, 19.0)], "1": [(4.5, 7.5), (12.5, 15.5)]}
+
+
+def test_a_survey_whose_words_are_not_understood_is_told_by_its_voice():
+    talk = TALK | {"0": [*TALK["0"], (20.5, 27.0)]}
+    assert found(talk, (20.0, 30.0)) == [(20.5, 27.0)]
+    assert found(talk, None) == []  # the agent's own voice
+
+
+@pytest.mark.parametrize(("own", "is_machine"), [(False, True), (True, False)])
+def test_what_is_heard_in_other_calls_is_a_machine_unless_a_person_of_the_call_says_it(
+    own: bool, is_machine: bool
+):
+    talk = TALK | {"0": [(0.2, 2.4), (3.5, 5.9), *TALK["0"][1:]], "1": [(6.0, 7.5), (12.5, 15.5)]}
+    other = None if own else (0.0, 3.0)
+    assert bool(found(talk, other, repeated={"0": [(0.2, 2.4)]})) is is_machine
+
+
+def test_of_speech_without_words_there_is_no_rate():
+    words = tuple(fakes.Word(0.2 * i, 0.2 * i + 0.2, "字", 0.9) for i in range(20))
+    turn = Turn(0, AGENT, 0.0, 9.0, ((0.0, 4.0), (5.0, 9.0)), "字" * 20, words, 0.9, units=20)
+    (rated,) = rate_turns([turn])
+    assert (rated.speaking_rate, rated.articulation_rate) == (None, None)
+    (rated,) = rate_turns([replace(turn, end=4.0, spans=((0.0, 4.0),))])
+    assert rated.speaking_rate == 300.0

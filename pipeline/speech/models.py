@@ -22,6 +22,7 @@ from pipeline.speech.asr.whisper import DecodingOptions, WhisperDecoder, load_wh
 from pipeline.speech.asr.windows import Decoder
 from pipeline.speech.diarization import diarizers as diarization
 from pipeline.speech.diarization.diarizers import Diarizer
+from pipeline.speech.diarization.voices import Embedder, TwoVoices
 from pipeline.speech.vad import SileroDetector, SpeechDetector
 from pipeline.text import Lexicon, WordModel
 
@@ -45,6 +46,10 @@ class Models:
     def diarizer(self) -> Diarizer:
         """The diarization pipeline, loaded when first asked for."""
         return self.given_diarizer or load_diarizer(self.diarization)
+
+    def embedder(self) -> Embedder | None:
+        """What compares two voices; None where the diarizer has none of its own."""
+        return self.diarizer.embed if isinstance(self.diarizer, TwoVoices) else None
 
 
 def load_models(settings: Settings) -> Models:

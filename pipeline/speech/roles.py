@@ -70,7 +70,7 @@ class Roles:
         by_role: dict[Speaker, list[Span]] = {}
         for label, spans in speech.items():
             by_role.setdefault(self.speakers[label], []).extend(spans)
-        renamed = tuple(replace(u, speaker=self.speakers[u.speaker]) for u in heard)
+        renamed = tuple(replace(u, speaker=self.speakers.get(u.speaker, u.speaker)) for u in heard)
         return renamed, {s: tuple(sorted(spans)) for s, spans in by_role.items()}
 
 
@@ -158,7 +158,7 @@ def assign_roles(
     """
     texts = {v: "".join(u.text for u in utterances if u.speaker == v) for v in voices}
     odds = {v: _evidence(text) for v, text in texts.items()}
-    first = next((u.speaker for u in utterances if not u.rejected), None)
+    first = next((u.speaker for u in utterances if u.speaker in odds and not u.rejected), None)
     if first in odds:
         odds[first] += FIRST_SPEAKER.get(direction, 0.7)
     if agent_voice is not None and agent_voice in voices:

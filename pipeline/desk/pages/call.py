@@ -21,13 +21,8 @@ from pipeline.store import slug_of
 TRIAL_PRESETS = ("embedded",)  # small models, for trying out: no person is judged by them
 DOUBTFUL = 0.5  # words under this confidence are dotted
 MOST_FINDINGS = 6
-LINES = (
-    "ringing",
-    "hold",
-    "dead_air",
-    "silence",
-    "recorder_pause",
-)  # events that are lines of their own
+LINES = ("ringing", "hold", "dead_air", "silence", "recorder_pause", "machine_speech")
+"""Events that are lines of their own."""
 STRIP = ("ringing", "hold", "dead_air", "interruption", "raised_voice")
 TABS = ("fail", "pass", "cannot_tell", "not_applicable")
 MAIN_MEASURES = (
@@ -273,6 +268,8 @@ def event_text(event: Event, words: Words) -> str:
             value = event.detail.get(name)
             if value is not None:
                 parts.append(words(f"event.{name}.{'yes' if value else 'no'}"))
+    if event.kind == "machine_speech" and event.detail.get("words"):
+        parts.append(str(event.detail["words"]))
     return " · ".join(parts)
 
 
