@@ -101,15 +101,15 @@ def test_a_fail_shows_what_was_said_instead() -> None:
             "A: 稍等。",
             "A: 稍等一分钟。",
         ),
-        ("pass: {says: {any: [好], whole_sentence: true}}", "A: 好。", "A: 好像没有听到。"),
-        ("pass: {says: {any: [喂], at_turn_start: true}}", "A: 喂，哪位。", "A: 请问是哪一位您先说喂。"),
+        ("pass: {says: {any: [好], only: whole_sentence}}", "A: 好。", "A: 好像没有听到。"),
+        ("pass: {says: {any: [喂], only: at_turn_start}}", "A: 喂，哪位。", "A: 请问是哪一位您先说喂。"),
         (
-            "fail: {says: {any: [不是], at_turn_start: true, in_a_row: 2}}",
+            "fail: {says: {any: [不是], only: at_turn_start, in_a_row: 2}}",
             "C: 红的。 / A: 不是。 / C: 蓝的。 / A: 好的。",
             "C: 红的。 / A: 不是。 / C: 蓝的。 / A: 不是的。",
         ),
         (
-            "fail: {says: {any: [没有], not_answering: true}}",
+            "fail: {says: {any: [没有], only: not_answering}}",
             "C: 有红的吗？ / A: 没有。",
             "C: 你说过的。 / A: 没有。",
         ),
@@ -169,7 +169,7 @@ def test_a_fail_shows_what_was_said_instead() -> None:
         ),
         (
             "pass: {call: {local_time: {from: 08:00, to: 22:00}}}",
-            "[start 2026-03-11T00:30:00+00:00] / A: 好。",
+            "[start 2026-03-11T08:30:00] / A: 好。",
             "[start 2026-03-11T23:30:00+08:00] / A: 好。",
         ),
         (
@@ -218,7 +218,7 @@ def test_a_digit_misheard_as_its_homophone_is_still_a_digit() -> None:
 def test_a_stated_time_covers_the_wait_or_not() -> None:
     body = (
         "when: {event: {kind: hold}}\n"
-        "pass: {for_each: {says: {any: ['稍等{limit}'], covers_trigger: true, "
+        "pass: {for_each: {says: {any: ['稍等{limit}'], only: covers_trigger, "
         "where: {before: trigger}}}}"
     )
     assert verdict(body, "A: 请稍等一分钟。 / [hold 50] / A: 好了。") == "pass"

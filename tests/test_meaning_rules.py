@@ -155,7 +155,7 @@ def test_the_trace_tells_intent_place_and_probability():
     ("rule", "message"),
     [
         ("{means: {intent: complain}}", 'pass.means.intent: "complain" is not allowed. Did you'),
-        ("{means: {by: agent}}", "the intent is missing"),
+        ("{means: {by: agent}}", 'the key "intent" is missing'),
         ("{means: {intent: cannot_hear}}", "by: is missing"),
         ("{means: {intent: complaint, doubt: [0.6, 0.3]}}", "the lower first"),
         ("{means: {intent: complaint, doubt: [0.6, 3]}}", "out of range"),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
+import jsonschema
 import pytest
 
+from pipeline.commands import documents
 from pipeline.errors import RubricError
+from pipeline.io.yaml import read_yaml
 from pipeline.rubric import (
     annotate_events,
     check_rubric,
@@ -19,10 +24,15 @@ from pipeline.rubric import (
     rubric_from_text,
     run_examples,
 )
+from pipeline.rubric.context import Hearing
 from pipeline.rubric.examples import parse_example
+from pipeline.rubric.load import Item, Short
 from pipeline.rubric.located import Located, parse_located
-from pipeline.rubric.parsing import OPERATORS
+from pipeline.rubric.parsing import BARE, OPERATORS
+from pipeline.rubric.places import Place
+from pipeline.rubric.speech_rules import Predicate
 from pipeline.schema import AGENT, CUSTOMER, Dialogue, Event, Recording, Turn
+from pipeline.settings import config_folder
 from pipeline.text.phonetic.phrases import parse_phrase
 
 ROOT = Path(__file__).parents[1]
@@ -108,6 +118,8 @@ IDS = [
     "call_duration",
 ]
 
+FILES = sorted((config_folder() / "rubrics").rglob("*.yaml"))
+
 GOOD = """\
 rubric: {id: t, name: {zh: 测, en: t}}
 documents: {D: manual}
@@ -167,9 +179,12 @@ def test_documentation_names_every_item_operator_and_slot() -> None:
         assert f"`{name}`" in DOCS
     for operator in OPERATORS:
         assert re.search(rf"\b{operator}\b: ?[\[{{\n]|`{operator}`", DOCS), operator
-    rule_keys = re.findall(r'"(\w+)"', _source_of_says())
-    for key in rule_keys:
-        assert f"`{key}" in DOCS or f"{key}:" in DOCS, key
+    rules = (rule for name, rule in OPERATORS.items() if name not in BARE)
+    for form in (*rules, Item, Short, Hearing, Place):
+        for key in form.written():
+            assert f"`{key}" in DOCS or f"{key}:" in DOCS, (form, key)
+    for predicate in get_args(Predicate):
+        assert f"`{predicate}`" in DOCS
 
 
 def test_examples_in_the_documentation_are_valid_rubrics() -> None:
@@ -350,12 +365,6 @@ def test_the_diff_lists_verdicts_that_change() -> None:
 def test_yaml_is_read_as_1_2() -> None:
     top = parse_located("a: 18:00\nb: no\nc: true\nd: 0x1F\ne: 1_000\nf: 010\ng: ~", "t").mapping()
     assert [top[k].value for k in "abcdefg"] == ["18:00", "no", True, 31, 1000, 10, None]
-
-
-def _source_of_says() -> str:
-    source = (ROOT / "pipeline" / "rubric" / "parsing.py").read_text(encoding="utf-8")
-    start = source.index("def _says(")
-    return source[source.index("at.mapping(", start) : source.index("modes =", start)]
 
 
 def _single_conditions(block: str) -> list[str]:
@@ -662,3 +671,47 @@ def test_errors_in_a_part_name_the_part(tmp_path: Path) -> None:
     opening.unlink()
     with pytest.raises(RubricError, match=r"mine\.yaml:2: include\[1\]: there is no file"):
         load_rubric(top)
+
+
+SCHEMA = config_folder() / "rubrics" / "schema.json"
+
+
+def marks(text: str) -> list[str]:
+    """What an editor marks in a rubric, by the shipped schema."""
+    found = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+    return [e.message for e in found.iter_errors(read_yaml(text))]
+
+
+def test_the_schema_for_editors_is_that_of_the_models() -> None:
+    assert SCHEMA.read_text("utf-8") == documents.rubric_schema(), (
+        "run: python -m pipeline.commands.documents"
+    )
+    jsonschema.Draft202012Validator.check_schema(json.loads(SCHEMA.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_editors_find_nothing_in_the_built_in_rubrics_and_know_their_schema(file: Path) -> None:
+    text = file.read_text("utf-8")
+    assert marks(text) == []
+    named = text.partition("\n")[0].partition("$schema=")[2]
+    assert (file.parent / named).resolve() == SCHEMA.resolve()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("where:", "wher:"), ("says:", "say:"), ("by: agent", "by: agnet"), ("zh: 名, en: N", "zh: 名"),
+        ("first_turns: 1", "first_turns: x"), ("first_turns: 1", "first_turns: 0"),
+        ("source: [D]", "weight: heavy"), ("source: [D]", "weight: -1"),
+        ("source: [D]", "severity: hard"), ("phrases:", "phrase:"),
+        ("source: [D]", "when: {event: {kind: holt}}"), ("source: [D]", "when: {event: {}}"),
+        ("source: [D]", "when: {says: {any: [好]}, asks: {}}"),
+        ("source: [D]", "when: {says: {any: [好], only: at_start}}"),
+        ("source: [D]", "when: {call: {weekdays: [mo]}}"), ("source: [D]", "when: {call: {min_s: -1}}"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_marked_by_editors(old: str, new: str) -> None:
+    assert marks(GOOD) == []
+    assert old in GOOD
+    error_of(GOOD.replace(old, new, 1))
+    assert marks(GOOD.replace(old, new, 1))

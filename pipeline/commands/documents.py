@@ -1,6 +1,7 @@
 """Texts made from the tables the program works by: measures and settings, for people to read.
 
-``python -m pipeline.commands.documents`` writes ``docs/measures.md`` and ``docs/settings.md``; a test compares.
+``python -m pipeline.commands.documents`` writes ``docs/measures.md``, ``docs/settings.md`` and
+``configs/rubrics/schema.json``; tests compare.
 How good each measure was found to be is read from ``accuracy.json`` in the configs folder, which the
 accuracy benchmark writes.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 from pipeline.errors import UsageError, nearest
 from pipeline.measures import MEASURES, SCORES, SPEECH_S, Measure
+from pipeline.rubric.json_schema import json_schema
 from pipeline.settings import config_folder, settings_table
 
 ACCURACY = "accuracy.json"
@@ -192,10 +194,16 @@ def _settings() -> Iterator[str]:
     yield ""
 
 
+def rubric_schema() -> str:
+    """The JSON Schema of rubric files, for editors."""
+    return json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n"
+
+
 def write_pages() -> None:
-    """Write both pages into the documentation folder."""
+    """Write both pages into the documentation folder, and the schema beside the rubrics."""
     (DOCS / "measures.md").write_text(measures_page(), "utf-8")
     (DOCS / "settings.md").write_text(settings_page(), "utf-8")
+    (config_folder() / "rubrics" / "schema.json").write_text(rubric_schema(), "utf-8")
 
 
 if __name__ == "__main__":

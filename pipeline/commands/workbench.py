@@ -158,7 +158,9 @@ def calibrate(target: str, settings: Settings, out: Path) -> tuple[list[str], bo
             except ParameterError:  # it was analysed anew and failed, or is gone
                 continue
             rubric = rubrics.of(call.recording)
-            rubric = replace(rubric, hearing=replace(rubric.hearing, min_probability=0.0))
+            rubric = replace(
+                rubric, hearing=rubric.hearing.model_copy(update={"min_probability": 0.0})
+            )
             known = [item.id for item in rubric.items if item.id in people]
             for one in trace(call.dialogue(), rubric, known) if known else ():
                 if one.verdict.verdict in ("pass", "fail"):

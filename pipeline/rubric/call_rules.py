@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, time
 from functools import cache
+from typing import Annotated, Literal, Self, get_args
 
 import holidays
+from pydantic import model_validator
 
 from pipeline.rubric.context import Call, Scope
 from pipeline.rubric.findings import Finding, Hit
-from pipeline.schema import Speaker, Turn
+from pipeline.rubric.forms import ONE_OR_MORE, Flag, Form, Number, Reads, Who, Whole, entry
+from pipeline.schema import AGENT, Turn
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 RING_CYCLE_S = 5.0  # ringback in China: 1 s on, 4 s off
 _MOVED = ("休息日", "补假")  # days off moved next to a holiday; no festivals themselves
 
 
-@dataclass(frozen=True, slots=True)
-class LeavesFirst:
+class LeavesFirst(Form):
     """Somebody ends the recording: speaks last, and it stops within ``within_s``."""
 
-    by: Speaker
-    within_s: float
+    by: Who = entry(AGENT, "who speaks last")
+    within_s: Number = entry(1.0, "and the recording stops so many seconds after", ge=0)
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Look at the last words and the end of the recording."""
@@ -40,20 +44,31 @@ class LeavesFirst:
         return f"{self.by} ends the call within {self.within_s:g} s of its own last word"
 
 
-@dataclass(frozen=True, slots=True)
-class AboutCall:
+class AboutCall(Form):
     """Facts of the call: direction, length, clock, calendar, rings, customer's name."""
 
-    direction: str | None = None
-    min_s: float | None = None
-    max_s: float | None = None
-    clock: tuple[time, time] | None = None
-    weekdays: frozenset[int] = frozenset()
-    holiday: bool | None = None
-    start_known: bool | None = None
-    name_known: bool | None = None
-    max_rings: int | None = None
-    rings_known: bool | None = None
+    direction: Literal["inbound", "outbound"] | None = entry(None, "who called whom")
+    min_s: Number | None = entry(None, "so many seconds long at least", ge=0)
+    max_s: Number | None = entry(None, "so many seconds long at most", ge=0)
+    clock: Annotated[tuple[time, time] | None, Reads("clock")] = entry(
+        None, "begins between these times of day", "local_time"
+    )
+    weekdays: Annotated[tuple[Weekday, ...], *ONE_OR_MORE] = entry(
+        (), "begins on one of these days"
+    )
+    holiday: Flag | None = entry(None, "begins on a public holiday of mainland China, or not")
+    start_known: Flag | None = entry(None, "whether the start is known")
+    name_known: Flag | None = entry(
+        None, "whether the customer's surname is known", "customer_name_known"
+    )
+    max_rings: Whole | None = entry(None, "so many rings before the answer at most", ge=0)
+    rings_known: Flag | None = entry(None, "whether the rings are known")
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("nothing is asked about the call.")
+        return self
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Check every fact that was asked for."""
@@ -95,7 +110,7 @@ class AboutCall:
         if self.clock:
             words.append(f"between {self.clock[0]:%H:%M} and {self.clock[1]:%H:%M}")
         if self.weekdays:
-            words.append("weekday " + ",".join(str(d) for d in sorted(self.weekdays)))
+            words.append("weekday " + ",".join(d for d in WEEKDAYS if d in self.weekdays))
         return "call: " + ", ".join(words)
 
     def _ring_check(self, call: Call) -> tuple[bool | None, str]:
@@ -122,7 +137,8 @@ class AboutCall:
             low, high = self.clock
             checks.append((low <= start.time() <= high, f"started at {start:%H:%M}"))
         if self.weekdays:
-            checks.append((start.isoweekday() in self.weekdays, f"weekday {start.isoweekday()}"))
+            day = WEEKDAYS[start.weekday()]
+            checks.append((day in self.weekdays, f"weekday {day}"))
         if self.holiday is not None:
             name = holiday_name(start.year, start.month, start.day)
             checks.append((bool(name) == self.holiday, name or "no public holiday"))

@@ -48,7 +48,7 @@ class Rubrics:
             limit = self.settings.compliance.min_probability
             if limit is not None:
                 own = hashlib.sha256(f"{rubric.sha256} {limit}".encode()).hexdigest()
-                hearing = replace(rubric.hearing, min_probability=limit)
+                hearing = rubric.hearing.model_copy(update={"min_probability": limit})
                 rubric = replace(rubric, hearing=hearing, sha256=own)
             if (file := self.settings.compliance.calibration) is not None:
                 coefficients = read_calibration(config_path(file))

@@ -14,6 +14,7 @@ from math import exp
 from typing import Literal, Protocol
 
 from pipeline.rubric.findings import Finding, Hit, Outcome
+from pipeline.rubric.forms import Form, Number, Whole, entry
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Dialogue, Span, Speaker, Turn
 from pipeline.text import count_units
 from pipeline.text.intents import IntentReader
@@ -32,24 +33,31 @@ SPARSE_S = 4.0
 EVERYWHERE: tuple[Span, ...] = ((float("-inf"), float("inf")),)
 
 
-@dataclass(frozen=True, slots=True)
-class Hearing:
+class Hearing(Form):
     """When speech counts as heard, and where a call opens and closes; set in the rubric file."""
 
-    min_word_confidence: float = 0.55
-    max_unheard_ratio: float = 0.3
-    close_word_confidence: float = 0.65
-    sure_word_confidence: float = 0.7
-    min_hit_confidence: float = 0.52
-    min_units_per_s: float = 1.2
-    min_probability: float = 0.35
-    blocking_problems: tuple[str, ...] = ()
-    opening_s: float = 30.0
-    opening_turns: int = 3
-    opening_customer_units: int = 6
-    closing_s: float = 40.0
-    closing_turns: int = 3
-    default_direction: str = "inbound"
+    min_word_confidence: Number = entry(0.55, "words under it were not understood", ge=0, le=1)
+    max_unheard_ratio: Number = entry(0.3, "more of a place unheard leaves it open", ge=0, le=1)
+    close_word_confidence: Number = entry(0.65, "the same, in a place of a few turns", ge=0, le=1)
+    sure_word_confidence: Number = entry(
+        0.7, "under it a trigger that is only similar leaves the item open", ge=0, le=1
+    )
+    min_hit_confidence: Number = entry(
+        0.52, "a phrase found with less was perhaps said", ge=0, le=1
+    )
+    min_units_per_s: Number = entry(1.2, "fewer characters per second of speech: unheard", ge=0)
+    min_probability: Number = entry(0.35, "a less likely verdict is cannot_tell", ge=0, le=1)
+    blocking_problems: tuple[str, ...] = entry((), "problems of a channel that nobody is heard in")
+    opening_s: Number = entry(30.0, "longest opening, seconds from the agent's first word", ge=0)
+    opening_turns: Whole = entry(3, "turns of the agent that the opening has at most", ge=1)
+    opening_customer_units: Whole = entry(
+        6, "characters of the customer with which the opening ends", ge=1
+    )
+    closing_s: Number = entry(40.0, "seconds at the end that are closing at least", ge=0)
+    closing_turns: Whole = entry(3, "last turns of the agent that are closing at least", ge=1)
+    default_direction: Literal["inbound", "outbound"] = entry(
+        "inbound", "direction of calls of which it is not known"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,7 +271,7 @@ def _seen(call: Call, item: Item) -> Finding | None:
     said = next((c for c in conditions_in(item.passes) if isinstance(c, Says)), None)
     if said is None:
         return None
-    found = replace(said, place=ANYWHERE).evaluate(call, Scope())
+    found = said.model_copy(update={"place": ANYWHERE}).evaluate(call, Scope())
     return replace(found, note=_SEEN) if found.truth else None
 
 

@@ -8,7 +8,6 @@ other asks for.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,11 +17,12 @@ from typing import Literal
 from pipeline.errors import RubricError
 from pipeline.rubric.call_rules import AboutCall
 from pipeline.rubric.context import Call, Hearing, Scope
+from pipeline.rubric.forms import Form
 from pipeline.rubric.judging import judge, trace
 from pipeline.rubric.load import Item, Rubric, load_rubric
 from pipeline.rubric.logic_rules import AllOf, AnyOf, ForAny, ForEach, InOrder, Not
 from pipeline.rubric.measured_rules import HasEvent
-from pipeline.rubric.places import ANYWHERE
+from pipeline.rubric.places import ANYWHERE, Anchor
 from pipeline.rubric.speech_rules import Says
 from pipeline.schema import Dialogue, Recording, Turn, VerdictName
 from pipeline.text.phonetic.phrases import Gap, Phrase, Slot, Words
@@ -219,16 +219,16 @@ def _impossible(condition: object) -> Iterator[str]:
 
 def _barred(item: Item, says: Says, rubric: Rubric) -> Iterator[Problem]:
     """Phrases whose every wording is taken away by the exceptions of the same rule."""
-    bare = dataclasses.replace(
-        says, place=ANYWHERE, in_a_row=None, at_turn_start=False, covers_trigger=False,
-        times=1, at_least=1, mode="any", max_per_minute=None, whole_turn=False,
-        beside=(), not_beside=(), reaches_trigger=False, usually=None,
-    )  # fmt: skip
+    bare = {
+        "place": ANYWHERE, "in_a_row": None, "only": (), "times": 1, "at_least": 1,
+        "max_per_minute": None, "beside": (), "not_beside": (), "usually": None, "all": (),
+        "none": (), "patterns": (),
+    }  # fmt: skip
     if not says.excluded and not says.excluded_patterns:
         return
     for phrase in says.phrases:
         texts = list(islice(_wordings(phrase), _WORDINGS))
-        alone = dataclasses.replace(bare, phrases=(phrase,), patterns=())
+        alone = says.model_copy(update=bare | {"any": (phrase,)})
         call = _said_apart([(says.by, text) for text in texts], rubric)
         if texts and not alone.evaluate(call, Scope()).hits:
             message = f'the phrase "{phrase.notation}" is barred by its own exceptions.'
@@ -248,9 +248,9 @@ def _contradictions(rubric: Rubric) -> Iterator[Problem]:
     call = _said_apart([(by, text) for _, by, text in required], rubric)
     for item in rubric.items:
         for forbidden in _says(item.fails):
-            if forbidden.in_a_row or forbidden.at_turn_start or forbidden.whole_turn:
+            if forbidden.in_a_row or {"at_turn_start", "whole_sentence"} & set(forbidden.only):
                 continue
-            anywhere = dataclasses.replace(forbidden, place=ANYWHERE)
+            anywhere = forbidden.model_copy(update={"place": ANYWHERE})
             clashes: dict[str, str] = {}
             for hit in anywhere.evaluate(call, Scope()).hits:
                 other, by, text = required[int(hit.start // _APART_S)]
@@ -325,7 +325,9 @@ def _walk(condition: object) -> Iterator[object]:
         for part in condition:
             yield from _walk(part)
         return
-    if dataclasses.is_dataclass(condition) and not isinstance(condition, (Phrase, type)):
+    if isinstance(condition, Anchor):
+        yield from _walk(condition.condition)
+    if isinstance(condition, Form):
         yield condition
-        for field in dataclasses.fields(condition):
-            yield from _walk(getattr(condition, field.name))
+        for name in type(condition).model_fields:
+            yield from _walk(getattr(condition, name))

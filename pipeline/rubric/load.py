@@ -9,16 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pipeline.errors import RubricError, SettingsError, nearest
 from pipeline.rubric.context import Condition, Hearing
 from pipeline.rubric.doubt import COEFFICIENTS
 from pipeline.rubric.examples import Example, parse_example
+from pipeline.rubric.forms import (
+    Flag,
+    Form,
+    Number,
+    Phrases,
+    Reader,
+    Reads,
+    Whole,
+    entry,
+    read,
+)
 from pipeline.rubric.located import Located, load_located, parse_located
-from pipeline.rubric.parsing import Names, parse_condition
+from pipeline.rubric.parsing import Names
+from pipeline.rubric.places import ANYWHERE, Where
 from pipeline.schema import AGENT, CUSTOMER, VerdictName
 from pipeline.settings import Compliance, config_path
 from pipeline.text import surnames
@@ -26,23 +38,12 @@ from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.phrases import parse_phrase
 
 Severity = Literal["minor", "normal", "serious", "veto", "report"]
+Pair = tuple[str, str]
+Rule = Annotated[Condition | None, Reads("condition")]
 MIN_JUDGED_SHARE = Compliance().min_judged_share
-_TOP_KEYS = (
-    "rubric", "extends", "include", "intents", "documents", "hearing", "sections", "slots",
-    "phrases", "conditions", "items",
-)  # fmt: skip
 _PART_KEYS = ("documents", "sections", "slots", "phrases", "conditions", "items")
-_ITEM_KEYS = (
-    "name", "description", "source", "section", "weight", "severity", "enabled", "polarity",
-    "outcomes", "applies", "when", "unless", "pass", "fail", "fills", "seen", "examples",
-    "agent_says", "agent_never_says", "except", "except_after", "after", "where", "within_s",
-    "within_turns",
-)  # fmt: skip
-_SHORT = (
-    "agent_says", "agent_never_says", "except", "except_after", "after", "where", "within_s",
-    "within_turns",
-)  # fmt: skip
-_EXAMPLE_KEYS = ("should_pass", "should_fail", "should_not_apply")
+_TOP_KEYS = ("rubric", "extends", "include", "intents", "hearing", *_PART_KEYS)
+EXAMPLE_KEYS = ("should_pass", "should_fail", "should_not_apply")
 
 
 _NOT_JUDGED: Mapping[VerdictName, tuple[str, str]] = {
@@ -56,30 +57,52 @@ _OUTCOMES: Mapping[str, Mapping[VerdictName, tuple[str, str]]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Form):
     """One row of a rubric; ``at`` is the file and line where it stands."""
 
+    unwritten = ("id", "at")
+
     id: str
-    name_zh: str
-    name_en: str
-    description_zh: str
-    description_en: str
-    sources: tuple[str, ...]
-    section: str
-    weight: float
-    severity: Severity
-    applies: Condition | None
-    when: Condition | None
-    unless: Condition | None
-    passes: Condition | None
-    fails: Condition | None
-    fills: str | None
-    examples: tuple[Example, ...]
     at: str
-    polarity: Literal["do", "dont"] = "do"
-    outcomes: Mapping[VerdictName, tuple[str, str]] = field(default_factory=dict)
-    seen: bool = False
+    name: Annotated[Pair, Reads("pair")] = entry(..., "the name in Chinese and English")
+    description: Annotated[Pair | None, Reads("pair")] = entry(None, "what is asked; else the name")
+    sources: Annotated[tuple[str, ...], Reads("sources")] = entry((), "ids of documents", "source")
+    section: Annotated[str, Reads("section")] = entry(..., "one of sections")
+    weight: Number = entry(1.0, "0 takes the item out of the score", ge=0)
+    severity: Severity = entry("normal", "veto makes the score 0, report is never scored")
+    enabled: Flag = entry(True, "false switches the item off")
+    polarity: Literal["do", "dont"] = entry("do", "something must be done, or must not be said")
+    outcomes: Annotated[Mapping[VerdictName, Pair], Reads("outcomes")] = entry(
+        {}, "a sentence for each verdict"
+    )
+    applies: Rule = entry(None, "the item is about calls of which this holds")
+    when: Rule = entry(None, "the trigger")
+    unless: Rule = entry(None, "an exception: the item does not apply")
+    passes: Rule = entry(None, "what makes it pass", "pass")
+    fails: Rule = entry(None, "what makes it fail; looked at before pass", "fail")
+    fills: str | None = entry(None, "hold.thanked: written into the detail of the event")
+    seen: Flag = entry(False, "say if it was done where the trigger did not happen")
+    examples: Annotated[tuple[Example, ...], Reads("examples")] = entry((), "short dialogues")
+
+    @property
+    def name_zh(self) -> str:
+        """The name in Chinese."""
+        return self.name[0]
+
+    @property
+    def name_en(self) -> str:
+        """The name in English."""
+        return self.name[1]
+
+    @property
+    def description_zh(self) -> str:
+        """What is asked, in Chinese."""
+        return (self.description or self.name)[0]
+
+    @property
+    def description_en(self) -> str:
+        """What is asked, in English."""
+        return (self.description or self.name)[1]
 
     def outcome(self, verdict: VerdictName) -> tuple[str, str]:
         """A sentence in Chinese and one in English that say what a verdict means.
@@ -93,6 +116,19 @@ class Item:
     def scored(self) -> bool:
         """Whether the item counts in the score; the others are only reported."""
         return self.severity != "report" and self.weight > 0
+
+
+class Short(Form):
+    """The short form of the rule of an item: words of the agent, perhaps after the customer's."""
+
+    agent_says: Phrases = entry((), "phrases that the agent must say one of")
+    agent_never_says: Phrases = entry((), "phrases that the agent must not say")
+    excluded: Phrases = entry((), "a hit inside one of these does not count", "except")
+    quoted_after: Phrases = entry((), "words after which somebody else is quoted", "except_after")
+    after: Phrases = entry((), "the trigger: phrases of the customer")
+    where: Where = entry(ANYWHERE, "where, instead of after")
+    within_s: Number | None = entry(None, "so many seconds after the trigger at most", ge=0)
+    within_turns: Whole | None = entry(None, "so many turns after it at most", ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +301,7 @@ def _with_parts(top: Located, file: Path) -> dict[str, Located]:
     for named in parts:
         path = file.parent / named.text()
         if not path.is_file():
-            near = [p.relative_to(file.parent).as_posix() for p in path.parent.glob("*.yaml")]
-            named.fail(f"there is no file {path}.", nearest(named.text(), near))
+            named.fail(f"there is no file {path}.", "Paths are seen from the file that names them.")
         for key, group in load_located(path).mapping(_PART_KEYS).items():
             held = dict(keys[key].mapping()) if key in keys else {}
             for name, child in group.mapping().items():
@@ -323,8 +358,8 @@ def _build(
     references: dict[str, set[str]] = {}
     for item_id, node in item_nodes.items():
         names.references = set()
-        item, enabled = _item(item_id, node, names, documents, sections)
-        if enabled:
+        item = _item(item_id, node, names, documents, [s.id for s in sections])
+        if item.enabled:
             items.append(item)
             references[item_id] = names.references
     order = _order(references, item_nodes)
@@ -349,55 +384,21 @@ def _build(
 
 
 def _item(
-    item_id: str,
-    node: Located,
-    names: Names,
-    documents: Mapping[str, str],
-    sections: tuple[Section, ...],
-) -> tuple[Item, bool]:
-    keys = node.mapping(_ITEM_KEYS)
-    if "pass" not in keys and "fail" not in keys:
+    item_id: str, node: Located, names: Names, documents: Mapping[str, str], sections: list[str]
+) -> Item:
+    body = node.mapping()
+    if "pass" not in body and "fail" not in body:
         node.fail("pass: or fail: is missing.", "Say when the item passes or when it fails.")
-    for needed in ("name", "section"):
-        if needed not in keys:
-            node.fail(f'the key "{needed}" is missing.')
-
-    def condition(key: str) -> Condition | None:
-        return parse_condition(keys[key], names) if key in keys else None
-
-    name = _pair(keys["name"])
-    description = _pair(keys["description"]) if "description" in keys else name
-    sources = tuple(s.choice(documents) for s in keys["source"].items()) if "source" in keys else ()
-    item = Item(
-        id=item_id,
-        name_zh=name[0],
-        name_en=name[1],
-        description_zh=description[0],
-        description_en=description[1],
-        sources=sources,
-        section=keys["section"].choice(s.id for s in sections),
-        weight=keys["weight"].number(0) if "weight" in keys else 1.0,
-        severity=keys["severity"].choice(get_args(Severity)) if "severity" in keys else "normal",  # type: ignore[arg-type]
-        applies=condition("applies"),
-        when=condition("when"),
-        unless=condition("unless"),
-        passes=condition("pass"),
-        fails=condition("fail"),
-        fills=keys["fills"].text() if "fills" in keys else None,
-        examples=_examples(keys.get("examples")),
-        at=node.at,
-        polarity=keys["polarity"].choice(("do", "dont"))  # type: ignore[arg-type]
-        if "polarity" in keys
-        else "do"
-        if "pass" in keys
-        else "dont",
-        outcomes={v: _pair(at) for v, at in keys["outcomes"].mapping(get_args(VerdictName)).items()}  # type: ignore[misc]
-        if "outcomes" in keys
-        else {},
-        seen=keys["seen"].flag() if "seen" in keys else False,
-    )
-    enabled = keys["enabled"].flag() if "enabled" in keys else True
-    return item, enabled
+    readers: dict[str, Reader] = {
+        "pair": _pair,
+        "section": lambda at: at.choice(sections),
+        "sources": lambda at: tuple(s.choice(documents) for s in at.items()),
+        "outcomes": lambda at: {v: _pair(t) for v, t in at.mapping(get_args(VerdictName)).items()},
+        "examples": _examples,
+    }
+    polarity = "do" if "pass" in body else "dont"
+    given = {"id": item_id, "at": node.at, "polarity": polarity}
+    return read(Item, node, {**names.readers(), **readers}, **given)
 
 
 def _written_out(node: Located) -> Located:
@@ -407,8 +408,8 @@ def _written_out(node: Located) -> Located:
     of the customer; without ``after``, at a place (``where: opening``) or anywhere;
     ``agent_never_says`` forbids words. ``except`` and ``except_after`` are those of ``says``.
     """
-    keys = node.mapping(_ITEM_KEYS)
-    short = [k for k in _SHORT if k in keys]
+    keys = node.mapping((*Item.written(), *Short.written()))
+    short = [k for k in Short.written() if k in keys]
     if not short:
         return node
     says = next((k for k in ("agent_says", "agent_never_says") if k in keys), None)
@@ -430,7 +431,7 @@ def _written_out(node: Located) -> Located:
     def at(key: str, value: Any) -> Located:
         return Located(value, node.file, keys[says].line, f"{node.key}.{key}")
 
-    out = {k: v for k, v in keys.items() if k not in _SHORT}
+    out = {k: v for k, v in keys.items() if k not in Short.written()}
     spoken = {"by": at("by", AGENT), "any": keys[says]}
     spoken |= {k: keys[k] for k in ("except", "except_after", "where") if k in keys}
     if says == "agent_never_says":
@@ -443,13 +444,11 @@ def _written_out(node: Located) -> Located:
     return replace(node, value=out | {"pass": at("pass", {"says": at("says", spoken)})})
 
 
-def _examples(at: Located | None) -> tuple[Example, ...]:
-    if at is None:
-        return ()
-    verdicts = dict(zip(_EXAMPLE_KEYS, ("pass", "fail", "not_applicable"), strict=True))
+def _examples(at: Located) -> tuple[Example, ...]:
+    verdicts = dict(zip(EXAMPLE_KEYS, ("pass", "fail", "not_applicable"), strict=True))
     return tuple(
         parse_example(line, verdicts[key])
-        for key, lines in at.mapping(_EXAMPLE_KEYS).items()
+        for key, lines in at.mapping(EXAMPLE_KEYS).items()
         for line in lines.items()
     )
 
@@ -496,24 +495,12 @@ def _phrase_sets(at: Located | None) -> dict[str, tuple[str, ...]]:
 def _hearing(at: Located | None) -> Hearing:
     if at is None:
         return Hearing()
-    kinds = {f.name: f for f in fields(Hearing)}
     if isinstance(at.value, dict) and "utc_offset_hours" in at.value:
         at.fail(
             '"utc_offset_hours" is no longer here: one setting, time.zone, governs all clocks.',
             "Remove the line, and set time.zone where it is not Asia/Shanghai.",
         )
-    values: dict[str, object] = {}
-    for name, child in at.mapping(kinds).items():
-        default = kinds[name].default
-        if isinstance(default, tuple):
-            values[name] = tuple(c.text() for c in child.items())
-        elif isinstance(default, int):
-            values[name] = child.integer()
-        elif isinstance(default, str):
-            values[name] = child.text()
-        else:
-            values[name] = child.number()
-    return Hearing(**values)  # type: ignore[arg-type]
+    return read(Hearing, at, {})
 
 
 def _order(references: Mapping[str, set[str]], nodes: Mapping[str, Located]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -92,6 +92,12 @@ class Located:
         if not isinstance(self.value, bool):
             self.fail(f"true or false is needed here, not {self._kind()}.")
         return self.value
+
+    def plain(self) -> Any:
+        """The value with what is inside of it, without places."""
+        if isinstance(self.value, dict):
+            return {k: v.plain() for k, v in self.value.items()}
+        return [v.plain() for v in self.value] if isinstance(self.value, list) else self.value
 
     def pattern(self) -> re.Pattern[str]:
         """The value as a regular expression."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Annotated
 
 from pipeline.rubric.context import Call, Condition, Scope
 from pipeline.rubric.findings import Finding, all_of, any_of, negation
+from pipeline.rubric.forms import ONE_OR_MORE, Form, Number, Reads, entry
 from pipeline.rubric.meaning_rules import Means
+from pipeline.schema import VerdictName
+
+Asked = Annotated[Condition, Reads("condition")]
+Several = Annotated[tuple[Condition, ...], Reads("conditions")]
 
 
-@dataclass(frozen=True, slots=True)
-class ForEach:
+class ForEach(Form):
     """A condition must hold for every trigger hit, each taken as the trigger in turn."""
 
-    that: Condition
+    that: Asked
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Evaluate the condition once per trigger hit."""
@@ -33,11 +38,10 @@ class ForEach:
         return f"each time: {self.that.describe()}"
 
 
-@dataclass(frozen=True, slots=True)
-class ForAny:
+class ForAny(Form):
     """A condition must hold for one of the trigger hits, each taken as the trigger in turn."""
 
-    that: Condition
+    that: Asked
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Evaluate the condition once per trigger hit."""
@@ -49,12 +53,11 @@ class ForAny:
         return f"one time: {self.that.describe()}"
 
 
-@dataclass(frozen=True, slots=True)
-class ItemIs:
+class ItemIs(Form):
     """Another item of the rubric has one of some verdicts."""
 
-    item: str
-    verdicts: frozenset[str]
+    item: Annotated[str, Reads("item")] = entry(..., "id of the item", "id")
+    verdicts: Annotated[frozenset[VerdictName], *ONE_OR_MORE] = entry(..., "one of these", "is")
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Look the other item up."""
@@ -72,11 +75,10 @@ class ItemIs:
         return f"{self.item} is {' or '.join(sorted(self.verdicts))}"
 
 
-@dataclass(frozen=True, slots=True)
-class AllOf:
+class AllOf(Form):
     """Every condition holds."""
 
-    conditions: tuple[Condition, ...]
+    conditions: Several
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Evaluate all of them."""
@@ -87,11 +89,10 @@ class AllOf:
         return "all of: " + "; ".join(c.describe() for c in self.conditions)
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Form):
     """At least one condition holds."""
 
-    conditions: tuple[Condition, ...]
+    conditions: Several
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Evaluate them; meaning is read only where nothing else decides, as it costs the most."""
@@ -106,11 +107,10 @@ class AnyOf:
         return "any of: " + "; ".join(c.describe() for c in self.conditions)
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Form):
     """A condition does not hold."""
 
-    condition: Condition
+    condition: Asked
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Evaluate the opposite."""
@@ -121,12 +121,11 @@ class Not:
         return f"not: {self.condition.describe()}"
 
 
-@dataclass(frozen=True, slots=True)
-class InOrder:
+class InOrder(Form):
     """Conditions hold one after the other, all within a time."""
 
-    steps: tuple[Condition, ...]
-    within_s: float = float("inf")
+    steps: Several = entry(..., "conditions, one after the other")
+    within_s: Number = entry(float("inf"), "seconds from the first to the last", ge=0)
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Look for one chain of evidence in order."""

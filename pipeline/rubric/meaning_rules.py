@@ -7,30 +7,42 @@ is kept as evidence, so that a reader sees which sentence it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from pipeline.rubric.context import Call, Scope, inside
 from pipeline.rubric.findings import Finding, Hit
-from pipeline.rubric.places import ANYWHERE, Place
-from pipeline.schema import Span, Speaker, Turn
-from pipeline.text.phonetic.phrases import Phrase
+from pipeline.rubric.forms import Form, Phrases, Reads, Who, Whole, entry
+from pipeline.rubric.places import ANYWHERE, Where
+from pipeline.schema import AGENT, Span, Turn
+
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+def _band(given: object) -> object:
+    numbers = isinstance(given, (list, tuple)) and all(isinstance(g, (int, float)) for g in given)
+    if given is None or (numbers and len(given) == 2 and given[0] <= given[1]):  # type: ignore[arg-type, index]
+        return given
+    raise ValueError("two probabilities are needed, the lower first, such as [0.4, 0.6].")
+
+
+class Means(Form):
     """Somebody shows one of some intents, at a place, in one turn or in several.
 
     ``doubt`` is the band of probabilities in doubt; None takes that of the intent. A sentence in which
     one of ``excluded`` is said shows nothing.
     """
 
-    by: Speaker
-    intents: tuple[str, ...]
-    place: Place = ANYWHERE
-    times: int = 1
-    in_a_row: int | None = None
-    excluded: tuple[Phrase, ...] = ()
-    doubt: tuple[float, float] | None = None
+    by: Who = entry(AGENT, "who shows it; may be left out where the intent says who usually does")
+    intents: Annotated[tuple[str, ...], Reads("intents")] = entry(..., "one of these", "intent")
+    place: Where = entry(ANYWHERE, "where", "where")
+    times: Whole = entry(1, "in so many turns", ge=1)
+    in_a_row: Whole | None = entry(None, "in so many turns one after the other", ge=2)
+    excluded: Phrases = entry((), "a sentence with one of these does not count", "except")
+    doubt: Annotated[tuple[Share, Share] | None, BeforeValidator(_band)] = entry(
+        None, "probabilities between these two are in doubt"
+    )
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Read the intents in the turns of the place."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import model_validator
 
 from pipeline.rubric.context import Call, Condition, Scope, inside
 from pipeline.rubric.findings import Finding, Hit
-from pipeline.rubric.places import ANYWHERE, Anchor, Place
+from pipeline.rubric.forms import Form, Number, Phrases, Reads, Who, Whole, entry
+from pipeline.rubric.places import ANYWHERE, Anchor, Place, Where
 from pipeline.rubric.speech_rules import statement_units
-from pipeline.schema import SPEAKERS, Event, Speaker, Turn
+from pipeline.schema import AGENT, SPEAKERS, Event, EventKind, Turn
 from pipeline.spans import overlap_s
-from pipeline.text.phonetic.phrases import Phrase
 
 _PAUSE_S = 1.0  # a shorter pause does not end a stretch of speech
 _MIN_UNITS = 8  # shorter turns say nothing about tempo
@@ -30,20 +32,21 @@ RESTS_ON = {
 """The measure that is missing where events of a kind could not have been found."""
 
 
-@dataclass(frozen=True, slots=True)
-class HasEvent:
+class HasEvent(Form):
     """Events of a kind happened, optionally long enough, by somebody, with some detail."""
 
-    kind: str
-    by: Speaker | None = None
-    min_s: float = 0.0
-    max_s: float = float("inf")
-    detail: tuple[tuple[str, object], ...] = ()
-    at_least: int = 1
-    join_s: float | None = None
-    unless: Condition | None = None
-    broken_by: Speaker | None = None
-    place: Place = ANYWHERE
+    kind: EventKind = entry(..., "what happened")
+    by: Who | None = entry(None, "whose event it is")
+    min_s: Number = entry(0.0, "so many seconds long at least", ge=0)
+    max_s: Number = entry(float("inf"), "so many seconds long at most", ge=0)
+    detail: dict[str, Any] = entry({}, "values of the event's detail, such as medium: music")
+    at_least: Whole = entry(1, "so many such events", ge=1)
+    join_s: Number | None = entry(None, "events less than this apart are one", ge=0)
+    unless: Annotated[Condition | None, Reads("condition")] = entry(
+        None, "an event with this does not count; it is the trigger there"
+    )
+    broken_by: Who | None = entry(None, "an event is cut where this party speaks")
+    place: Where = entry(ANYWHERE, "where", "where")
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """List the events."""
@@ -107,17 +110,16 @@ class HasEvent:
             return False
         if self.by is not None and event.by not in (self.by, None):
             return False
-        return all(event.detail.get(name) == value for name, value in self.detail)
+        return all(event.detail.get(name) == value for name, value in self.detail.items())
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Form):
     """A number of the call: a measure by column name, or turns of somebody pooled."""
 
-    name: str
-    by: Speaker | None = None
-    phase: str | None = None
-    place: Place | None = None
+    name: str = entry(..., "a measure of turns", "turns")
+    by: Who | None = entry(None, "whose turns")
+    phase: Literal["opening", "body", "closing"] | None = entry(None, "turns of this phase only")
+    place: Annotated[Place | None, Reads("place")] = entry(None, "turns there only", "where")
 
     def value(self, call: Call, scope: Scope) -> float | None:
         """The value, or None where it was not measured."""
@@ -138,15 +140,23 @@ class Quantity:
         return (f"{self.by}'s " if self.by else "") + self.name + phase + place
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Form):
     """A quantity, or the difference or ratio of two, lies within bounds."""
 
-    of: Quantity
-    minus: Quantity | None = None
-    over: Quantity | None = None
-    min: float = float("-inf")
-    max: float = float("inf")
+    of: Annotated[Quantity, Reads("quantity")] = entry(..., "a column of calls, or turns")
+    minus: Annotated[Quantity | None, Reads("quantity")] = entry(None, "less this")
+    over: Annotated[Quantity | None, Reads("quantity")] = entry(None, "divided by this")
+    min: Number = entry(float("-inf"), "at least this")
+    max: Number = entry(float("inf"), "at most this")
+
+    @model_validator(mode="after")
+    def _has_bounds(self) -> Self:
+        if not self.model_fields_set & {"min", "max"}:
+            raise ValueError("min or max is needed.")
+        if self.min > self.max:
+            low, high = self.min, self.max
+            raise ValueError(f"min {low:g} is above max {high:g}, so that nothing can be between.")
+        return self
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Compare the value with its bounds."""
@@ -178,16 +188,15 @@ class Measured:
         return name + (f" over {self.over.describe()}" if self.over else "")
 
 
-@dataclass(frozen=True, slots=True)
-class HasTurn:
+class HasTurn(Form):
     """Somebody has turns of some length; ``min_units`` counts statements, not questions."""
 
-    by: Speaker
-    min_s: float = 0.0
-    min_units: int = 0
-    at_least: int = 1
-    without: tuple[Phrase, ...] = ()
-    place: Place = ANYWHERE
+    by: Who = entry(AGENT, "whose turns")
+    min_s: Number = entry(0.0, "so many seconds long at least", ge=0)
+    min_units: Whole = entry(0, "so many characters of statements at least", ge=0)
+    at_least: Whole = entry(1, "so many such turns", ge=1)
+    without: Phrases = entry((), "a turn with one of these does not count")
+    place: Where = entry(ANYWHERE, "where", "where")
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """List the turns."""
@@ -216,14 +225,15 @@ class HasTurn:
         return f"{self.by} has {self.at_least} or more turns of {self.min_s:g} s, {where}"
 
 
-@dataclass(frozen=True, slots=True)
-class GapAfter:
+class GapAfter(Form):
     """The time from something until somebody speaks again (or the recording ends)."""
 
-    after: Anchor
-    until: Literal["agent", "customer", "anyone", "end"]
-    min_s: float = 0.0
-    max_s: float = float("inf")
+    after: Annotated[Anchor, Reads("anchor")] = entry(..., "what the gap follows")
+    until: Literal["agent", "customer", "anyone", "end"] = entry(
+        "anyone", "who ends it by speaking"
+    )
+    min_s: Number = entry(0.0, "so many seconds long at least", ge=0)
+    max_s: Number = entry(float("inf"), "so many seconds long at most", ge=0)
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Measure the gap after every hit; all must fit."""
@@ -268,14 +278,13 @@ class GapAfter:
         return min(onsets, default=call.dialogue.duration)
 
 
-@dataclass(frozen=True, slots=True)
-class ShareOfTurns:
+class ShareOfTurns(Form):
     """The share of somebody's turns that begin with one of some phrases."""
 
-    by: Speaker
-    phrases: tuple[Phrase, ...]
-    min: float = 0.0
-    max: float = 1.0
+    by: Who = entry(AGENT, "whose turns")
+    phrases: Phrases = entry(..., "what the turn begins with", "any")
+    min: Number = entry(0.0, "share at least", ge=0, le=1)
+    max: Number = entry(1.0, "share at most", ge=0, le=1)
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Count the turns."""

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import model_validator
 
 from pipeline.rubric.context import EVERYWHERE, Call, Condition, Scope
 from pipeline.rubric.findings import Hit
+from pipeline.rubric.forms import Form, Number, Reads, Whole, entry
 from pipeline.schema import Span, Speaker
 
 INFINITY = float("inf")
 EDGE_S = 0.6  # tolerance of edges: word times and event times come from different stages
 
 Part = Literal["opening", "body", "closing", "after_opening", "before_closing"]
+INNER = ("that", "condition", "conditions", "steps")  # fields of a condition that hold others
 Relation = Literal["before", "after", "from", "around", "during"]
 
 
@@ -52,18 +56,39 @@ class Anchor:
         return self.name if self.kind != "trigger" else "the trigger"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+Anchored = Annotated[Anchor | None, Reads("anchor")]
+
+
+class Place(Form):
     """A region of a call; an empty place is the whole call."""
 
-    part: Part | None = None
-    first_turns: int | None = None
-    last_turns: int | None = None
-    first_s: float | None = None
-    last_s: float | None = None
-    relations: tuple[tuple[Relation, Anchor], ...] = ()
-    within_s: float | None = None
-    within_turns: int | None = None
+    part: Part | None = entry(None, "a part of the call")
+    first_turns: Whole | None = entry(None, "so many first turns of the speaker", ge=1)
+    last_turns: Whole | None = entry(None, "so many last turns of the speaker", ge=1)
+    first_s: Number | None = entry(None, "so many seconds from the first word", ge=0)
+    last_s: Number | None = entry(None, "so many seconds to the last word", ge=0)
+    before: Anchored = entry(None, "before this")
+    after: Anchored = entry(None, "after this")
+    from_: Anchored = entry(None, "from where this begins", "from")
+    around: Anchored = entry(None, "before or after this")
+    during: Anchored = entry(None, "while this lasts")
+    within_s: Number | None = entry(None, "so many seconds from it at most", ge=0)
+    within_turns: Whole | None = entry(None, "so many turns of the speaker from it at most", ge=1)
+
+    @model_validator(mode="after")
+    def _hangs_on_something(self) -> Self:
+        near = self.within_s is not None or self.within_turns is not None
+        if near and not self.relations:
+            raise ValueError(
+                "within_s and within_turns need before, after, from, around or during."
+            )
+        return self
+
+    @property
+    def relations(self) -> list[tuple[Relation, Anchor]]:
+        """What the place hangs on, and how."""
+        anchors = (self.before, self.after, self.from_, self.around, self.during)
+        return [(r, a) for r, a in zip(get_args(Relation), anchors, strict=True) if a is not None]
 
     def spans(self, call: Call, scope: Scope, speaker: Speaker | None) -> tuple[Span, ...]:
         """The spans of the call that belong to this place; none if there is no such place."""
@@ -142,6 +167,7 @@ class Place:
 
 
 ANYWHERE = Place()
+Where = Annotated[Place, Reads("place")]
 
 
 def conditions_in(condition: object) -> Iterator[object]:
@@ -149,7 +175,7 @@ def conditions_in(condition: object) -> Iterator[object]:
     if condition is None:
         return
     yield condition
-    parts = [getattr(condition, name, ()) for name in ("that", "condition", "conditions", "steps")]
+    parts = [getattr(condition, name, ()) for name in INNER]
     for part in parts:
         for inner in part if isinstance(part, tuple) else (part,):
             yield from conditions_in(inner)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
-from typing import Literal
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import model_validator
 
 from pipeline.rubric.context import Call, Scope, inside
 from pipeline.rubric.findings import Finding, Hit
-from pipeline.rubric.places import ANYWHERE, Part, Place
-from pipeline.schema import Span, Speaker, Turn
+from pipeline.rubric.forms import (
+    ONE_OR_MORE,
+    Form,
+    Number,
+    Patterns,
+    Phrases,
+    Who,
+    Whole,
+    entry,
+)
+from pipeline.rubric.places import ANYWHERE, Part, Place, Where
+from pipeline.schema import AGENT, CUSTOMER, Span, Speaker, Turn
 from pipeline.text import count_units
 from pipeline.text.phonetic.phrases import Phrase
 from pipeline.text.phonetic.search import Match, Strictness
@@ -27,7 +39,12 @@ from pipeline.text.phonetic.streams import Stream
 
 _START_UNITS = 6  # characters that may precede what counts as said at the start of a turn
 _LIMIT_TOLERANCE = 1.15
-Mode = Literal["any", "all", "none"]
+_ALSO_BEFORE_S = 20.0  # a value may be said back while it is still being stated
+Predicate = Literal[
+    "at_turn_start", "whole_sentence", "not_answering", "covers_trigger", "reaches_trigger"
+]
+Kind = Literal["digits", "date", "address"]
+Kinds = Annotated[frozenset[Kind], *ONE_OR_MORE]
 
 _CORRECTION_UNITS = 16  # characters between a value and the one that corrects it
 _SENTENCE = re.compile(r"[^。！!?？；;]+[。！!?？；;]*")
@@ -41,32 +58,49 @@ _QUESTION_WORDS = re.compile(
 _QUESTION_END = re.compile("(?:吗|呢|么|没有|不)[？?]?$|[？?]$")
 
 
-@dataclass(frozen=True, slots=True)
-class Says:
+class Says(Form):
     """Somebody says phrases: any, all, none or several of them, at a place."""
 
-    by: Speaker
-    phrases: tuple[Phrase, ...]
-    mode: Mode = "any"
-    at_least: int = 1
-    times: int = 1
-    excluded: tuple[Phrase, ...] = ()
-    patterns: tuple[re.Pattern[str], ...] = ()
-    excluded_patterns: tuple[re.Pattern[str], ...] = ()
-    place: Place = ANYWHERE
-    strictness: Strictness = "normal"
-    guard: bool = True
-    whole_turn: bool = False
-    max_per_minute: float | None = None
-    quoted_after: tuple[Phrase, ...] = ()
-    in_a_row: int | None = None
-    at_turn_start: bool = False
-    not_answering: bool = False
-    covers_trigger: bool = False
-    not_beside: tuple[Phrase, ...] = ()
-    beside: tuple[Phrase, ...] = ()
-    reaches_trigger: bool = False
-    usually: Part | None = None
+    by: Who = entry(AGENT, "who says it")
+    any: Phrases = entry((), "one of these is said")
+    all: Phrases = entry((), "every one of these is said")
+    none: Phrases = entry((), "not any of these is said")
+    at_least: Whole = entry(1, "so many different ones (with any)", ge=1)
+    times: Whole = entry(1, "so often", ge=1)
+    excluded: Phrases = entry((), "a hit inside one of these does not count", "except")
+    patterns: Patterns = entry((), "regular expressions over the spoken characters", "regex")
+    excluded_patterns: Patterns = entry((), "a hit inside one of these does not", "except_regex")
+    place: Where = entry(ANYWHERE, "where", "where")
+    strictness: Strictness = entry("normal", "how alike words must sound", "match")
+    negation: Literal["guard", "ignore"] = entry("guard", "whether 不 before it turns it down")
+    only: Annotated[tuple[Predicate, ...], *ONE_OR_MORE] = entry(
+        (), "a hit counts only where all of these are true of it"
+    )
+    max_per_minute: Number | None = entry(None, "said more often does not count as done", ge=0)
+    quoted_after: Phrases = entry(
+        (), "words after which, in a sentence, somebody else is quoted", "except_after"
+    )
+    in_a_row: Whole | None = entry(None, "in so many turns one after the other", ge=2)
+    not_beside: Phrases = entry((), "a hit does not count in a turn with one of these")
+    beside: Phrases = entry((), "a hit counts only in a turn with one of these")
+    usually: Part | None = entry(None, "where it is mostly said, if anywhere")
+
+    @model_validator(mode="after")
+    def _has_words(self) -> Self:
+        given = len(self.model_fields_set & {"any", "all", "none"})
+        if given > 1 or (not given and not self.patterns):
+            raise ValueError("exactly one of any, all, none (or regex) is needed.")
+        return self
+
+    @property
+    def mode(self) -> Literal["any", "all", "none"]:
+        """Whether one, all or none of the phrases must be said."""
+        return "all" if self.all else "none" if self.none else "any"
+
+    @property
+    def phrases(self) -> tuple[Phrase, ...]:
+        """The phrases that are looked for."""
+        return self.any or self.all or self.none
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Search the place and weigh what was found."""
@@ -126,14 +160,13 @@ class Says:
     ) -> list[tuple[str, Hit]]:
         """What was said in some spans and fits all that the rule asks of it."""
         found = self._search(call, spans, strictness)
-        if self.not_answering:
+        if "not_answering" in self.only:
             found = [f for f in found if not _answers(call, f[1])]
         if self.in_a_row is not None:
             found = _in_a_row(call, self.by, found, self.in_a_row)
-        if self.covers_trigger:
-            found = [f for f in found if _covers(f[1], scope)]
-        if self.reaches_trigger:
-            found = [f for f in found if _reaches(f[1], scope)]
+        for name, holds in OF_TIMES_STATED.items():
+            if name in self.only:
+                found = [f for f in found if holds(f[1], scope)]
         return found
 
     def _search(
@@ -145,7 +178,7 @@ class Says:
         barred = self._barred(call)
         found: list[tuple[str, Match]] = []
         for phrase in self.phrases:
-            matches = call.find(self.by, phrase, strictness, self.guard)
+            matches = call.find(self.by, phrase, strictness, self.negation == "guard")
             found += [(phrase.notation, m) for m in matches]
         text = stream.full.text
         for pattern in self.patterns:
@@ -176,9 +209,9 @@ class Says:
                 continue
             if self.beside and not any(g[0] <= begins <= g[1] for g in needed_turns):
                 continue
-            if self.at_turn_start and not stream.starts_turn(match.start, _START_UNITS):
+            if "at_turn_start" in self.only and not stream.starts_turn(match.start, _START_UNITS):
                 continue
-            if self.whole_turn and not _alone(call, self.by, match):
+            if "whole_sentence" in self.only and not _alone(call, self.by, match):
                 continue
             again = taken.intersection(range(match.start, match.end))
             if again and self.mode != "all":
@@ -207,15 +240,14 @@ class Says:
         return barred
 
 
-@dataclass(frozen=True, slots=True)
-class Asks:
+class Asks(Form):
     """Somebody asks questions: a number of them in all, or in a single turn."""
 
-    by: Speaker
-    times: int = 1
-    in_one_turn: int | None = None
-    excluded: tuple[Phrase, ...] = ()
-    place: Place = ANYWHERE
+    by: Who = entry(AGENT, "who asks")
+    times: Whole = entry(1, "so many questions in all", ge=1)
+    in_one_turn: Whole | None = entry(None, "so many in a single turn", ge=1)
+    excluded: Phrases = entry((), "questions with one of these do not count", "except")
+    place: Where = entry(ANYWHERE, "where", "where")
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Count the questions."""
@@ -250,14 +282,13 @@ class Asks:
         return f"{self.by} asks {self.times} or more questions, {self.place.describe()}"
 
 
-@dataclass(frozen=True, slots=True)
-class States:
+class States(Form):
     """Somebody states a number, a date or an address."""
 
-    by: Speaker
-    kinds: frozenset[str]
-    min_digits: int = 4
-    place: Place = ANYWHERE
+    by: Who = entry(CUSTOMER, "who states it")
+    kinds: Kinds = entry(get_args(Kind), "what is stated", "what")
+    min_digits: Whole = entry(4, "a number of so many digits at least", ge=1)
+    place: Where = entry(ANYWHERE, "where", "where")
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """List the values stated."""
@@ -276,17 +307,15 @@ class States:
         return f"{self.by} states {' or '.join(sorted(self.kinds))}, {self.place.describe()}"
 
 
-@dataclass(frozen=True, slots=True)
-class RepeatsBack:
+class RepeatsBack(Form):
     """Somebody says back a value that the other party stated."""
 
-    by: Speaker
-    of: Speaker
-    kinds: frozenset[str]
-    min_digits: int = 4
-    within_s: float = 60.0
-    share: float = 0.5
-    also_before_s: float = 20.0
+    by: Who = entry(AGENT, "who says it back")
+    of: Who = entry(CUSTOMER, "who stated it")
+    kinds: Kinds = entry(get_args(Kind), "what was stated", "what")
+    min_digits: Whole = entry(4, "a number of so many digits at least", ge=1)
+    within_s: Number = entry(60.0, "so many seconds after it was stated at most", ge=0)
+    share: Number = entry(0.5, "share of the values that is enough", ge=0, le=1)
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Compare each stated value with what was said around it."""
@@ -296,7 +325,7 @@ class RepeatsBack:
         missed: list[Hit] = []
         unsure: list[Hit] = []
         for info, source in stated:
-            low = source.start - self.also_before_s
+            low = source.start - _ALSO_BEFORE_S
             high = source.end + self.within_s
             inside_window = [i for i, t in enumerate(stream.starts) if low <= t <= high]
             span = None
@@ -308,7 +337,7 @@ class RepeatsBack:
                 continue
             match = Match(span[0], span[1], 1.0, f"{info.kind} {info.value}")
             (hits if span[2] else unsure).append(call.hit(self.by, match))
-        looked = tuple((s.start - self.also_before_s, s.end + self.within_s) for _, s in stated)
+        looked = tuple((s.start - _ALSO_BEFORE_S, s.end + self.within_s) for _, s in stated)
         well, confidence, note = call.heard(self.by, looked)
         enough = self.share * len(stated)
         truth: bool | None = bool(stated) and len(hits) >= enough
@@ -398,6 +427,12 @@ def _reaches(hit: Hit, scope: Scope) -> bool:
     stated = [s for _, v in hit.values if (s := duration_seconds(v)) is not None]
     start = min((t.start for t in scope.trigger), default=float("inf"))
     return bool(stated) and hit.end + max(stated) * _LIMIT_TOLERANCE >= start
+
+
+OF_TIMES_STATED: Mapping[Predicate, Callable[[Hit, Scope], bool]] = {
+    "covers_trigger": _covers,
+    "reaches_trigger": _reaches,
+}
 
 
 def _stated(

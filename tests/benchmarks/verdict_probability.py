@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ import numpy as np
 from pipeline.rubric import Rubric, judging, load_rubric
 from pipeline.rubric.calibration import ece, fitted, probabilities
 from pipeline.rubric.dialogues import Labelled, labelled_dialogues
+from pipeline.rubric.forms import Form
+from pipeline.rubric.places import INNER
 from pipeline.rubric.speech_rules import Says
 from pipeline.schema import Turn
 from pipeline.text import readings
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     rubric = load_rubric("hotline")
-    rubric = replace(rubric, hearing=replace(rubric.hearing, min_probability=0.0))
+    rubric = replace(rubric, hearing=rubric.hearing.model_copy(update={"min_probability": 0.0}))
     every = [row for folder in given.folders for row in labelled_dialogues(folder)]
     known = sorted({c for row in every for t in row.dialogue.turns for c in t.text if c.isalpha()})
     rows: list[tuple[int, dict[str, float], bool, str]] = []
@@ -73,22 +75,19 @@ def forgetful(rubric: Rubric, share: float, chance: random.Random) -> Rubric:
     def less(at: Any) -> Any:
         if isinstance(at, tuple):
             return tuple(less(part) for part in at)
-        if not is_dataclass(at) or isinstance(at, type):
-            return at
         if isinstance(at, Says) and len(at.phrases) > 2:
             kept = tuple(p for p in at.phrases if chance.random() >= share)
-            return replace(at, phrases=kept or at.phrases[:1])
-        names = [f.name for f in fields(at) if f.name in _INNER]
-        return replace(at, **{n: less(getattr(at, n)) for n in names}) if names else at
+            return at.model_copy(update={at.mode: kept or at.phrases[:1]})
+        if not isinstance(at, Form):
+            return at
+        names = [n for n in type(at).model_fields if n in INNER]
+        return at.model_copy(update={n: less(getattr(at, n)) for n in names}) if names else at
 
     items = tuple(
-        replace(i, when=less(i.when), passes=less(i.passes), fails=less(i.fails))
+        i.model_copy(update={n: less(getattr(i, n)) for n in ("when", "passes", "fails")})
         for i in rubric.items
     )
     return replace(rubric, items=items)
-
-
-_INNER = ("that", "condition", "conditions", "steps")
 
 
 def misheard(row: Labelled, noise: float, known: list[str], chance: random.Random) -> Labelled:
