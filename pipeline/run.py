@@ -38,7 +38,7 @@ from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.asr.seams import said_once
 from pipeline.speech.legs import second_agent
 from pipeline.speech.machines import find_machines, machine_event, without_machines
-from pipeline.speech.models import Models, recognition_options
+from pipeline.speech.models import Models
 from pipeline.speech.roles import Usual, assign_roles, find_parties
 from pipeline.speech.speaker_assignment import assign_speech
 
@@ -79,7 +79,7 @@ def run_call(
         heard = recognise(
             [(label, voices.audio[label], spans) for label, spans in voices.speech.items()],
             models.decoder,
-            recognition_options(settings.asr),
+            settings.asr,
             lexicon=models.lexicon,
             hallucinations=models.lexicon.hallucinations,
         )

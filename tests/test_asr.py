@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.schema import Audio, Span, Utterance, Word
-from pipeline.settings import config_path
-from pipeline.speech.asr.recognise import RecognitionOptions, recognise
+from pipeline.settings import Asr, config_path
+from pipeline.speech.asr.recognise import recognise
 from pipeline.speech.asr.windows import Heard
 from pipeline.text import Lexicon
 
 RATE = 16_000
-OPTIONS = RecognitionOptions()
+OPTIONS = Asr()
 HOTLINE = Lexicon.load(config_path("lexicons/hotline.yaml"))
 GREETING = "请您稍等我帮您查询"
 
@@ -64,7 +64,7 @@ def line(*spans: Span, seconds: float = 60.0) -> Audio:
 def hear(
     spans: Sequence[Span],
     decoder: Callable,
-    options: RecognitionOptions = OPTIONS,
+    options: Asr = OPTIONS,
     lexicon: Lexicon | None = None,
 ) -> tuple[Utterance, ...]:
     return recognise(
@@ -97,7 +97,7 @@ def test_a_short_closing_after_a_pause_survives_with_its_own_time():
 
 def test_short_utterances_can_be_heard_by_themselves():
     decoder = Answers(["感谢您的来电", "再见"])
-    hear([(1.0, 4.5), (9.0, 9.6)], decoder, RecognitionOptions(short_s=0.0))
+    hear([(1.0, 4.5), (9.0, 9.6)], decoder, Asr(short_s=0.0))
     assert sorted(decoder.seconds) == pytest.approx([1.4, 4.3], abs=0.01)
 
 

@@ -16,7 +16,7 @@ from pipeline.io import weights
 from pipeline.settings import Asr, load_settings
 from pipeline.speech.asr.vocabulary import END_OF_TEXT, OwnTokens, Trimmed, kept_tokens, trimmed
 from pipeline.speech.asr.whisper import WhisperDecoder, _storage, load_whisper
-from pipeline.speech.models import decoding_options, trims_vocabulary
+from pipeline.speech.models import trims_vocabulary
 from pipeline.text import normalise_for_cer
 
 DATA = Path(__file__).parents[1] / "data"
@@ -68,7 +68,7 @@ def test_every_chinese_character_of_the_labelled_calls_can_be_written_as_before(
 
 
 def test_the_trimmed_model_hears_the_same_words(models: tuple[object, object]):
-    whole, small = (WhisperDecoder(m, decoding_options(CHOSEN)) for m in models)
+    whole, small = (WhisperDecoder(m, CHOSEN) for m in models)
     sound = clips(6)
     first, second = (
         normalise_for_cer("".join(w.text for found in decoder(sound) for w in found.words))

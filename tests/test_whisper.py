@@ -15,7 +15,7 @@ from pipeline.io import weights
 from pipeline.schema import Audio
 from pipeline.settings import load_settings
 from pipeline.speech.asr.whisper import Guess, WhisperDecoder, calibrated, choose, load_whisper
-from pipeline.speech.models import decoding_options, word_model
+from pipeline.speech.models import word_model
 from pipeline.text import WordModel, normalise_for_cer
 
 RATE = 16_000
@@ -64,7 +64,7 @@ def test_a_confidence_is_a_probability_and_keeps_the_order(one: float, other: fl
 def whisper() -> WhisperDecoder:
     chosen = load_settings().asr
     model = load_whisper(weights.verified(chosen.source), compute_type=chosen.compute_type)
-    return WhisperDecoder(model, decoding_options(chosen), word_model(chosen))
+    return WhisperDecoder(model, chosen, word_model(chosen))
 
 
 def bank(*names: str) -> list[tuple[str, Audio]]:

@@ -16,9 +16,8 @@ from threadpoolctl import threadpool_limits
 from pipeline.errors import WeightsError
 from pipeline.io import weights
 from pipeline.settings import Asr, Diarization, Settings, config_path
-from pipeline.speech.asr.recognise import RecognitionOptions
 from pipeline.speech.asr.vocabulary import LANGUAGES
-from pipeline.speech.asr.whisper import DecodingOptions, WhisperDecoder, load_whisper
+from pipeline.speech.asr.whisper import WhisperDecoder, load_whisper
 from pipeline.speech.asr.windows import Decoder
 from pipeline.speech.diarization import diarizers as diarization
 from pipeline.speech.diarization.diarizers import Diarizer
@@ -72,7 +71,7 @@ def load_models(settings: Settings) -> Models:
     )
     return Models(
         detector=SileroDetector(),
-        decoder=WhisperDecoder(model, decoding_options(asr), word_model(asr)),
+        decoder=WhisperDecoder(model, asr, word_model(asr)),
         lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
         weights=weights_used(settings),
         diarization=settings.diarization,
@@ -113,32 +112,6 @@ def word_model(asr: Asr) -> WordModel | None:
     """The words to compare hypotheses by; None for languages they are not of."""
     wanted = asr.words is not None and asr.word_weight > 0 and asr.language in LANGUAGES
     return WordModel.load(config_path(asr.words)) if wanted and asr.words else None
-
-
-def decoding_options(asr: Asr) -> DecodingOptions:
-    """The part of the settings that the decoder needs."""
-    return DecodingOptions(
-        language=asr.language,
-        beam_size=asr.beam_size,
-        batch_size=asr.batch_size,
-        prompt=asr.prompt,
-        hypotheses=asr.hypotheses,
-        word_weight=asr.word_weight,
-        second_look_logprob=asr.second_look_logprob,
-        min_window_s=asr.min_window_s,
-    )
-
-
-def recognition_options(asr: Asr) -> RecognitionOptions:
-    """The part of the settings that cutting into windows and checking need."""
-    return RecognitionOptions(
-        join_gap_s=asr.join_gap_s,
-        max_utterance_s=asr.max_utterance_s,
-        short_s=asr.short_s,
-        max_units_per_s=asr.max_units_per_s,
-        no_speech_threshold=asr.no_speech_threshold,
-        min_logprob=asr.min_logprob,
-    )
 
 
 def load_diarizer(settings: Diarization) -> Diarizer:

@@ -47,7 +47,6 @@ from pipeline.speech.models import (
     LOCAL_EMBEDDING,
     LOCAL_SEGMENTATION,
     Models,
-    decoding_options,
     load_diarizer,
     one_blas_thread,
     trims_vocabulary,
@@ -169,7 +168,7 @@ class Bench:
         timed.model = Timed(timed.model, self.clocks, network)
         self.models = Models(
             detector=Timed(SileroDetector(), self.clocks, {"__call__": "voice activity"}),
-            decoder=WhisperDecoder(timed, decoding_options(asr)),
+            decoder=WhisperDecoder(timed, asr),
             lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
             weights=weights_used(self.settings),
             diarization=self.settings.diarization,

@@ -15,11 +15,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.schema import Seconds, Sound, Span, Speaker, Utterance, Word
+from pipeline.settings import Asr
 from pipeline.speech.asr.windows import Audios, Decoder, Heard, Window, windows_of
 from pipeline.text import (
     Lexicon,
@@ -41,22 +42,10 @@ LATIN = re.compile("[A-Za-z0-9]")
 ODD_MARKS = dict.fromkeys((*range(65296, 65306), *range(65313, 65371), *range(65104, 65131)), "，")
 
 
-@dataclass(frozen=True, slots=True)
-class RecognitionOptions:
-    """What is decoded together and what is rejected; see the ``asr`` settings."""
-
-    join_gap_s: Seconds = 1.0
-    max_utterance_s: Seconds = 24.0
-    short_s: Seconds = 3.0
-    max_units_per_s: float = 11.0
-    no_speech_threshold: float = 0.6
-    min_logprob: float = -1.0
-
-
 def recognise(
     speech: Iterable[tuple[Speaker, Sound, Sequence[Span]]],
     decoder: Decoder,
-    options: RecognitionOptions,
+    options: Asr,
     *,
     lexicon: Lexicon | None = None,
     hallucinations: frozenset[str] = frozenset(),
@@ -69,7 +58,7 @@ def recognise(
         The audio in which each of them is heard, shape (n,), float32, 16 kHz, and where they speak
         in it; see :mod:`pipeline.speech.vad`.
     decoder : Decoder
-    options : RecognitionOptions
+    options : Asr
     lexicon : Lexicon, optional
         Domain words; a stretch of text that sounds like one is written as one.
     hallucinations : frozenset of str
@@ -114,7 +103,7 @@ def rejected(heard: Sequence[Utterance]) -> tuple[str, ...]:
 
 
 def _listen(
-    windows: Sequence[Window], decoder: Decoder, options: RecognitionOptions
+    windows: Sequence[Window], decoder: Decoder, options: Asr
 ) -> list[tuple[Window, Heard]]:
     """Decode all windows; every utterance, alone, with what was heard of it.
 
@@ -152,7 +141,7 @@ def _doubtful(
     heard: Heard,
     window: Window,
     usual: Mapping[Speaker, float],
-    options: RecognitionOptions,
+    options: Asr,
 ) -> bool:
     """No text where others were heard too; text that loops, is too much or far too little."""
     seconds, units = _seconds(alone), _units(heard)
@@ -164,7 +153,7 @@ def _doubtful(
     return seconds >= MIN_SECOND_LOOK_S and units < least * seconds
 
 
-def _better(first: Heard, second: Heard, seconds: Seconds, options: RecognitionOptions) -> Heard:
+def _better(first: Heard, second: Heard, seconds: Seconds, options: Asr) -> Heard:
     """The second, unless it loops or has lost words that the first has."""
     kept = [h for h in (second, first) if not _too_much(_text(h), _units(h), seconds, options)]
     return max(kept, key=_units, default=second)
@@ -182,7 +171,7 @@ def _units(heard: Heard) -> int:
     return count_units(_text(heard))
 
 
-def _too_much(text: str, units: int, seconds: Seconds, options: RecognitionOptions) -> bool:
+def _too_much(text: str, units: int, seconds: Seconds, options: Asr) -> bool:
     """Whether a text loops, or is more than can be said in the time."""
     return units > options.max_units_per_s * max(seconds, 0.5) or repeats_itself(text)
 
@@ -190,7 +179,7 @@ def _too_much(text: str, units: int, seconds: Seconds, options: RecognitionOptio
 def _utterance(
     window: Window,
     heard: Heard,
-    options: RecognitionOptions,
+    options: Asr,
     lexicon: Lexicon | None,
     hallucinations: frozenset[str],
 ) -> Utterance:
@@ -211,7 +200,7 @@ def _reject(
     text: str,
     heard: Heard,
     span: Span,
-    options: RecognitionOptions,
+    options: Asr,
     hallucinations: frozenset[str],
 ) -> str | None:
     plain = normalise_for_cer(text)

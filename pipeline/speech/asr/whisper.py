@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import WeightsError, one_line
 from pipeline.schema import SAMPLE_RATE, Audio, Word
+from pipeline.settings import Asr
 from pipeline.speech.asr.vocabulary import OwnTokens, trimmed
 from pipeline.speech.asr.windows import Heard
 from pipeline.text import WordModel, normalise_for_cer, repeats_itself, simplify
@@ -37,20 +38,6 @@ MODEL_FRAMES = 3000
 LATEST_START = 50  # of the first words in a window, in steps of 0.02 s, as in training
 LOOP_PENALTY = 1000.0
 CALIBRATION_SLOPE, CALIBRATION_OFFSET = 0.63, 0.61
-
-
-@dataclass(frozen=True, slots=True)
-class DecodingOptions:
-    """How windows are decoded; see the ``asr`` settings for units and ranges."""
-
-    language: str = "zh"
-    beam_size: int = 5
-    batch_size: int = 8
-    prompt: str = ""
-    hypotheses: int = 5
-    min_window_s: float = 10.0
-    word_weight: float = 0.2
-    second_look_logprob: float = -0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +54,7 @@ class Guess:
 class WhisperDecoder:
     """faster-whisper, decoding a batch of windows at a time."""
 
-    def __init__(
-        self, model: Any, options: DecodingOptions, words: WordModel | None = None
-    ) -> None:
+    def __init__(self, model: Any, options: Asr, words: WordModel | None = None) -> None:
         from faster_whisper.tokenizer import Tokenizer
 
         self._model = model
