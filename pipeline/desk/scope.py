@@ -52,6 +52,10 @@ class Scope:
         """The first row of a query, if any."""
         return next(iter(self._store.fetch(query.limit(1))), None)
 
+    def calls_saying(self, wanted: Sequence[Sequence[str]]) -> Any:
+        """A subquery with the numbers of calls that may hold a text; to be joined to what may be seen."""
+        return self._store.calls_saying(wanted)
+
     def call(self, slug: str) -> sa.Row[Any]:
         """The row of ``calls`` that an address names.
 

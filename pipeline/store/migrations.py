@@ -17,6 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection, Engine
 
 from pipeline.errors import OutputError
@@ -24,7 +25,7 @@ from pipeline.io.times import local_time
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import SPEAKERS
 from pipeline.settings import DEFAULT_ZONE
-from pipeline.store import reviewed
+from pipeline.store import reviewed, said
 from pipeline.store.database import now, shown, writing
 from pipeline.store.rows import Identity, place_of, queue_of, recording_in, restarted
 from pipeline.store.tables import TABLES
@@ -279,6 +280,27 @@ def _both_scores(connection: Connection) -> None:
         reviewed.merge(connection, tables, [call_id])
 
 
+def _said(connection: Connection) -> None:
+    """Find what was said, by characters and by sound, without looking through all turns."""
+    tables = tables_of(13).tables
+    calls, turns = tables["calls"], tables["turns"]
+    tables["said"].create(connection)
+    said.make(connection)
+    query = sa.select(calls.c.call_id, calls.c.started_at).order_by(calls.c.call_id)
+    query = query.where(sa.exists().where(turns.c.call_id == calls.c.call_id))
+    last = ""
+    while rows := connection.execute(query.where(calls.c.call_id > last).limit(ROWS)).all():
+        last = rows[-1].call_id
+        by_call: dict[str, list[tuple[str, str | None]]] = {row.call_id: [] for row in rows}
+        shown = sa.func.coalesce(turns.c.text_masked, turns.c.text)
+        spoken = sa.select(turns.c.call_id, turns.c.speaker, shown)
+        within = turns.c.call_id.between(rows[0].call_id, last)
+        for call_id, speaker, text in connection.execute(spoken.where(within)):
+            by_call[call_id].append((speaker, text))
+        for call_id, started_at in rows:
+            said.index(connection, tables, call_id, started_at, by_call[call_id])
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -293,6 +315,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _sizes,
     _business_time,
     _both_scores,
+    _said,
 )
 
 
@@ -340,6 +363,15 @@ def tables_of(version: int) -> sa.MetaData:
         )
     if version >= 8:
         _decided(metadata)
+    if version >= 13:
+        sa.Table(
+            "said",
+            metadata,
+            sa.Column("doc", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("call_id", sa.Text, index=True),  # null: what was heard before
+            sa.Column("hash", sa.Text, nullable=False),
+            sa.Column("tokens", sa.Text().with_variant(ARRAY(sa.Text), "postgresql")),
+        )
     return metadata
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 from pipeline.errors import ParameterError, nearest
 from pipeline.io import files
 from pipeline.schema import CallResult, Failure, Recording, Seconds
-from pipeline.store import database, migrations, packed, places, reviewed, runs, scores
+from pipeline.store import database, migrations, packed, places, reviewed, runs, said, scores
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
 from pipeline.store.migrations import DECIDED, KEYS, SQL
 from pipeline.store.places import Basis, Known
@@ -143,6 +143,7 @@ class Store:
         """
         rows = rows_of(result, failures, database.now())
         call_id = clean(result.recording.call_id)
+        spoken = [(t["speaker"], t["text_masked"] or t["text"]) for t in rows["turns"]]
 
         def write(connection: Connection) -> None:
             _resolve(connection, call_id, result.recording.path)
@@ -156,6 +157,7 @@ class Store:
             if scores.scored(connection, [call_id]):
                 scores.merge(connection, [call_id])
             reviewed.merge(connection, SQL, [call_id])
+            said.index(connection, SQL, call_id, result.recording.started_at, spoken)
 
         self._write(call_id, write)
 
@@ -391,6 +393,13 @@ class Store:
             If it takes longer than ``limit_s``.
         """
         return self._read(lambda c: database.within(c, query, limit_s))
+
+    def calls_saying(self, wanted: Sequence[Sequence[str]]) -> Any:
+        """A subquery with the number (``doc`` of ``said``) of each call that may hold a text.
+
+        ``wanted`` are lists of tokens, of which one is to be there (:func:`pipeline.store.said.tokens_for`).
+        """
+        return said.hits(self._engine.dialect.name, SQL, wanted)
 
     def sound(self, call_id: str, sha256: str, version: int) -> bytes | None:
         """The curves of a call, if they are kept of this recording and in this version."""

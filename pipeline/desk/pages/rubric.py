@@ -1,4 +1,4 @@
-"""The rubric page, one item of it, the batch page, and the search for words that were said."""
+"""The rubric page, one item of it, and the batch page."""
 
 from __future__ import annotations
 
@@ -9,24 +9,18 @@ from typing import Any
 
 from pipeline.desk import decisions
 from pipeline.desk.pages.agent import Heard
-from pipeline.desk.pages.calls import Choice
 from pipeline.desk.pages.evidence import Moment, evidence_of, verdict_of
 from pipeline.desk.pages.figures import DEFAULT_WEEKS, only
 from pipeline.desk.pages.reviews import agreement_by_item
-from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries import methods as method_queries
 from pipeline.desk.queries import rubric as queries
-from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING
-from pipeline.errors import ParameterError
-from pipeline.schema import SPEAKERS
 
-SHOWN, HITS, RUNS = 5, 50, 30
+SHOWN, RUNS = 5, 30
 TRUSTED = 0.8
-LEAST_TEXT, MOST_TEXT = 2, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,89 +229,3 @@ def batch_page(view: View) -> BatchPage:
         for r in scope.rows(queries.failures())
     )
     return BatchPage(tuple(runs), failures)
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One turn in which it was said, with the lines around it; the words that match stand apart."""
-
-    moment: Moment
-    speaker: str
-    pieces: tuple[tuple[str, bool], ...]
-    around: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPage:
-    """Hits by call: address, agent, start, hits."""
-
-    text: str
-    hits: tuple[tuple[str, str, str, tuple[Hit, ...]], ...]
-    n: int
-    is_cut: bool
-    choices: tuple[Choice, ...]
-    since: str
-    until: str
-
-
-def search_page(view: View) -> SearchPage:
-    """Gather where a text was said.
-
-    Raises
-    ------
-    ParameterError
-        If the text is too short or too long, or a filter is none.
-    """
-    only(view, "q", "who", "agent", "team", "from", "to", "direction", "queue")
-    words, scope, asked = view.words, view.scope, dict(view.query)
-    text = " ".join(asked.get("q", "").split())
-    who = asked.get("who") or None
-    if who is not None:
-        decisions.one_of(who, "who", SPEAKERS)
-    filters = Filters.of({k: v for k, v in asked.items() if k not in ("q", "who")})
-    calls: dict[str, tuple[str, str, list[Hit]]] = {}
-    rows = []
-    if text:
-        if not LEAST_TEXT <= len(text) <= MOST_TEXT:
-            raise ParameterError(
-                f'"{text[:MOST_TEXT]}" has {len(text)} characters.',
-                f"Write {LEAST_TEXT} to {MOST_TEXT}.",
-            )
-        rows = list(scope.rows(scope.calls(queries.said(filters, text, who, HITS + 1))))
-    for row in rows[:HITS]:
-        near = scope.rows(queries.around(row.call_id, row.turn))
-        hit = Hit(
-            Moment(row.start, row.end, words.clock(row.start)),
-            words.who(row.speaker),
-            tuple(_pieces(row.text or "", text)),
-            tuple((words.who(n.speaker), n.text or "") for n in near if n.turn != row.turn),
-        )
-        agent = row.agent_name or row.agent_id or words("call.no_agent")
-        calls.setdefault(row.slug, (agent, words.started(row.started_at), []))[2].append(hit)
-    every = ("", words("filter.all"))
-    agents = scope.rows(scope.calls(call_queries.agents()))
-    named = ((r.agent_id, f"{r.agent_name or ''} {r.agent_id}".strip()) for r in agents)
-    return SearchPage(
-        text=text,
-        hits=tuple((slug, agent, at, tuple(hits)) for slug, (agent, at, hits) in calls.items()),
-        n=min(len(rows), HITS),
-        is_cut=len(rows) > HITS,
-        choices=(
-            Choice("who", who or "", (every, *((s, words.who(s)) for s in SPEAKERS))),
-            Choice("agent", asked.get("agent", ""), (every, *named)),
-        ),
-        since=asked.get("from", ""),
-        until=asked.get("to", ""),
-    )
-
-
-def _pieces(text: str, wanted: str) -> Iterator[tuple[str, bool]]:
-    at = 0
-    low, found = text.lower(), wanted.lower()
-    while (place := low.find(found, at)) >= 0:
-        if place > at:
-            yield text[at:place], False
-        yield text[place : place + len(found)], True
-        at = place + len(found)
-    if at < len(text):
-        yield text[at:], False

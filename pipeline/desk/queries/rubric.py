@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,26 +68,34 @@ def failures() -> sa.Select[Any]:
     return query.order_by(number.desc()).limit(100)
 
 
-def said(filters: Filters, text: str, speaker: str | None, limit: int) -> sa.Select[Any]:
-    """The newest turns in which a text was said; what may mean more in LIKE means itself."""
-    calls, turns = SQL["calls"].c, SQL["turns"].c
-    words = sa.func.coalesce(turns.text_masked, turns.text)
-    query: sa.Select[Any] = sa.select(
-        turns.call_id, turns.turn, turns.speaker, turns.start, turns.end, words.label("text"),
-        calls.slug, calls.started_at, calls.agent_name, calls.agent_id,
-    ).join_from(SQL["calls"], SQL["turns"], calls.call_id == turns.call_id)  # fmt: skip
-    query = filters.apply(query).where(words.contains(text, autoescape=True))
-    if speaker is not None:
-        query = query.where(turns.speaker == speaker)
-    order = (calls.started_at.desc().nulls_last(), calls.call_id, turns.turn)
-    return query.order_by(*order).limit(limit)
+def said_in(
+    filters: Filters, hits: sa.Subquery, before: int | None, between: tuple[int, int], limit: int
+) -> sa.Select[Any]:
+    """The newest calls of those found in the index of what was said, after a number of that index."""
+    calls, said = SQL["calls"].c, SQL["said"].c
+    query = filters.apply(
+        sa.select(
+            hits.c.doc,
+            calls.call_id,
+            calls.slug,
+            calls.started_at,
+            calls.agent_name,
+            calls.agent_id,
+        )
+        .join_from(hits, SQL["said"], said.doc == hits.c.doc)
+        .join(SQL["calls"], calls.call_id == said.call_id)
+    )
+    query = query.where(hits.c.doc.between(*between))
+    if before is not None:
+        query = query.where(hits.c.doc < before)
+    return query.order_by(hits.c.doc.desc()).limit(limit)
 
 
-def around(call_id: str, turn: int) -> sa.Select[Any]:
-    """The turns before and after one of a call."""
+def turns_of(call_ids: Sequence[str]) -> sa.Select[Any]:
+    """What was said in some calls, masked where it is to be, in order."""
     turns = SQL["turns"].c
     words = sa.func.coalesce(turns.text_masked, turns.text).label("text")
-    query = sa.select(turns.turn, turns.speaker, words)
-    return query.where(turns.call_id == call_id, turns.turn.between(turn - 1, turn + 1)).order_by(
-        turns.turn
-    )
+    query = sa.select(
+        turns.call_id, turns.turn, turns.speaker, turns.start, turns.end, words
+    ).where(turns.call_id.in_(call_ids))
+    return query.order_by(turns.call_id, turns.turn)

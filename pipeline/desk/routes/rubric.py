@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from pipeline.desk.pages.rubric import batch_page, rubric_item, rubric_page, search_page
+from pipeline.desk.pages.rubric import batch_page, rubric_item, rubric_page
+from pipeline.desk.pages.search import search_page
 from pipeline.desk.view import show, view_of
 
 router = APIRouter(include_in_schema=False)
