@@ -35,7 +35,7 @@ from pipeline.signal.curves import curves
 from pipeline.signal.pauses import recorder_pauses
 from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
-from pipeline.speech.asr.seams import said_once
+from pipeline.speech.asr.seams import settled
 from pipeline.speech.legs import second_agent
 from pipeline.speech.machines import find_machines, machine_event, without_machines
 from pipeline.speech.models import Models
@@ -83,17 +83,19 @@ def run_call(
             lexicon=models.lexicon,
             hallucinations=models.lexicon.hallucinations,
         )
-        heard = said_once(heard) if shared else heard
+        speech = voices.speech
+        if shared:
+            heard, speech = settled(heard, speech)
     with clock("dialogue"):
         machines, _, in_doubt = find_machines(
-            voices.speech,
+            speech,
             heard,
-            {v: tones.music[channels.channels[0] if shared else int(v)] for v in voices.speech},
+            {v: tones.music[channels.channels[0] if shared else int(v)] for v in speech},
             voices.audio,
             models.embedder,
             shared_audio=shared,
         )
-        people, heard = without_machines(voices.speech, heard, machines)
+        people, heard = without_machines(speech, heard, machines)
         roles, parties, doubts = find_parties(
             recording, channels, voices.source, people, heard, usual
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.schema import Utterance, Word
-from pipeline.speech.asr.seams import said_once
+from pipeline.speech.asr.seams import said_once, settled
 
 
 def said(speaker: str, start: float, end: float, text: str, confidence: float = 0.9) -> Utterance:
@@ -49,3 +51,21 @@ def test_what_both_say_by_themselves_stays(heard: tuple[Utterance, ...]):
 def test_a_voice_that_only_had_the_words_of_the_other_has_none():
     one, other = said("0", 0.0, 4.0, "请您稍等一下我查询"), said("1", 1.0, 2.2, "稍等一", 0.3)
     assert [u.text for u in said_once((one, other))] == [one.text, ""]
+
+
+def test_a_voice_that_had_none_but_the_words_of_the_other_is_not_heard_there():
+    one, other = (
+        said("0", 0.0, 5.4, "其中扮演何种角色可穿戴设备"),
+        said("1", 4.0, 6.0, "可穿戴设备续航", 0.95),
+    )
+    words = [
+        replace(w, start=4.0 + 0.28 * i, end=4.28 + 0.28 * i) for i, w in enumerate(one.words[8:])
+    ]
+    one = replace(one, words=(*(replace(w, end=w.start + 0.2) for w in one.words[:8]), *words))
+    speech = {"0": [(0.0, 3.4), (4.2, 5.4)], "1": [(4.0, 6.0)]}
+    heard, left = settled((one, other), speech)
+    assert [u.text for u in heard] == ["其中扮演何种角色", "可穿戴设备续航"]
+    assert left == {"0": ((0.0, 3.4),), "1": ((4.0, 6.0),)}
+    assert settled((other,), speech)[1] == {
+        s: tuple(own) for s, own in speech.items()
+    }  # an attempt

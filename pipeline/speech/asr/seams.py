@@ -1,18 +1,20 @@
-"""Words that were heard in the windows of both voices of one sound belong to one of them only.
+"""Seams of two voices in one channel: whose the words are, and whether a voice is there at all.
 
 Where two voices overlap in one channel, or are taken to, both windows hold the same sound, and its
-words are written down twice: at the end of one turn and at the beginning of the other.
+words are written down twice: at the end of one turn and at the beginning of the other. They belong to
+one of them only; and a stretch of a voice of which no word is left may be the other's altogether.
 
 Conventions: times in seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from pipeline.schema import Utterance, Word
+from pipeline.schema import Span, Speaker, Utterance, Word
+from pipeline.spans import mask_of
 from pipeline.text import normalise_for_cer, syllables
 
 MIN_OVERLAP_S = 0.1
@@ -22,6 +24,45 @@ APART_S, LONG_APART_S = (
     0.4,
     0.8,
 )  # the times of two such syllables, and of longer rows, differ by less
+
+FRAME_S = 0.01
+WORD_EDGE_S = 0.2
+MOSTLY = 0.5
+
+
+def settled(
+    heard: Sequence[Utterance], speech: Mapping[Speaker, Sequence[Span]]
+) -> tuple[tuple[Utterance, ...], dict[Speaker, tuple[Span, ...]]]:
+    """Write doubled words down once, and leave no voice where it had none but the other's words.
+
+    Parameters
+    ----------
+    heard : sequence of Utterance
+        In the order of time, of voices that share one sound.
+    speech : mapping of speaker to spans
+        Where each of them speaks.
+    """
+    once = said_once(heard)
+    frames = round(max((s[1] for own in speech.values() for s in own), default=0.0) / FRAME_S) + 1
+    kept: dict[Speaker, tuple[Span, ...]] = {}
+    for speaker, spans in speech.items():
+        had, has = (
+            mask_of(
+                [(w.start, w.end) for u in some if u.speaker == speaker for w in u.words],
+                frames, FRAME_S, edge,
+            )
+            for some, edge in ((heard, 0.0), (once, WORD_EDGE_S))
+        )  # fmt: skip
+        others = [s for other, own in speech.items() if other != speaker for s in own]
+        beside = mask_of(others, frames, FRAME_S)
+        left = []
+        for span in spans:
+            at = slice(round(span[0] / FRAME_S), round(span[1] / FRAME_S))
+            if has[at].any() or not had[at].any() or beside[at].mean() < MOSTLY:
+                left.append(span)
+        if left:
+            kept[speaker] = tuple(left)
+    return once, kept
 
 
 def said_once(heard: Sequence[Utterance]) -> tuple[Utterance, ...]:
