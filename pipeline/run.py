@@ -156,7 +156,6 @@ def run_call(
         language=settings.asr.language,
         speaker_source=voices.source,
         role_confidence=roles.confidence,
-        status="ok",
         warnings=(
             *wave.warnings, *channels.warnings, *doubts, *in_doubt, *taken_over,
             *sound.withheld, *unknown, *rejected(heard),

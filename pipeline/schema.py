@@ -318,7 +318,6 @@ class CallResult:
     language: str
     speaker_source: Literal["channel", "diarization"]
     role_confidence: float
-    status: Literal["ok", "partial"]
     warnings: tuple[str, ...]
     quality: tuple[ChannelQuality, ...]
     utterances: tuple[Utterance, ...]

@@ -163,7 +163,6 @@ def call(
         language="zh",
         speaker_source="channel",
         role_confidence=1.0,
-        status="ok",
         warnings=(),
         quality=(),
         utterances=(),

@@ -90,7 +90,7 @@ def result_of(truth, **changes):
         "recording": Recording(f"{truth['call_id']}.wav", truth["call_id"]),
         "sha256": "", "duration": truth["duration"], "channels": 2, "sample_rate": 8000,
         "codec": "pcm_mulaw", "language": "zh", "speaker_source": "channel",
-        "role_confidence": 1.0, "status": "ok", "warnings": (), "quality": (),
+        "role_confidence": 1.0, "warnings": (), "quality": (),
         "utterances": tuple(utterances), "turns": rated, "events": tuple(events),
         "measures": measure_call(rated, events, {}, truth["duration"]),
         "verdicts": tuple(

@@ -58,7 +58,7 @@ def sheet_rows(path: Path, sheet: str) -> list[tuple[object, ...]]:
 
 
 def test_every_table_comes_back_from_parquet_and_csv(filled: Store, tmp_path: Path):
-    written = export(filled, tmp_path / "out")
+    written = export(filled, tmp_path / "out").files
     assert {p.name for p in written} == {p.name for p in (tmp_path / "out").iterdir()}
     for name, columns in TABLES.items():
         frame = filled.frame(name)
@@ -155,13 +155,13 @@ def test_a_table_too_long_for_a_workbook_is_left_out_and_said(
 
 
 def test_some_tables_and_formats_can_be_chosen(filled: Store, tmp_path: Path):
-    chosen = export(filled, tmp_path / "a", tables=["agents", "calls"], workbook=False)
+    chosen = export(filled, tmp_path / "a", tables=["agents", "calls"], workbook=False).files
     names = ["calls.parquet", "calls.csv", "agents.parquet", "agents.csv"]
     assert [p.name for p in chosen] == names
     assert {p.name for p in (tmp_path / "a").iterdir()} == set(names)
-    only = export(filled, tmp_path / "b", tables=["turns"], formats=["csv"])
+    only = export(filled, tmp_path / "b", tables=["turns"], formats=["csv"]).files
     assert [p.name for p in only] == ["turns.csv", WORKBOOK]
-    assert len(export(filled, tmp_path / "c")) == 2 * len(TABLE_NAMES) + 1
+    assert len(export(filled, tmp_path / "c").files) == 2 * len(TABLE_NAMES) + 1
     with pytest.raises(ParameterError, match=r'table .*Did you mean "turns"'):
         export(filled, tmp_path, tables=["turn"])
     with pytest.raises(ParameterError, match=r"format .*csv, parquet"):

@@ -119,7 +119,7 @@ def tables(recordings: list[Recording], engine: Engine, folder: Path) -> dict[st
     """What a batch on this engine exports, without the time it took."""
     with Store.open(folder / "callcoach.db") as store:
         list(analyse(recordings, SETTINGS, store, engine, Rubrics(SETTINGS)))
-        paths = export(store, folder, min_calls=1, formats=("parquet",), workbook=False)
+        paths = export(store, folder, min_calls=1, formats=("parquet",), workbook=False).files
     frames = {path.stem: pd.read_parquet(path) for path in paths}
     return {n: f[[c for c in f if "processing_seconds" not in c]] for n, f in frames.items()}
 

@@ -60,7 +60,6 @@ def make_result(call_id: str = "c1", turns: int = 4, **changes: object) -> CallR
         language="zh",
         speaker_source="channel",
         role_confidence=0.97,
-        status="ok",
         warnings=("left channel clipped", "short"),
         quality=(ChannelQuality(0, 31.0, 0.001, 3400.0, 30.0, -23.5, ("clipping",)),),
         utterances=(Utterance("agent", 0.0, 2.2, LAST_TURN_TEXT, words, 0.9),),
@@ -162,18 +161,12 @@ def test_an_empty_store_gives_typed_empty_tables(store: Store):
 def test_saving_again_replaces(store: Store):
     store.save(make_result("other"))
     store.save(make_result(turns=6))
-    store.save(make_result(turns=2), [make_failure(message="asr gave up")])
+    store.save(make_result(turns=2))
     store.save(make_result(turns=3))
     assert counts(store) == {
         "calls": 2, "turns": 7, "events": 4, "verdicts": 6, "failures": 0, "outside_scores": 0,
     }  # fmt: skip
     assert len(store.load("c1").turns) == 3
-
-
-def test_partial_results_carry_their_failures(store: Store):
-    store.save(make_result(status="partial"), [make_failure(message="no pitch")])
-    assert store.frame("calls").loc[0, ["status", "error"]].tolist() == ["partial", "no pitch"]
-    assert store.frame("failures")["message"].tolist() == ["no pitch"]
 
 
 def test_a_success_replaces_a_failure(store: Store):

@@ -112,7 +112,6 @@ def told(call_id: str) -> CallResult:
         language="zh",
         speaker_source="diarization" if is_mono else "channel",
         role_confidence=1.0,
-        status="ok",
         warnings=(),
         quality=(),
         utterances=(),

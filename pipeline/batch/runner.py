@@ -58,6 +58,12 @@ class Tally:
     warnings: list[str] = field(default_factory=list)
     warned: int = 0
 
+    def count(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Pass steps on and count each."""
+        for step in steps:
+            self.add(step)
+            yield step
+
     def add(self, step: Step) -> None:
         """Count one step."""
         self.counts[step.outcome] += 1

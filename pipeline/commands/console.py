@@ -37,9 +37,9 @@ AGENT_COLUMNS = (
 )
 
 
-def watch_progress(steps: Iterable[Step], recordings: int) -> Tally:
-    """Show a bar while the steps come in, and each failure at once."""
-    tally, start = Tally(), time.monotonic()
+def watch_progress(steps: Iterable[Step], tally: Tally, recordings: int) -> None:
+    """Show a bar while the steps come in and ``tally`` counts them, and each failure at once."""
+    start = time.monotonic()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,7 +51,6 @@ def watch_progress(steps: Iterable[Step], recordings: int) -> Tally:
     with Progress(*columns, console=_screen(), transient=True) as progress:
         task = progress.add_task("Analysing", total=recordings, speed="", left="")
         for step in steps:
-            tally.add(step)
             seconds = max(time.monotonic() - start, 1e-6)
             left = seconds / tally.steps * (recordings - tally.steps)
             progress.update(
@@ -62,7 +61,6 @@ def watch_progress(steps: Iterable[Step], recordings: int) -> Tally:
             )
             if step.failure is not None:
                 progress.console.print(_failed(step), markup=False, highlight=False)
-    return tally
 
 
 def say_step(step: Step) -> None:
@@ -98,9 +96,8 @@ def summary(tally: Tally, settings: Settings) -> None:
     say_list("Note", tally.warnings, more=tally.warned - len(tally.warnings))
 
 
-def agents(out: Path) -> None:
-    """The table of the agents."""
-    frame = pd.read_parquet(out / "agents.parquet")
+def agents(frame: pd.DataFrame) -> None:
+    """The table of the agents, as it was exported."""
     adjusted = frame["adjusted_for"].dropna() if "adjusted_for" in frame else frame.iloc[:0]
     title = "Agents, pooled over their calls"
     title += f", adjusted for {adjusted.iloc[0]}" if len(adjusted) else ""

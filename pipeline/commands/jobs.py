@@ -29,7 +29,7 @@ from pipeline.batch.runner import Step, Tally, analyse
 from pipeline.commands import console as terminal
 from pipeline.commands.run_log import LOG_NAME, Journal
 from pipeline.errors import MetadataError, NoRecordings, OutputError, UsageError
-from pipeline.export import export
+from pipeline.export import Exported, export
 from pipeline.io import files
 from pipeline.io.times import is_local, local_time
 from pipeline.recordings import Found, Row, find_recordings, read_rows
@@ -109,13 +109,10 @@ def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = F
             settled = settle(found, store)
             terminal.say_list("Note", settled.notes)
             total = len(found.recordings) + len(found.failures)
-            steps = _recorded(
-                _steps(found, settled, settings, store, engine, rubrics, force=force),
-                total,
-                store,
-                journal,
-            )
-            tally = terminal.watch_progress(steps, total)
+            tally = Tally()
+            steps = _steps(found, settled, settings, store, engine, rubrics, force=force)
+            recorded = _recorded(steps, tally, total, store, journal)
+            terminal.watch_progress(recorded, tally, total)
         unmatched = _import_scores(store, sheet, rubrics)
         written = _exported(store, place.out, settings)
         other = _made_otherwise(store, settings, rubrics)
@@ -126,8 +123,9 @@ def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = F
             f"Note: {other} calls of this store rest on other settings, weights or rubrics, and the "
             f"agents' figures mix them: callcoach status says which; analyse them again for the same."
         )
-    terminal.agents(place.out)
-    terminal.paths(written, place.out, place.store)
+    if written.agents is not None:
+        terminal.agents(written.agents.to_pandas())
+    terminal.paths(written.files, place.out, place.store)
     return tally.failed
 
 
@@ -173,8 +171,9 @@ def evaluate_transcripts(
         with _opened(place) as (store, _):
             recordings = settle(found, store).recordings
             with _working(place, settings, len(recordings)) as (engine, rubrics):
-                steps = analyse(recordings, settings, store, engine, rubrics)
-                tally = terminal.watch_progress(steps, len(recordings))
+                tally = Tally()
+                steps = tally.count(analyse(recordings, settings, store, engine, rubrics))
+                terminal.watch_progress(steps, tally, len(recordings))
             failed = {f.call_id for f in tally.failures}
             texts = {
                 os.path.abspath(r.path): evaluation.joined(store.load(r.call_id).utterances)
@@ -229,8 +228,9 @@ def evaluate(
                 for r in settle(found, store).recordings
             ]
             with _working(place, settings, len(recordings)) as (engine, rubrics):
-                steps = analyse(recordings, settings, store, engine, rubrics)
-                tally = terminal.watch_progress(steps, len(recordings))
+                tally = Tally()
+                steps = tally.count(analyse(recordings, settings, store, engine, rubrics))
+                terminal.watch_progress(steps, tally, len(recordings))
             failed = {f.call_id for f in tally.failures}
             figures = evaluation.summarise(
                 [
@@ -291,7 +291,8 @@ def watch(
                     settled = settle(ready, store)
                     terminal.say_list("Note", settled.notes)
                     steps = _steps(ready, settled, settings, store, engine, rubrics)
-                    for step in _recorded(steps, len(ready.recordings), store, journal):
+                    recorded = _recorded(steps, Tally(), len(ready.recordings), store, journal)
+                    for step in recorded:
                         terminal.say_step(step)
                 if ready.recordings or is_scored:
                     unused = _import_scores(store, sheet.value, rubrics)
@@ -390,7 +391,7 @@ def export_store(source: str, out: Path, settings: Settings, **choices: Any) -> 
     """Write the tables of a store anew."""
     with Store.open(source, create=False) as store:
         written = _exported(store, out, settings, **choices)
-    terminal.paths(written, out, None)
+    terminal.paths(written.files, out, None)
 
 
 def fill_sound(source: str) -> None:
@@ -402,7 +403,7 @@ def fill_sound(source: str) -> None:
     terminal.say_list("No curves", failed)
 
 
-def _exported(store: Store, out: Path, settings: Settings, **choices: Any) -> list[Path]:
+def _exported(store: Store, out: Path, settings: Settings, **choices: Any) -> Exported:
     """Write the tables, anew if a server was restarted meanwhile."""
     return store.patiently(
         lambda: export(
@@ -451,17 +452,15 @@ def _working(
 
 
 def _recorded(
-    steps: Iterator[Step], recordings: int, store: Store, journal: Journal
+    steps: Iterator[Step], tally: Tally, recordings: int, store: Store, journal: Journal
 ) -> Iterator[Step]:
-    """Pass the steps on, with a log line each and the state of the run in the store."""
-    tally = Tally()
+    """Count the steps and pass them on, with a log line each and the state of the run in the store."""
     run = store.begin_run(recordings)
     journal.note("run", run=run, recordings=recordings)
     state: State = "stopped"
     written = -math.inf
     try:
-        for step in steps:
-            tally.add(step)
+        for step in tally.count(steps):
             journal.call(step)
             if time.monotonic() - written >= STATUS_EVERY_S:
                 _note_run(store, run, tally)

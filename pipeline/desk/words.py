@@ -14,8 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from ruamel.yaml import YAML
-
+from pipeline.io.yaml import read_yaml
 from pipeline.measures import KINDS
 from pipeline.schema import Seconds
 
@@ -41,7 +40,7 @@ def texts() -> Mapping[str, Mapping[str, Any]]:
     """
     known: dict[str, Mapping[str, Any]] = {}
     for file in sorted(files("pipeline.desk").joinpath("texts").iterdir(), key=lambda f: f.name):
-        found = YAML(typ="safe", pure=True).load(file.read_text("utf-8"))
+        found = read_yaml(file.read_text("utf-8"))
         if twice := known.keys() & found.keys():
             raise ValueError(f"{file.name}: given in another file too: {sorted(twice)}")
         known |= found

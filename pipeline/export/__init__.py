@@ -14,7 +14,7 @@ Parts: ``tables`` what is exported; ``workbook``; ``calls`` one file per call; `
 """
 
 from pipeline.export.calls import CALL_FORMATS, export_calls, to_json, to_rttm, to_srt
-from pipeline.export.tables import FORMATS, TABLE_NAMES, agent_columns, export
+from pipeline.export.tables import FORMATS, TABLE_NAMES, Exported, agent_columns, export
 from pipeline.export.workbook import WORKBOOK
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "FORMATS",
     "TABLE_NAMES",
     "WORKBOOK",
+    "Exported",
     "agent_columns",
     "export",
     "export_calls",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -69,6 +69,13 @@ _KIND_OF_STATISTIC = {
 }
 
 
+class Exported(NamedTuple):
+    """What an export wrote, and its table of agents for whoever shows it."""
+
+    files: list[Path]
+    agents: pa.Table | None
+
+
 def export(
     store: Store,
     out_dir: str | Path,
@@ -78,7 +85,7 @@ def export(
     tables: Sequence[str] | None = None,
     formats: Sequence[str] = FORMATS,
     workbook: bool = True,
-) -> list[Path]:
+) -> Exported:
     """Write tables as Parquet and CSV, and the workbook for people.
 
     Parameters
@@ -102,8 +109,8 @@ def export(
 
     Returns
     -------
-    list of Path
-        The files written.
+    Exported
+        The files written, and the table of agents where it was made.
 
     Raises
     ------
@@ -116,7 +123,7 @@ def export(
     chosen = _known("table", tables, TABLE_NAMES)
     formats = _known("format", formats, FORMATS)
     with aside(Path(out_dir)) as folder, store.snapshot() as view:
-        pooled = {}
+        pooled: dict[str, tuple[tuple[Column, ...], pa.Table]] = {}
         if workbook or not set(AGENT_TABLES).isdisjoint(chosen):
             pooled = _agent_tables(view, min_calls, adjust)
         for name in chosen:
@@ -128,7 +135,8 @@ def export(
         if workbook:
             write_workbook(folder / WORKBOOK, view, *pooled["agents"])
     names = [f"{name}.{kind}" for name in chosen for kind in formats]
-    return [Path(out_dir) / name for name in (*names, *([WORKBOOK] if workbook else []))]
+    files = [Path(out_dir) / name for name in (*names, *([WORKBOOK] if workbook else []))]
+    return Exported(files, pooled["agents"][1] if pooled else None)
 
 
 def agent_columns(names: Iterable[str]) -> tuple[Column, ...]:

@@ -78,19 +78,16 @@ class Identity:
         return dataclasses.replace(self, rubric_hash=other.rubric_hash) == other
 
 
-def rows_of(
-    result: CallResult, failures: Sequence[Failure], saved_at: str
-) -> dict[str, list[dict[str, Any]]]:
+def rows_of(result: CallResult, saved_at: str) -> dict[str, list[dict[str, Any]]]:
     """All rows of one call, by table."""
     identity = Identity.of(result.recording.call_id, result.sha256, result.provenance)
     call_id = identity.call_id
     stored = dataclasses.asdict(identity) | {"saved_at": saved_at, "payload": _pack(result)}
     rows = {
-        "calls": [_call_row(result, failures)],
+        "calls": [_call_row(result)],
         "turns": [_turn_row(call_id, t) for t in result.turns],
         "events": [_event_row(call_id, i, e) for i, e in enumerate(result.events)],
         "verdicts": [_verdict_row(call_id, i, v) for i, v in enumerate(result.verdicts)],
-        "failures": [failure_row(call_id, i, f) for i, f in enumerate(failures)],
         "results": [stored],
     }
     if result.curves is not None:  # those of a call that is judged again are kept already
@@ -109,10 +106,10 @@ def failed_call_row(recording: Recording, failure: Failure) -> dict[str, Any]:
     return typed("calls", row | {"call_id": failure.call_id})
 
 
-def failure_row(call_id: str, position: int, failure: Failure) -> dict[str, Any]:
+def failure_row(call_id: str, failure: Failure) -> dict[str, Any]:
     """Row of ``failures``."""
     row = dataclasses.asdict(failure) | {"call_id": call_id, "path": files.shown(failure.path)}
-    return typed("failures", row) | {"position": position}
+    return typed("failures", row) | {"position": 0}
 
 
 def typed(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,13 +214,13 @@ def _metadata_row(recording: Recording) -> dict[str, Any]:
     return known | place_of(clean(recording.call_id), recording.started_at)
 
 
-def _call_row(result: CallResult, failures: Sequence[Failure]) -> dict[str, Any]:
+def _call_row(result: CallResult) -> dict[str, Any]:
     known = {k: v for k, v in result.measures.items() if v is not None}
     row = _metadata_row(result.recording) | known
     for name in ("sha256", "duration", "channels", "sample_rate", "codec", "language",
-                 "speaker_source", "role_confidence", "status"):  # fmt: skip
+                 "speaker_source", "role_confidence"):  # fmt: skip
         row[name] = getattr(result, name)
-    row["error"] = "; ".join(f.message for f in failures) or None
+    row["status"], row["error"] = "ok", None
     row["warnings"] = "; ".join(result.warnings) or None
     row["preset"] = result.provenance.preset
     row["settings_hash"] = result.provenance.settings_hash

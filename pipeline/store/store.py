@@ -129,10 +129,8 @@ class Store:
 
     # --- writing --------------------------------------------------------------------------------
 
-    def save(
-        self, result: CallResult, failures: Sequence[Failure] = (), *, stamp: str = ""
-    ) -> None:
-        """Write one call and what partly failed in it; earlier rows of the call are replaced.
+    def save(self, result: CallResult, *, stamp: str = "") -> None:
+        """Write one call; earlier rows of the call are replaced.
 
         ``stamp`` is that of the file it was read from, see :meth:`known`.
 
@@ -141,7 +139,7 @@ class Store:
         OutputError
             If the database cannot be written. Nothing of the call has changed then.
         """
-        rows = rows_of(result, failures, database.now())
+        rows = rows_of(result, database.now())
         call_id = clean(result.recording.call_id)
         spoken = [(t["speaker"], t["text_masked"] or t["text"]) for t in rows["turns"]]
 
@@ -149,8 +147,7 @@ class Store:
             _resolve(connection, call_id, result.recording.path)
             for name, group in rows.items():
                 table = SQL[name]
-                if name != "failures":
-                    connection.execute(table.delete().where(table.c.call_id == call_id))
+                connection.execute(table.delete().where(table.c.call_id == call_id))
                 if group:
                     connection.execute(table.insert(), group)
             places.remember(connection, result.recording, stamp)
@@ -177,7 +174,7 @@ class Store:
 
         def write(connection: Connection) -> None:
             connection.execute(failures.delete().where(failures.c.path == path))
-            connection.execute(failures.insert(), [failure_row(call_id, 0, failure)])
+            connection.execute(failures.insert(), [failure_row(call_id, failure)])
             if connection.scalar(place) not in (None, path):
                 return
             if connection.scalar(earlier):

@@ -72,7 +72,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
            "how speakers were told apart: channel or diarization"),
         _C("role_confidence", "ratio", "角色置信度：坐席与客户判定的把握",
            "confidence in who is the agent"),
-        _C("status", "text", "状态：ok 完成，partial 部分，failed 失败", "ok, partial or failed"),
+        _C("status", "text", "状态：ok 完成，failed 失败", "ok or failed"),
         _C("error", "text", "错误", "why the newest attempt failed or stayed partial"),
         _C("warnings", "text", "提醒：以分号分隔", "what to bear in mind, separated by semicolons"),
         _C("preset", "text", "预设", "name of the preset of settings"),
