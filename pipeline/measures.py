@@ -137,6 +137,14 @@ MEASURES: tuple[Measure, ...] = (
         pool="mean", low=0, target="3 % / 6 %", accuracy="units", delta=0.2, relative=True,
     ),
     Measure(
+        "unheard_s", "未听清时长", "unheard", "seconds", "speaker",
+        "Speech of the speaker's turns, backchannels apart, that no words were understood of: none were "
+        "recognised, or with too little confidence.",
+        "识别不出或把握太低", "Σ speech without words", "recognition",
+        pool="amount", low=0, settings=("asr.min_confidence",), better="less", delta=0.3, relative=True,
+        since=14,
+    ),
+    Measure(
         "speaking_rate", "语速", "speaking rate", "rate", "speaker",
         "60 x units / turn time, own pauses included, over turns with enough units.",
         "含自己的停顿", "60 Σ N / Σ (end - start)", "S3; Huawei AICC",

@@ -7,7 +7,7 @@ Conventions: times in seconds, rates in spoken units (Han characters as spoken) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,11 +36,11 @@ MIN_FAST_S = 3.0
 MIN_OWN_TURNS = 4  # rated turns from which a speaker's own rate is known
 FAST_AT_LEAST = 270.0  # units/min: reading aloud in no hurry reaches this
 MIN_EXPOSURE_S = 30.0
-UNHEARD_SPAN_S, UNHEARD_EDGE_S = 1.5, 0.3
-MAX_UNHEARD_S, MAX_UNHEARD_SHARE = 2.0, 0.15  # of a turn; more speech without words gives no rate
+UNHEARD_OF_TURN = 0.1  # share of a turn's speech; more, and its rate is not known
+UNHEARD_OF_SPEAKER = 0.3  # of a speaker's; more, and the rate is not known
 # What one party's speech alone tells, and what does not ask who spoke.
 OF_ONE_PARTY = (
-    "talk_s", "turns", "units", "speaking_rate", "articulation_rate", "rated_s", "articulated_s",
+    "talk_s", "turns", "units", "unheard_s", "speaking_rate", "articulation_rate", "rated_s", "articulated_s",
     "speaking_rate_p10",
     "speaking_rate_p50", "speaking_rate_p90", "level_dbfs", "active_level_dbfs", "loudness_lufs",
     "level_sd_db", "f0_median_hz", "pitch_sd_st", "pitch_range_st", "longest_turn_s",
@@ -57,14 +57,17 @@ OF_NO_PARTY = (
 def rate_turns(
     turns: Sequence[Turn],
     options: VoiceSettings = VoiceSettings(),
+    not_understood: Collection[Speaker] = (),
 ) -> tuple[Turn, ...]:
-    """Give every turn with enough units, whose words were heard, its speaking and articulation rate."""
+    """Give every turn with enough units, and hardly any of it unheard, its rates.
+
+    Those ``not_understood`` speak another language than the one that was recognised.
+    """
     rated = []
     for turn in turns:
-        if turn.units < options.min_turn_units or turn.is_backchannel:
-            rated.append(replace(turn, speaking_rate=None, articulation_rate=None))
-            continue
-        if _unheard_s(turn) >= max(MAX_UNHEARD_S, MAX_UNHEARD_SHARE * turn.duration):
+        missing = turn.unheard_s > UNHEARD_OF_TURN * total_s(turn.spans)
+        missing = missing or turn.speaker in not_understood
+        if turn.units < options.min_turn_units or turn.is_backchannel or missing:
             rated.append(replace(turn, speaking_rate=None, articulation_rate=None))
             continue
         spoken = spoken_s(turn.spans, options.articulation_pause_s)
@@ -76,19 +79,6 @@ def rate_turns(
             )
         )
     return tuple(rated)
-
-
-def _unheard_s(turn: Turn) -> Seconds:
-    """Seconds of stretches of some length in which no word was recognised; 0 without word times."""
-    if not turn.words:
-        return 0.0
-    middles = [(w.start + w.end) / 2 for w in turn.words]
-    return sum(
-        end - start
-        for start, end in turn.spans
-        if end - start >= UNHEARD_SPAN_S
-        and not any(start - UNHEARD_EDGE_S <= m <= end + UNHEARD_EDGE_S for m in middles)
-    )
 
 
 def fast_speech(
@@ -182,6 +172,20 @@ def without_unknown(
     return kept, known, warnings
 
 
+def unheard(turns: Sequence[Turn]) -> tuple[str, ...]:
+    """Say of whom so much was not understood that there is no rate."""
+    sentences = []
+    for speaker in SPEAKERS:
+        own = [t for t in turns if t.speaker == speaker and not t.is_backchannel]
+        lost, spoken = sum(t.unheard_s for t in own), sum(total_s(t.spans) for t in own)
+        if lost > UNHEARD_OF_SPEAKER * spoken:
+            sentences.append(
+                f"{lost:.0f} of {spoken:.0f} s of the {speaker}'s speech were not understood: "
+                "no rate is given."
+            )
+    return tuple(sentences)
+
+
 def spoken_s(spans: Sequence[Span], pause_s: Seconds) -> Seconds:
     """Time from the first to the last span without the pauses of ``pause_s`` and more."""
     if not spans:
@@ -199,7 +203,9 @@ def _speaker(
     options: VoiceSettings,
 ) -> dict[str, float | None]:
     own = [t for t in turns if t.speaker == speaker and not t.is_backchannel]
-    rated = [t for t in own if t.speaking_rate is not None]
+    unheard_s = sum(t.unheard_s for t in own)
+    is_known = unheard_s <= UNHEARD_OF_SPEAKER * sum(total_s(t.spans) for t in own)
+    rated = [t for t in own if t.speaking_rate is not None and is_known]
     units = sum(t.units for t in rated)
     rated_s = sum(t.duration for t in rated)
     articulated_s = sum(spoken_s(t.spans, options.articulation_pause_s) for t in rated)
@@ -211,6 +217,7 @@ def _speaker(
         "talk_s": talk[speaker],
         "talk_ratio": talk[speaker] / total if total else None,
         "turns": len(own),
+        "unheard_s": unheard_s,
         "units": sum(t.units for t in turns if t.speaker == speaker),
         "speaking_rate": _per_minute(units, rated_s),
         "articulation_rate": _per_minute(units, articulated_s),

@@ -14,7 +14,7 @@ from pipeline.dialogue.silences import find_silences, ringing_event
 from pipeline.dialogue.turns import build_turns
 from pipeline.errors import RecordingError, StageError, UsageError
 from pipeline.io import files
-from pipeline.metrics import fast_speech, measure_call, rate_turns, without_unknown
+from pipeline.metrics import fast_speech, measure_call, rate_turns, unheard, without_unknown
 from pipeline.prosody import measure_voices
 from pipeline.rubric import Rubric, annotate_events, judge, score
 from pipeline.schema import (
@@ -36,6 +36,12 @@ from pipeline.signal.pauses import recorder_pauses
 from pipeline.signal.tones import find_tones
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.asr.seams import settled
+from pipeline.speech.language import (
+    not_understood,
+    spoken_languages,
+    with_languages,
+    without_misheard,
+)
 from pipeline.speech.legs import second_agent
 from pipeline.speech.machines import find_machines, machine_event, without_machines
 from pipeline.speech.models import Models
@@ -81,11 +87,16 @@ def run_call(
             models.decoder,
             settings.asr,
             lexicon=models.lexicon,
+            known_words=models.known_words,
             hallucinations=models.lexicon.hallucinations,
         )
         speech = voices.speech
         if shared:
             heard, speech = settled(heard, speech)
+        languages = spoken_languages(
+            speech, voices.audio, heard, settings.asr.language, models.language_of
+        )
+        heard = without_misheard(heard, languages)
     with clock("dialogue"):
         machines, _, in_doubt = find_machines(
             speech,
@@ -99,9 +110,11 @@ def run_call(
         roles, parties, doubts = find_parties(
             recording, channels, voices.source, people, heard, usual
         )
+        parties = with_languages(parties, languages, roles.speakers)
         heard, speech = roles.apply(heard, people)
         turns = build_turns(speech, heard, settings.turns, shared_audio=shared)
-        turns = rate_turns(turns, settings.voice)
+        foreign = not_understood(parties, settings.asr.language)
+        turns = rate_turns(turns, settings.voice, [p.role for p in parties if not p.understood])
         overlaps = find_overlaps(turns, settings.interruptions, shared_audio=shared)
         silences = find_silences(
             turns,
@@ -158,7 +171,8 @@ def run_call(
         role_confidence=roles.confidence,
         warnings=(
             *wave.warnings, *channels.warnings, *doubts, *in_doubt, *taken_over,
-            *sound.withheld, *unknown, *rejected(heard),
+            *sound.withheld, *unknown, *rejected(heard), *foreign,
+            *unheard(turns),
         ),
         quality=channels.quality,
         utterances=heard,

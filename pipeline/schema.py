@@ -47,6 +47,9 @@ UNWRITTEN: Mapping[str, Any] = types.MappingProxyType({"written": False})
 CURVES_VERSION = 1
 """Of the curves in :class:`CallResult`; others are made anew."""
 
+UNHEARD = "…"
+"""Stands in texts for speech that was not understood."""
+
 AGENT = "agent"
 CUSTOMER = "customer"
 SPEAKERS = (AGENT, CUSTOMER)
@@ -122,7 +125,8 @@ class Utterance:
     """What one speaker was heard to say in one stretch of speech.
 
     ``rejected`` names the reason when the text was judged not to be speech
-    (``"silence"``, ``"music"``, ``"loop"``, ``"hallucination"``); it then carries no words.
+    (``"silence"``, ``"music"``, ``"loop"``, ``"hallucination"``), or not to be understood
+    (``"unsure"``, ``"language"``); it then carries no words.
     """
 
     speaker: Speaker
@@ -138,7 +142,8 @@ class Utterance:
 class Turn:
     """One speaker's turn: speech runs joined while nobody else takes the floor.
 
-    ``spans`` are the stretches of speech inside the turn (pauses of the speaker are the holes).
+    ``spans`` are the stretches of speech inside the turn (pauses of the speaker are the holes),
+    ``unheard`` those of them in which no words were understood; there the text has ``…``.
     """
 
     turn: int
@@ -157,11 +162,17 @@ class Turn:
     level_dbfs: float | None = None
     f0_median_hz: float | None = None
     pitch_sd_st: float | None = None
+    unheard: tuple[Span, ...] = ()
 
     @property
     def duration(self) -> Seconds:
         """Length in seconds, own pauses included."""
         return self.end - self.start
+
+    @property
+    def unheard_s(self) -> Seconds:
+        """Seconds of speech in which no words were understood."""
+        return sum(end - start for start, end in self.unheard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +260,16 @@ class ChannelQuality:
 class Party:
     """One side of a call: the channel it is heard in, and whether that channel carries a signal.
 
-    On a mono recording both parties are heard in one channel.
+    On a mono recording both parties are heard in one channel. ``language`` is known where what was
+    heard gave doubt; words of a party who is not ``understood`` count for nothing.
     """
 
     role: Speaker
     channel: int
     live: bool = True
+    language: str | None = None
+    language_probability: float | None = None
+    understood: bool = True
 
 
 @dataclass(frozen=True, slots=True)

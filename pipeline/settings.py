@@ -67,6 +67,13 @@ class Asr(_Section):
     word_weight: float = _setting(
         0.2, "", "what a nat of the words counts beside one of the model", ge=0, le=1
     )
+    homophone_cost: float = _setting(
+        2.0,
+        "nats per character",
+        "what a known word of the same sound must be likelier to be written instead (zh, yue)",
+        ge=0,
+        le=100,
+    )
     second_look_logprob: float = _setting(
         -0.7, "", "a window under this mean log probability is heard again in 30 s", ge=-10, le=0
     )
@@ -91,6 +98,9 @@ class Asr(_Section):
         0.6, "", "with a low confidence, above this the text is rejected", ge=0, le=1
     )
     min_logprob: float = _setting(-1.0, "", "mean log probability under which text is doubted")
+    min_confidence: float = _setting(
+        0.6, "", "an utterance under this mean confidence counts as not understood", ge=0, le=1
+    )
     lexicon: str | None = _setting(
         "lexicons/hotline.yaml", "", "words that bias recognition (file under configs)"
     )

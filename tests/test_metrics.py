@@ -24,7 +24,7 @@ from pipeline.store import TABLES
 RATES = VoiceSettings(min_turn_units=8)
 COUNTS = {
     *(f"{s}_{m}" for s in (AGENT, CUSTOMER) for m in
-      ("talk_s", "turns", "units", "rated_s", "articulated_s", "interruptions",
+      ("talk_s", "turns", "units", "unheard_s", "rated_s", "articulated_s", "interruptions",
        "interruptions_successful", "interruption_s",
        "backchannels")),
     "holds", "hold_s", "holds_unannounced", "dead_air", "dead_air_s", "rings", "overlap_s",

@@ -125,3 +125,62 @@ def test_surnames_have_single_and_double_names() -> None:
     assert {"王", "欧阳", "刘"} <= zh.surnames()
     assert "小" not in zh.surnames()
     assert all(1 <= len(name) <= 2 for name in zh.surnames())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1-3-8-0-8", "一三八零八"),
+        ("号199-05-7-6-6-8-2", "号一九九零五七六六八二"),
+        ("1,8,9,9,7,10,2,2", "一八九九七一零二二"),
+        ("卡号是4-4-0 8-1-6-9-5-2", "卡号是四四零八一六九五二"),
+        ("九栋二单元,1503", "九栋二单元,一五零三"),
+        ("138085533161", "一三八零八五五三三一六一"),
+        ("3281138.48", "三百二十八万一千一百三十八点四八"),
+        ("三百二十八万一千一百三十八点四八", "三百二十八万一千一百三十八点四八"),
+        ("2026年3月15日10:30分", "二零二六年三月十五日十点三十分"),
+        ("1,234,567元", "一百二十三万四千五百六十七元"),
+    ],
+)
+def test_numbers_are_read_as_they_were_dictated(text: str, said: str):
+    assert zh.spoken_form(text) == said
+
+
+HOMOPHONES = zh.WordModel(
+    {
+        "逐渐": 900,
+        "减弱": 500,
+        "主见": 2,
+        "身份证": 700,
+        "黎明": 900,
+        "手机": 900,
+        "的": 5000,
+        "一般": 900,
+    }
+)
+
+
+def test_a_much_likelier_word_of_the_same_sound_is_written():
+    unsure = [0.6] * 4
+    assert HOMOPHONES.corrected("主见减弱", unsure, 2.0) == "逐渐减弱"
+    assert HOMOPHONES.corrected("神分证的", unsure, 2.0) == "身份证的"
+
+
+@pytest.mark.parametrize(
+    ("text", "sure", "cost"), [("主见减弱", 0.99, 2.0), ("主见减弱", 0.6, 100)]
+)
+def test_what_was_surely_heard_stays(text: str, sure: float, cost: float):
+    assert HOMOPHONES.corrected(text, [sure] * len(text), cost) == text
+
+
+@pytest.mark.parametrize("text", ["我姓李明", "李明先生", "一二三四", "小明手机"])
+def test_names_and_numbers_are_no_words(text: str):
+    assert HOMOPHONES.corrected(text, [0.5] * len(text), 0.0) == text
+
+
+@given(st.lists(st.tuples(st.sampled_from("主见减弱神分证手的受鸡"), st.floats(0, 1)), max_size=12))
+def test_correction_keeps_length_and_sound(rows: list[tuple[str, float]]):
+    text = "".join(c for c, _ in rows)
+    written = HOMOPHONES.corrected(text, [p for _, p in rows], 2.0)
+    assert len(written) == len(text)
+    assert [zh.readings(c) for c in written] == [zh.readings(c) for c in text]

@@ -13,8 +13,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.schema import Seconds, Span, Speaker, Turn, Utterance, Word
+from pipeline.schema import UNHEARD, Seconds, Span, Speaker, Turn, Utterance, Word
 from pipeline.settings import Turns
+from pipeline.spans import subtract, union
 from pipeline.text import count_units, is_backchannel
 
 BACKCHANNEL_GAP_S = 0.5
@@ -24,6 +25,9 @@ SURE_UNITS = 2
 SURE = 0.88  # confidence from which words under the other's voice are believed
 SLOW_BACKCHANNEL_S = 1.0  # 嗯，是的 with a pause in it: so long, and hardly any syllables
 SLOW_UNITS = 4
+WORD_REACH_S = 0.3  # a word vouches for so much speech on either side of it
+SYLLABLE_S = 0.5  # and for no more of its own; times of words reach into what was left out
+LEAST_UNHEARD_S = 0.5
 
 
 @dataclass(slots=True)
@@ -181,6 +185,7 @@ def _taken(start: Seconds, end: Seconds, others: Sequence[_Unit]) -> bool:
 
 def _turn(number: int, unit: _Unit, first: Seconds, last: Seconds, options: Turns) -> Turn:
     confidence = sum(w.confidence for w in unit.words) / len(unit.words) if unit.words else 0.0
+    unheard = _unheard(unit)
     middle = (unit.start + unit.end) / 2
     opening = unit.start < first + options.opening_s and middle < (first + last) / 2
     closing = unit.end > last - options.closing_s and not opening
@@ -190,10 +195,32 @@ def _turn(number: int, unit: _Unit, first: Seconds, last: Seconds, options: Turn
         start=round(unit.start, 3),
         end=round(unit.end, 3),
         spans=tuple((round(a, 3), round(b, 3)) for a, b in unit.spans),
-        text=unit.text,
+        text=_written(unit.words, unheard),
         words=tuple(unit.words),
         confidence=round(confidence, 3),
         is_backchannel=unit.backchannel,
         phase="opening" if opening else "closing" if closing else "body",
         units=count_units(unit.text),
+        unheard=tuple((round(a, 3), round(b, 3)) for a, b in unheard),
     )
+
+
+def _unheard(unit: _Unit) -> list[Span]:
+    """Stretches of speech that no words were heard of, all of it where there are none."""
+    if not unit.words:
+        return list(unit.spans)
+    heard = union(
+        (
+            w.start - WORD_REACH_S,
+            min(w.end, w.start + SYLLABLE_S * max(1, count_units(w.text))) + WORD_REACH_S,
+        )
+        for w in unit.words
+    )
+    return [s for s in subtract(unit.spans, heard) if s[1] - s[0] >= LEAST_UNHEARD_S]
+
+
+def _written(words: Sequence[Word], unheard: Sequence[Span]) -> str:
+    """The words, and a mark where speech between them was not understood; nothing without words."""
+    marks = [(start, UNHEARD) for start, _ in unheard] if words else []
+    parts = sorted([*((w.start, w.text) for w in words), *marks], key=lambda part: part[0])
+    return "".join(text for _, text in parts)

@@ -223,6 +223,9 @@ class Call:
         problem = self._channel_problem(speaker)
         if problem:
             return False, 0.0, f"the {speaker}'s channel is {problem}"
+        party = next((p for p in self.dialogue.parties if p.role == speaker), None)
+        if party is not None and not party.understood:
+            return False, 0.0, f"the {speaker} speaks another language ({party.language})"
         if speaker == AGENT and not self.turns(AGENT, listening=True):
             return False, 0.0, "no words of the agent were recognised"
         speech = unheard = weighted = worst = 0.0
@@ -234,9 +237,10 @@ class Call:
             good = bool(turn.text) and turn.confidence >= needed
             good = good and not self._sparse(turn)
             speech += seconds
-            unheard += 0.0 if good else seconds
+            unheard += min(turn.unheard_s, seconds) if good else seconds
             if not good or turn.confidence < self.hearing.close_word_confidence:
                 worst = max(worst, seconds)
+            worst = max(worst, turn.unheard_s)
             weighted += seconds * turn.confidence
         if not speech:
             return True, 0.9, ""

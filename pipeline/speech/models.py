@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.errors import WeightsError
 from pipeline.io import weights
+from pipeline.schema import Audio
 from pipeline.settings import Asr, Diarization, Settings, config_path
 from pipeline.speech.asr.vocabulary import LANGUAGES
 from pipeline.speech.asr.whisper import WhisperDecoder, load_whisper
@@ -22,6 +23,7 @@ from pipeline.speech.asr.windows import Decoder
 from pipeline.speech.diarization import diarizers as diarization
 from pipeline.speech.diarization.diarizers import Diarizer
 from pipeline.speech.diarization.voices import Embedder, TwoVoices
+from pipeline.speech.language import Detector
 from pipeline.speech.vad import SileroDetector, SpeechDetector
 from pipeline.text import Lexicon, WordModel
 
@@ -37,9 +39,11 @@ class Models:
     detector: SpeechDetector
     decoder: Decoder
     lexicon: Lexicon
+    known_words: WordModel | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
     diarization: Diarization = field(default_factory=Diarization)
     given_diarizer: Diarizer | None = None
+    language_of: Detector | None = None
 
     @cached_property
     def diarizer(self) -> Diarizer:
@@ -69,13 +73,32 @@ def load_models(settings: Settings) -> Models:
         revision=asr.revision,
         trim=trims_vocabulary(asr),
     )
+    known_words = word_model(asr)
     return Models(
         detector=SileroDetector(),
-        decoder=WhisperDecoder(model, asr, word_model(asr)),
+        decoder=WhisperDecoder(model, asr, known_words),
         lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
+        known_words=known_words,
+        language_of=LanguageModel(asr),
         weights=weights_used(settings),
         diarization=settings.diarization,
     )
+
+
+@dataclass
+class LanguageModel:
+    """Tells languages apart by the recogniser with all of its tokens, loaded when first asked."""
+
+    asr: Asr
+
+    def __call__(self, audio: Audio) -> dict[str, float]:
+        """Probabilities by language of up to 30 s of speech, shape (n,), float32, 16 kHz."""
+        _, _, likely = self._model.detect_language(audio)
+        return dict(likely)
+
+    @cached_property
+    def _model(self) -> Any:
+        return load_plain(self.asr)
 
 
 def load_plain(asr: Asr) -> Any:
@@ -110,7 +133,7 @@ def trims_vocabulary(asr: Asr) -> bool:
 
 def word_model(asr: Asr) -> WordModel | None:
     """The words to compare hypotheses by; None for languages they are not of."""
-    wanted = asr.words is not None and asr.word_weight > 0 and asr.language in LANGUAGES
+    wanted = asr.words is not None and asr.language in LANGUAGES
     return WordModel.load(config_path(asr.words)) if wanted and asr.words else None
 
 

@@ -301,6 +301,11 @@ def _said(connection: Connection) -> None:
             said.index(connection, tables, call_id, started_at, by_call[call_id])
 
 
+def _understood(connection: Connection) -> None:
+    """Say how much of each party was not understood, and in which language they speak."""
+    _add_columns(connection, 14)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -316,6 +321,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _business_time,
     _both_scores,
     _said,
+    _understood,
 )
 
 

@@ -27,6 +27,7 @@ from pipeline.io import files
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import (
     CURVES_VERSION,
+    UNHEARD,
     CallResult,
     Event,
     Failure,
@@ -221,6 +222,9 @@ def _call_row(result: CallResult) -> dict[str, Any]:
                  "speaker_source", "role_confidence"):  # fmt: skip
         row[name] = getattr(result, name)
     row["status"], row["error"] = "ok", None
+    for party in result.parties:
+        row[f"{party.role}_language"] = party.language or result.language
+        row[f"{party.role}_language_probability"] = party.language_probability
     row["warnings"] = "; ".join(result.warnings) or None
     row["preset"] = result.provenance.preset
     row["settings_hash"] = result.provenance.settings_hash
@@ -233,7 +237,7 @@ def _call_row(result: CallResult) -> dict[str, Any]:
 
 def _turn_row(call_id: str, turn: Turn) -> dict[str, Any]:
     values = {f.name: getattr(turn, f.name) for f in dataclasses.fields(turn)}
-    return typed("turns", values | {"call_id": call_id})
+    return typed("turns", values | {"call_id": call_id, "text": turn.text or UNHEARD})
 
 
 def _event_row(call_id: str, event: int, value: Event) -> dict[str, Any]:

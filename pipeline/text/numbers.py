@@ -220,7 +220,12 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(_EDGE + r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)"), _date),
     (re.compile(r"(?<!\d)(\d{4})年"), lambda m: read_digits(m[1]) + "年"),
     (re.compile(r"(?<!\d)(\d{2})年(?=\d{1,2}月)"), lambda m: read_digits(m[1]) + "年"),
-    (re.compile(r"(?<![\d:])([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?![\d:])"), _time),
+    (
+        re.compile(
+            r"(?<![\d:])([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?![\d:])(?:分(?!钟))?"
+        ),
+        _time,
+    ),
     (re.compile(rf"({_NUM})\s*%"), lambda m: "百分之" + _read_number(m[1])),
     (re.compile(rf"({_NUM})\s*‰"), lambda m: "千分之" + _read_number(m[1])),
     (re.compile(rf"[¥￥]\s*({_NUM})元?"), lambda m: _read_number(m[1]) + "元"),
@@ -234,7 +239,17 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
         re.compile(r"(?<![\d-])(?:1\d\d \d{4} \d{4}|\d{2,4}(?:-\d{3,8}){1,3})(?![\d-])"),
         lambda m: read_digits(m[0]),
     ),
+    # Digits that were dictated: 1-3-8-0, 1,8,9,9, 199-05-7-6.
+    (
+        re.compile(r"(?<![\d.:])(?<!\d-)\d{1,4}(?:[- ]\d{1,4}){2,}(?![\d.:%-])"),
+        lambda m: read_digits(m[0]),
+    ),
     (re.compile(r"(?<![\d.,:])\d+(?: \d+)+(?![\d.,:%])"), lambda m: read_digits(m[0])),
+    (re.compile(r"(?<![\d.:])\d(?:, ?\d{1,2}){3,}(?![\d.:%,])"), lambda m: read_digits(m[0])),
+    (
+        re.compile(r"((?:栋|幢|单元|号楼)[,，\s]*)(\d{3,4})(?!\d)"),
+        lambda m: m[1] + read_digits(m[2]),
+    ),
     (
         re.compile(r"(?<!\d)(\d{1,4})\s*[-~～—]\s*(\d{1,4})(?=[\u4e00-\u9fff])"),
         lambda m: f"{read_cardinal(m[1])}到{read_cardinal(m[2])}",

@@ -6,6 +6,7 @@ Mandarin character error rates: NFKC, lower case, simplified, numbers as spoken,
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 
@@ -13,16 +14,18 @@ import opencc
 
 from pipeline.text.numbers import spoken_form
 
+# 著 is kept by OpenCC, whatever it stands for; in these words alone it is no particle.
+_PARTICLE = re.compile("(?<![显卓原专名土拙编论译遗巨合])著(?![名作称书录述者译])")
 _SAME_DIGIT = str.maketrans("幺〇", "一零")
 
 
 def simplify(text: str) -> str:
     """Write ``text`` in simplified characters; everything else stays as it is.
 
-    >>> simplify("感謝您的來電")
-    '感谢您的来电'
+    >>> simplify("感謝您的來電"), simplify("拿著手機的著名作家")
+    ('感谢您的来电', '拿着手机的著名作家')
     """
-    return str(_converter().convert(text)) if text else ""
+    return _PARTICLE.sub("着", _converter().convert(text)) if text else ""
 
 
 def is_hanzi(character: str) -> bool:

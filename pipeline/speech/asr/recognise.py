@@ -2,8 +2,8 @@
 
 What comes back is checked against the speech it was heard on: an utterance of which nothing was heard,
 or not what would fit its length, is heard again by itself; text on silence, loops and known
-hallucinations are rejected, with the reason kept and counted. Text that sounds like a domain word is
-written as that word.
+hallucinations are rejected, with the reason kept and counted. Text that sounds like a much more probable
+word, or like a domain word, is written as that word.
 
 Conventions: audio float32 at 16 kHz, shape (n,); times in seconds from the start of ``audio``.
 Text is in simplified characters; words are single Han characters or Latin words, punctuation is
@@ -22,8 +22,10 @@ import numpy as np
 from pipeline.schema import Seconds, Sound, Span, Speaker, Utterance, Word
 from pipeline.settings import Asr
 from pipeline.speech.asr.windows import Audios, Decoder, Heard, Window, windows_of
+from pipeline.speech.language import OTHER_LANGUAGE
 from pipeline.text import (
     Lexicon,
+    WordModel,
     count_units,
     is_hanzi,
     normalise_for_cer,
@@ -33,6 +35,7 @@ from pipeline.text import (
 
 MIN_SECOND_LOOK_S = 3.0
 MIN_UNITS_PER_S = 0.8
+UNSURE = "unsure"
 SHARE_OF_USUAL = 0.5  # of the speaker's own rate; text under that is far too little
 
 UNWRITABLE = "\ufffd"  # a character of which the model wrote only some of the bytes
@@ -48,6 +51,7 @@ def recognise(
     options: Asr,
     *,
     lexicon: Lexicon | None = None,
+    known_words: WordModel | None = None,
     hallucinations: frozenset[str] = frozenset(),
 ) -> tuple[Utterance, ...]:
     """Recognise each speaker's own speech; windows of all speakers are decoded together.
@@ -61,6 +65,8 @@ def recognise(
     options : Asr
     lexicon : Lexicon, optional
         Domain words; a stretch of text that sounds like one is written as one.
+    known_words : WordModel, optional
+        Words of the language; one that is much likelier than what sounds the same is written for it.
     hallucinations : frozenset of str
         Texts that models invent on silence, without punctuation.
 
@@ -89,15 +95,19 @@ def recognise(
         )
     ]
     found = [
-        _utterance(window, heard, options, lexicon, hallucinations)
+        _utterance(window, heard, options, lexicon, known_words, hallucinations)
         for window, heard in _listen(windows, decoder, options)
     ]
     return tuple(sorted(found, key=lambda u: (u.start, u.end)))
 
 
 def rejected(heard: Sequence[Utterance]) -> tuple[str, ...]:
-    """Say how many texts were rejected as not spoken, and why; nothing when there were none."""
-    reasons = Counter(u.rejected for u in heard if u.rejected)
+    """Say how many texts were rejected as not spoken, and why; nothing when there were none.
+
+    What was merely not understood is speech all the same and counted elsewhere.
+    """
+    not_spoken = (u.rejected for u in heard if u.rejected not in (None, UNSURE, OTHER_LANGUAGE))
+    reasons = Counter(not_spoken)
     counts = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
     return (f"Recognised text was rejected as not spoken: {counts}.",) if counts else ()
 
@@ -181,16 +191,21 @@ def _utterance(
     heard: Heard,
     options: Asr,
     lexicon: Lexicon | None,
+    known_words: WordModel | None,
     hallucinations: frozenset[str],
 ) -> Utterance:
     speaker, span = window.speaker, window.spans[0]
     words = _characters(heard.words, window.cuts[0][0], span)
+    if known_words is not None:
+        words = _as_known(words, known_words, options.homophone_cost)
     if lexicon is not None:
         words = _corrected(words, lexicon)
     text = "".join(w.text for w in words)
     spoken = [w.confidence for w in words if normalise_for_cer(w.text)]
     confidence = float(np.mean(spoken)) if spoken else 0.0
     reason = _reject(text, heard, span, options, hallucinations)
+    if reason is None and confidence < options.min_confidence:
+        reason = UNSURE
     if reason is not None:
         return Utterance(speaker, span[0], span[1], "", (), confidence, reason)
     return Utterance(speaker, span[0], span[1], text, tuple(words), confidence)
@@ -254,11 +269,36 @@ def _parts(text: str) -> list[str]:
     return parts
 
 
+def _as_known(words: list[Word], known: WordModel, cost: float) -> list[Word]:
+    """Write known words for others of their sound, between marks; times and confidences stay."""
+    runs: list[list[Word]] = [[]]
+    for word in words:
+        if not is_hanzi(word.text[0]) and runs[-1]:
+            runs.append([])
+        runs[-1].append(word)
+        if len(word.text) > 1 or not is_hanzi(word.text[0]):
+            runs.append([])
+    written: list[Word] = []
+    for run in runs:
+        plain = "".join(w.text[0] for w in run)
+        if len(run) > 1:
+            plain = known.corrected(plain, [w.confidence for w in run], cost)
+        written += _rewritten(run, plain)
+    return written
+
+
 def _corrected(words: list[Word], lexicon: Lexicon) -> list[Word]:
     """Write what sounds like a domain word as that word; times and confidences stay."""
     places = [i for i, w in enumerate(words) if is_hanzi(w.text[0])]
-    plain = "".join(words[i].text[0] for i in places)
-    for i, character in zip(places, lexicon.correct(plain), strict=True):
-        if character != words[i].text[0]:
-            words[i] = replace(words[i], text=character + words[i].text[1:])
+    plain = lexicon.correct("".join(words[i].text[0] for i in places))
+    for i, word in zip(places, _rewritten([words[i] for i in places], plain), strict=True):
+        words[i] = word
     return words
+
+
+def _rewritten(words: Sequence[Word], characters: str) -> list[Word]:
+    """The same words with other first characters."""
+    return [
+        w if w.text[0] == c else replace(w, text=c + w.text[1:])
+        for w, c in zip(words, characters, strict=True)
+    ]

@@ -194,6 +194,7 @@ def _split(turn: Turn, cuts: list[float]) -> list[Turn]:
                 start=spans[0][0],
                 end=spans[-1][1],
                 spans=spans,
+                unheard=tuple(s for s in turn.unheard if low <= s[0] < high),
                 text="".join(m + w.text for m, w in inside).lstrip("。，！？、"),
                 words=tuple(w for _, w in inside),
                 units=len(inside),
