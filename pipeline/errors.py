@@ -2,6 +2,7 @@
 
 CallcoachError
 ├── ParameterError (ValueError)   an argument of our own functions is out of range
+│   └── Conflict                  it was allowed for what was seen, which is no longer so
 ├── UsageError                    the command line cannot be carried out (exit code 2)
 │   ├── SettingsError             unknown preset, unknown key, value out of range
 │   ├── NoRecordings              the inputs name no recording
@@ -48,6 +49,10 @@ class CallcoachError(Exception):
 
 class ParameterError(CallcoachError, ValueError):
     """An argument is outside of what the function allows."""
+
+
+class Conflict(ParameterError):
+    """What is asked for was allowed for what was seen, and that has changed."""
 
 
 class UsageError(CallcoachError):

@@ -166,7 +166,7 @@ def test_a_review_is_in_force_on_every_page_and_only_added(made: Store):
 
 def test_a_review_of_what_has_changed_since_is_refused(made: Store):
     browser, (address, _) = client(made), an_item(made, "pass", "closing_thanks")
-    post(browser, f"{address}/reviews", 400, verdict="fail", seen="fail")
+    post(browser, f"{address}/reviews", 409, verdict="fail", seen="fail")
     post(browser, f"{address}/reviews", 400, verdict="good", seen="pass")
     post(browser, f"{address}/reviews", 400, verdict="fail", seen="pass", by=" ")
     assert "没有这个判定" in post(browser, f"{address}x/reviews", 404, verdict="fail")
@@ -215,7 +215,7 @@ def test_an_appeal_is_asked_answered_asked_again_and_ended_by_somebody_else(made
     assert "0:03" in page
     number = re.search(r'action="/appeals/(\d+)/steps"', page)[1]
     assert address in get(browser, "/reviews")
-    post(browser, f"{address}/appeals", 400, wanted="pass", reason=REASON)  # one at a time
+    post(browser, f"{address}/appeals", 409, wanted="pass", reason=REASON)  # one at a time
     step = f"/appeals/{number}/steps"
     post(browser, step, 400, action="keep", note="短")
     post(browser, step, action="keep", note="听了三遍，确实没有问好。")
@@ -230,7 +230,7 @@ def test_an_appeal_is_asked_answered_asked_again_and_ended_by_somebody_else(made
     text = text_of(get(browser, address))
     assert "终审" in text
     assert "做到 复核后" in text
-    post(browser, step, 400, action="again", note="还想再申诉一次，请复核。")
+    post(browser, step, 409, action="again", note="还想再申诉一次，请复核。")
 
 
 def test_texts_of_people_are_only_text(made: Store):
@@ -267,7 +267,7 @@ def test_a_goal_freezes_its_baseline_and_says_whether_it_took(made: Store):
     assert "同期班组" in text
     card = re.search(r'card goal">(.*?)</section>', get(browser, "/agents/N108"), re.S)[1]
     assert "语速减少 15" in card
-    post(browser, "/agents/N108/goals", 400, measure="hold_s", direction="less")  # one at a time
+    post(browser, "/agents/N108/goals", 409, measure="hold_s", direction="less")  # one at a time
     post(browser, f"{goal}/steps", action="extend", note="30")
     assert "计划等 50 通" in text_of(get(browser, goal))
     post(browser, f"{goal}/steps", action="end", note="谈过了")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -34,7 +34,7 @@ from pipeline.desk.routes import ROUTERS
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import show, view_of
 from pipeline.desk.words import Language
-from pipeline.errors import CallcoachError, ParameterError, SlowQuery
+from pipeline.errors import CallcoachError, Conflict, ParameterError, SlowQuery
 from pipeline.settings import Settings
 from pipeline.store import Store
 
@@ -162,7 +162,7 @@ class Guard:
         host = request.headers.get("host", "")
         name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
         if self.hosts is not None and name.lower() not in self.hosts:
-            return PlainTextResponse(f"This server does not answer for the host {name!r}.\n", 421)
+            return _refuse(request, 421, f"This server does not answer for the host {name!r}.")
         if request.method in SAFE_METHODS:
             return None
         site = request.headers.get("sec-fetch-site")
@@ -171,7 +171,30 @@ class Guard:
         origin = request.headers.get("origin")
         if site is None and origin is not None and urlsplit(origin).netloc == host:
             return None
-        return PlainTextResponse("Changes are taken only from pages of this server.\n", 403)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if site is None and origin is None and kind == "application/json" and _is_api(request):
+            return None  # a program: no page of another site can send this without asking first
+        return _refuse(
+            request,
+            403,
+            "Changes are taken only from pages of this server, and from programs as application/json.",
+        )
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
+
+
+def _refuse(request: Request, status: int, detail: str) -> Response:
+    if not _is_api(request):
+        return PlainTextResponse(f"{detail}\n", status)
+    return _problem(ErrorPage(status, "Refused", detail, ""))
+
+
+def _problem(page: ErrorPage, errors: Sequence[Mapping[str, str]] = ()) -> Response:
+    """An error for programs (RFC 9457)."""
+    body = dataclasses.asdict(page) | {"type": "about:blank", "errors": list(errors)}
+    return JSONResponse(body, page.status, media_type="application/problem+json")
 
 
 def _failed(request: Request, error: Exception) -> Response:
@@ -186,7 +209,8 @@ def _failed(request: Request, error: Exception) -> Response:
     elif isinstance(error, ParameterError | RequestValidationError):
         detail = error.message if isinstance(error, ParameterError) else words("error.value")
         hint = error.hint if isinstance(error, ParameterError) else words("error.back")
-        page = ErrorPage(400, words("error.refused"), detail, hint)
+        status = 409 if isinstance(error, Conflict) else 400
+        page = ErrorPage(status, words("error.refused"), detail, hint)
     elif isinstance(error, SlowQuery):
         page = ErrorPage(503, words("error.slow"), error.message, error.hint)
     elif isinstance(error, CallcoachError):
@@ -194,14 +218,13 @@ def _failed(request: Request, error: Exception) -> Response:
     else:
         _log.error("%s failed", request.url.path, exc_info=error)
         page = ErrorPage(500, words("error.failed"), words("error.bug"), words("error.log"))
-    if request.url.path.startswith("/api/"):
+    if _is_api(request):
         where = error.errors() if isinstance(error, RequestValidationError) else ()
-        errors = [
-            {"where": ".".join(map(str, one["loc"])), "problem": str(one["msg"])} for one in where
-        ]
-        return JSONResponse(
-            dataclasses.asdict(page) | {"type": "about:blank", "errors": errors},
-            page.status,
-            media_type="application/problem+json",
+        return _problem(
+            page,
+            [
+                {"where": ".".join(map(str, one["loc"])), "problem": str(one["msg"])}
+                for one in where
+            ],
         )
     return show(view, "error.html", page, page.status)

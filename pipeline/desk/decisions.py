@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
-from pipeline.errors import ParameterError, nearest
+from pipeline.errors import Conflict, ParameterError, nearest
 from pipeline.schema import VerdictName
 
 Why = Literal["sample", "appeal", "doubtful", "chosen"]
@@ -92,7 +92,7 @@ def check_step(steps: Sequence[Any], action: str, actor: str) -> Action:
     if known is None:
         raise ParameterError(f'action = "{action}" is not allowed.', nearest(action, ACTIONS))
     if known not in allowed(steps):
-        raise ParameterError(
+        raise Conflict(
             f"An appeal that is {state_of(steps)} cannot be answered with {action}.",
             f"Allowed now: {', '.join(allowed(steps)) or 'nothing'}.",
         )
@@ -131,7 +131,7 @@ def check_appeal(
         raise ParameterError(f"The verdict is {now} already.", "Ask for another verdict.")
     text_of(reason, LEAST_REASON)
     if any(state_of(steps) in OPEN for steps in appeals):
-        raise ParameterError("This item has an open appeal.", "Wait for its answer or withdraw it.")
+        raise Conflict("This item has an open appeal.", "Wait for its answer or withdraw it.")
     end = datetime.fromisoformat(published) + timedelta(days=days)
     if datetime.now(UTC) > end:
         raise ParameterError(

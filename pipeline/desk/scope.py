@@ -16,10 +16,10 @@ import sqlalchemy as sa
 
 from pipeline.errors import CallcoachError, ParameterError
 from pipeline.schema import CURVES_VERSION, CallResult
-from pipeline.store import SQL, Store
+from pipeline.store import SQL, Once, Store
 
 THIS_MACHINE = "this machine"
-DESK_WRITES = ("appeals", "appeal_steps", "goals", "goal_steps", "notes", "examples")
+DESK_WRITES = ("appeals", "goals", "goal_steps", "notes", "examples")
 """Tables that the desk adds rows to without changing a call, each row a change that is counted."""
 
 
@@ -30,8 +30,9 @@ class NotFound(CallcoachError):
 class Scope:
     """What one viewer may read, and how it is read."""
 
-    def __init__(self, store: Store, viewer: str = THIS_MACHINE) -> None:
+    def __init__(self, store: Store, viewer: str = THIS_MACHINE, once: Once | None = None) -> None:
         self._store = store
+        self._once = once
         self.viewer = viewer
 
     def calls(self, query: sa.Select[Any]) -> sa.Select[Any]:
@@ -108,7 +109,15 @@ class Scope:
 
     def decide(self, table: str, **values: str | float | None) -> int:
         """Add a decision of this viewer to a table that only grows; returns its id."""
-        return self._store.decide(table, self.viewer, **values)
+        return self.decide_together([(table, values)])
+
+    def decide_together(self, rows: Sequence[tuple[str, Mapping[str, str | float | None]]]) -> int:
+        """Add several decisions of this viewer, all or none; returns the id of the last."""
+        return self._store.decide_together(self.viewer, rows, once=self._once)
+
+    def decided(self) -> tuple[str, int] | None:
+        """Table and id of what this very request decided when it came before."""
+        return None if self._once is None else self._store.decided(self._once)
 
     def note(self, action: str, object_: str, detail: str = "") -> None:
         """Write into the audit what this viewer did."""

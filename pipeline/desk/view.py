@@ -17,6 +17,7 @@ from pipeline.desk.figures import Figures
 from pipeline.desk.scope import THIS_MACHINE, Scope
 from pipeline.desk.words import LANGUAGES, Language, Words
 from pipeline.errors import ParameterError
+from pipeline.store import Once
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -80,7 +81,7 @@ def view_of(request: Request) -> View:
     )
 
 
-def as_person(request: Request, by: str) -> View:
+def as_person(request: Request, by: str, once: Once | None = None) -> View:
     """The view of a request that decides something, by whoever says so: there are no accounts.
 
     Raises
@@ -92,7 +93,7 @@ def as_person(request: Request, by: str) -> View:
     if not by:
         raise ParameterError("Nobody is named as who decides.", "Write your name in the form.")
     view = view_of(request)
-    return dataclasses.replace(view, scope=Scope(request.app.state.store, by))
+    return dataclasses.replace(view, scope=Scope(request.app.state.store, by, once))
 
 
 def keep_person(view: View, answer: Response) -> None:

@@ -32,7 +32,7 @@ from pipeline.store.migrations import SQL
 from pipeline.store.places import Basis, Known
 from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, slug_of, to_frame
 from pipeline.store.runs import Run, State
-from pipeline.store.store import Store
+from pipeline.store.store import Once, Store
 from pipeline.store.tables import TABLES, Column, columns_of
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Holder",
     "Identity",
     "Known",
+    "Once",
     "Run",
     "State",
     "Store",

@@ -306,6 +306,11 @@ def _understood(connection: Connection) -> None:
     _add_columns(connection, 14)
 
 
+def _requests(connection: Connection) -> None:
+    """Know requests that decided something, so that one that comes again decides nothing more."""
+    tables_of(15).tables["requests"].create(connection)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -322,6 +327,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _both_scores,
     _said,
     _understood,
+    _requests,
 )
 
 
@@ -377,6 +383,16 @@ def tables_of(version: int) -> sa.MetaData:
             sa.Column("call_id", sa.Text, index=True),  # null: what was heard before
             sa.Column("hash", sa.Text, nullable=False),
             sa.Column("tokens", sa.Text().with_variant(ARRAY(sa.Text), "postgresql")),
+        )
+    if version >= 15:
+        sa.Table(
+            "requests",
+            metadata,
+            sa.Column("key", sa.Text, primary_key=True),
+            sa.Column("digest", sa.Text, nullable=False),
+            sa.Column("decided", sa.Text, nullable=False),  # table and id of what it decided
+            sa.Column("row", sa.BigInteger, nullable=False),
+            sa.Column("at", sa.Text, nullable=False),
         )
     return metadata
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from pipeline.errors import ParameterError, nearest
+from pipeline.errors import Conflict, ParameterError, nearest
 from pipeline.io import files
 from pipeline.schema import CallResult, Failure, Recording, Seconds
 from pipeline.store import database, migrations, packed, places, reviewed, runs, said, scores
@@ -39,6 +39,13 @@ RESULT_ROWS = 100
 QUERY_S = 2.0  # a page waits no longer for one query
 
 T = TypeVar("T")
+
+
+class Once(NamedTuple):
+    """A request that is carried out once: the key it came with, and a hash of what it asks."""
+
+    key: str
+    digest: str
 
 
 class Store:
@@ -296,20 +303,66 @@ class Store:
         ParameterError
             If there is no such table.
         """
-        if table not in DECIDED:
-            raise ParameterError(f"There is no table {table!r}.", nearest(table, DECIDED))
-        row = {k: clean(v) if isinstance(v, str) else v for k, v in values.items()}
-        row |= {"at": database.now(), "actor": clean(actor)}
-        insert = SQL[table].insert().values(row)
+        return self.decide_together(actor, [(table, values)])
+
+    def decide_together(
+        self,
+        actor: str,
+        rows: Sequence[tuple[str, Mapping[str, str | float | None]]],
+        *,
+        once: Once | None = None,
+    ) -> int:
+        """Add several rows as :meth:`decide` does, all or none; returns the id of the last.
+
+        ``once`` names the request, so that :meth:`decided` knows it when it comes again.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such table.
+        """
+        for table, _ in rows:
+            if table not in DECIDED:
+                raise ParameterError(f"There is no table {table!r}.", nearest(table, DECIDED))
 
         def write(connection: Connection) -> int:
-            added = connection.execute(insert).inserted_primary_key
-            assert added is not None
-            if table == "reviews":
-                reviewed.merge(connection, SQL, [str(row["call_id"])])
-            return int(added[0])
+            last = 0
+            for table, given in rows:
+                row = {k: clean(v) if isinstance(v, str) else v for k, v in given.items()}
+                row |= {"at": database.now(), "actor": clean(actor)}
+                added = connection.execute(SQL[table].insert().values(row)).inserted_primary_key
+                assert added is not None
+                last = int(added[0])
+                if table == "reviews":
+                    reviewed.merge(connection, SQL, [str(row["call_id"])])
+            if once is not None:
+                request = {
+                    "key": once.key,
+                    "digest": once.digest,
+                    "decided": rows[-1][0],
+                    "row": last,
+                }
+                connection.execute(SQL["requests"].insert(), [request | {"at": database.now()}])
+            return last
 
-        return self._write(table, write)
+        return self._write("decisions", write)
+
+    def decided(self, once: Once) -> tuple[str, int] | None:
+        """Table and id of what a request decided when it came before; None where it did not.
+
+        Raises
+        ------
+        Conflict
+            If another request came with this key.
+        """
+        requests = SQL["requests"]
+        query = sa.select(requests).where(requests.c.key == once.key)
+        known = self._read(lambda c: c.execute(query).first())
+        if known is None:
+            return None
+        if known.digest != once.digest:
+            raise Conflict("This Idempotency-Key came with another request.", "Choose another key.")
+        return known.decided, known.row
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
-from pipeline.errors import ParameterError
+from pipeline.errors import Conflict, ParameterError
 from pipeline.measures import Pooled, pass_rate
 from pipeline.store import slug_of
 
@@ -62,7 +62,7 @@ def set_goal(
         If something of it is not allowed, another goal is active, or there are no calls before it.
     """
     if active_goal(view, agent_id) is not None:
-        raise ParameterError("There is an active goal.", "End it before the next: one at a time.")
+        raise Conflict("There is an active goal.", "End it before the next: one at a time.")
     day = _day(since)
     one = pooled_of(view, measure)
     sign = {"more": 1.0, "less": -1.0}[decisions.one_of(direction, "direction", ("more", "less"))]

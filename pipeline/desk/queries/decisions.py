@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -172,3 +173,35 @@ def examples_of(item_id: str, limit: int) -> sa.Select[Any]:
         EXAMPLES, SQL["calls"], calls.call_id == EXAMPLES.c.call_id
     )
     return query.where(EXAMPLES.c.item_id == item_id).order_by(EXAMPLES.c.id.desc()).limit(limit)
+
+
+def listed(
+    table: str, before: int | None, limit: int, equal: Mapping[str, str | None]
+) -> sa.Select[Any]:
+    """Rows of a table of decisions on visible calls, the newest first, one more than ``limit``.
+
+    ``equal`` narrows by columns of the table; ``agent_id``, where it has none, by that of the call.
+    """
+    rows, calls = SQL[table], SQL["calls"].c
+    query = sa.select(rows)
+    if "call_id" in rows.c and "agent_id" not in rows.c:
+        query = query.add_columns(calls.slug, calls.agent_id)
+        query = query.join_from(rows, SQL["calls"], calls.call_id == rows.c.call_id)
+    for name, value in equal.items():
+        if value:
+            column = rows.c[name] if name in rows.c else calls[name]
+            query = query.where(column == value)
+    if before is not None:
+        query = query.where(rows.c.id < before)
+    return query.order_by(rows.c.id.desc()).limit(limit + 1)
+
+
+def decided(table: str, row: int) -> sa.Select[Any]:
+    """One row of a table of decisions."""
+    return sa.select(SQL[table]).where(SQL[table].c.id == row)
+
+
+def steps_of_all(appeal_ids: Sequence[int]) -> sa.Select[Any]:
+    """The steps of some appeals, in order."""
+    steps = APPEAL_STEPS.c
+    return sa.select(APPEAL_STEPS).where(steps.appeal_id.in_(appeal_ids)).order_by(steps.id)

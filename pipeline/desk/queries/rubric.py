@@ -52,9 +52,26 @@ def of_item(item_id: str, verdict: str, limit: int) -> sa.Select[Any]:
     return query.order_by(calls.started_at.desc().nulls_last(), calls.call_id).limit(limit)
 
 
-def runs(limit: int) -> sa.Select[Any]:
-    """The newest runs."""
-    return sa.select(SQL["runs"]).order_by(SQL["runs"].c.run.desc()).limit(limit)
+def runs(limit: int, before: int | None = None) -> sa.Select[Any]:
+    """The newest runs, of those before one where it is given."""
+    table = SQL["runs"]
+    query = sa.select(table).order_by(table.c.run.desc()).limit(limit)
+    return query if before is None else query.where(table.c.run < before)
+
+
+def failed_calls(after: str | None, limit: int) -> sa.Select[Any]:
+    """Ids of calls whose recordings failed, in order, after one where it is given; one more than ``limit``."""
+    call_id = SQL["failures"].c.call_id
+    query = sa.select(call_id).distinct().order_by(call_id).limit(limit + 1)
+    return query if after is None else query.where(call_id > after)
+
+
+def failures_of(call_ids: Sequence[str]) -> sa.Select[Any]:
+    """What went wrong with some calls, without where their recordings lie."""
+    table = SQL["failures"]
+    names = ("call_id", "stage", "error_type", "message", "hint")
+    query = sa.select(*(table.c[name] for name in names)).where(table.c.call_id.in_(call_ids))
+    return query.order_by(table.c.call_id, table.c.path, table.c.position)
 
 
 def failures() -> sa.Select[Any]:

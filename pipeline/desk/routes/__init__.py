@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from pipeline.desk.routes import agents, api, calls, decisions, look, methods, rubric
+from pipeline.desk.routes import agents, api, api_decisions, calls, decisions, look, methods, rubric
 
 ROUTERS: tuple[APIRouter, ...] = (
     look.router,
@@ -14,5 +14,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     methods.router,
     rubric.router,
     api.router,
+    api_decisions.router,
 )
 """All routes. A new page adds its module here."""

@@ -1,5 +1,7 @@
 """The JSON API ``/api/v1``: what the tables hold, by the filters of the pages, for programs.
 
+What people decide and what is found is in :mod:`pipeline.desk.routes.api_decisions`.
+
 Conventions
 -----------
 Column names are those of the exported tables; missing is null, times are seconds. Within v1 columns
@@ -70,14 +72,16 @@ class One(BaseModel):
     data: dict[str, Any]
 
 
-_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
+PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
 router = APIRouter(
     prefix="/api/v1",
     responses={
         304: {"description": "Unchanged"},
-        400: _PROBLEM,
-        404: _PROBLEM,
-        503: _PROBLEM,
+        400: PROBLEM,
+        404: PROBLEM,
+        403: PROBLEM,
+        421: PROBLEM,
+        503: PROBLEM,
     },
 )
 Text = Annotated[str | None, Query(max_length=300)]
@@ -121,7 +125,7 @@ def calls(
             "count_is_exact": n <= most,
         }
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 @router.get("/calls/{slug}", response_model=One)
@@ -133,7 +137,7 @@ def call(request: Request, slug: str) -> Response:
         row = scope.call(slug)._mapping
         return {"data": {name: row[name] for name in CALL_COLUMNS}}
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 @router.get("/calls/{slug}/turns", response_model=Listed)
@@ -174,9 +178,9 @@ def verdicts(request: Request, slug: str) -> Response:
                     "is_stale": force.is_stale if is_own else None,
                 }
             )
-        return _listed(rows)
+        return listed(rows)
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 @router.get("/calls/{slug}/words", response_model=Listed)
@@ -186,7 +190,7 @@ def words(request: Request, slug: str) -> Response:
 
     def build() -> dict[str, Any]:
         result = scope.result(scope.call(slug).call_id)
-        return _listed(
+        return listed(
             [
                 {
                     "turn": turn.turn,
@@ -201,7 +205,7 @@ def words(request: Request, slug: str) -> Response:
             ]
         )
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 ISO_WEEK = r"^\d{4}-W(0[1-9]|[1-4]\d|5[0-3])$"
@@ -227,9 +231,9 @@ def agents(
     def build() -> dict[str, Any]:
         compared = view.figures.compared(view.scope, filters, weeks, min_calls)
         rows = agent_rows(compared, names)
-        return _listed([row for row in rows if team in (None, "", row["team"])])
+        return listed([row for row in rows if team in (None, "", row["team"])])
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 @router.get("/agents/{slug}", response_model=One)
@@ -244,7 +248,7 @@ def agent(request: Request, slug: str, measures: Measures = None) -> Response:
                 return {"data": row}
         raise NotFound("error.no_agent")
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 @router.get("/agents/{slug}/weeks", response_model=Listed)
@@ -257,15 +261,15 @@ def agent_weeks(request: Request, slug: str, measures: Measures = None) -> Respo
         rows = [row for row in found if row["slug"] == slug]
         if not rows:
             raise NotFound("error.no_agent")
-        return _listed(rows)
+        return listed(rows)
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 @router.get("/measures", response_model=Listed)
 def measures(request: Request) -> Response:
     """What is measured: names, units, definitions, what matters, and measured errors."""
-    return _fresh(request, lambda: _listed(measure_data()))
+    return fresh(request, lambda: listed(measure_data()))
 
 
 @router.get("/items", response_model=Listed)
@@ -279,9 +283,9 @@ def items(request: Request) -> Response:
             outline = json.loads(row.body)
             head = {"rubric_hash": row.hash, "rubric": outline["id"]}
             found += [head | item for item in outline["items"]]
-        return _listed(found)
+        return listed(found)
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 @router.get("/rubrics/{digest}", response_model=One)
@@ -295,10 +299,10 @@ def rubric(request: Request, digest: str) -> Response:
             raise NotFound("error.no_rubric")
         return {"data": {"hash": digest, **outline}}
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
-def _fresh(request: Request, build: Callable[[], Mapping[str, Any]]) -> Response:
+def fresh(request: Request, build: Callable[[], Mapping[str, Any]]) -> Response:
     """An answer with the state of the store as its tag; nothing is built where that is known."""
     view = view_of(request)
     seen = f"{request.url.path}?{request.url.query}\n{view.scope.viewer}\n{view.words.language}"
@@ -315,9 +319,9 @@ def _part(request: Request, slug: str, table: str) -> Response:
 
     def build() -> dict[str, Any]:
         rows = scope.rows(parts.of_call(table, scope.call(slug).call_id))
-        return _listed([_plain(row._asdict()) for row in rows])
+        return listed([_plain(row._asdict()) for row in rows])
 
-    return _fresh(request, build)
+    return fresh(request, build)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,7 +334,8 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _listed(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def listed(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A list that is all there."""
     return {"data": data, "next": None, "count": len(data), "count_is_exact": True}
 
 

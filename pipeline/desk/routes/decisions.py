@@ -5,30 +5,30 @@ There are no accounts: who decides says so in the form, and a cookie remembers t
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
-from pipeline.desk import decisions
-from pipeline.desk.audit import Action, audit
-from pipeline.desk.pages.agent import agent_of
-from pipeline.desk.pages.goal import goal_page, set_goal
+from pipeline.desk import deciding, decisions
+from pipeline.desk.audit import audit
+from pipeline.desk.pages.goal import goal_page
 from pipeline.desk.pages.reviews import item_page, reviews_page
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import View, as_person, keep_person, show, view_of
 from pipeline.errors import ParameterError
 from pipeline.schema import Seconds
-from pipeline.store import slug_of
 
 router = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=2000)]
 
 
-def _done(view: View, action: Action, about: str, detail: str, back: str) -> Response:
-    """Note what was done and go back to where it shows."""
-    audit(view.scope, action, about, detail)
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+
+
+def _back(view: View, back: str) -> Response:
+    """Go back to where it shows."""
     answer = RedirectResponse(back, 303)
     keep_person(view, answer)
     return answer
@@ -62,36 +62,9 @@ def review(
 ) -> Response:
     """Judge an item; refused where the machine's verdict is no longer the one that was seen."""
     view = as_person(request, by)
-    call = view.scope.call(slug)
-    row = _judged(view, call.call_id, item)
-    if seen and seen != row.verdict:
-        raise ParameterError("The verdict has changed since.", "Look at it again, then judge.")
-    decisions.one_of(why, "why", decisions.WHYS)
-    decisions.one_of(verdict, "verdict", decisions.VERDICTS)
-    _review(view, call, row, why, verdict, decisions.text_of(note))
+    deciding.review(view, slug, item, verdict=verdict, why=why, seen=seen, note=note)
     back = f"/calls/{slug}/items/{item}" if why != "sample" else "/reviews?kind=sample"
-    return _done(view, "review", call.call_id, f"{item}: {verdict}", back)
-
-
-def _judged(view: View, call_id: str, item: str) -> Any:
-    row = view.scope.first(queries.judged(call_id, item))
-    if row is None:
-        raise NotFound("error.no_item")
-    return row
-
-
-def _review(view: View, call: Any, row: Any, why: str, verdict: str, note: str) -> None:
-    view.scope.decide(
-        "reviews",
-        call_id=call.call_id,
-        item_id=row.item_id,
-        why=why,
-        verdict=verdict,
-        note=note,
-        seen_verdict=row.verdict,
-        seen_rubric=call.rubric_hash,
-        seen_start=row.start,
-    )
+    return _back(view, back)
 
 
 @router.post("/calls/{slug}/items/{item}/appeals")
@@ -99,31 +72,9 @@ def appeal(
     request: Request, slug: str, item: str, by: Text, wanted: Text, reason: Text, second: Text = ""
 ) -> Response:
     """Ask for another verdict."""
-    view = as_person(request, by)
-    scope, call = view.scope, view.scope.call(slug)
-    row = _judged(view, call.call_id, item)
-    force = decisions.in_force(
-        row.verdict,
-        scope.rows(queries.reviews_of(call.call_id, item)),
-    )
-    earlier = [
-        scope.rows(queries.steps_of(a.id))
-        for a in scope.rows(queries.appeals_of(call.call_id, item))
-    ]
-    published = scope.rows(queries.published(call.call_id))[0].saved_at
-    days = request.app.state.settings.desk.appeal_days
-    decisions.check_appeal(earlier, wanted, force.verdict, reason, published, days)
-    at = _clock(second)
-    scope.decide(
-        "appeals",
-        call_id=call.call_id,
-        item_id=item,
-        wanted=wanted,
-        reason=decisions.text_of(reason, decisions.LEAST_REASON),
-        second=at,
-    )
-    back = f"/calls/{slug}/items/{item}"
-    return _done(view, "appeal", call.call_id, f"{item}: {wanted}", back)
+    view, options = as_person(request, by), request.app.state.settings.desk
+    deciding.appeal(view, options, slug, item, wanted=wanted, reason=reason, second=_clock(second))
+    return _back(view, f"/calls/{slug}/items/{item}")
 
 
 def _clock(text: str) -> Seconds | None:
@@ -141,28 +92,11 @@ def _clock(text: str) -> Seconds | None:
 
 
 @router.post("/appeals/{appeal_id}/steps")
-def step(request: Request, appeal_id: int, by: Text, action: Text, note: Text = "") -> Response:
+def step(request: Request, appeal_id: Number, by: Text, action: Text, note: Text = "") -> Response:
     """Answer an appeal, ask once more, or withdraw it."""
     view = as_person(request, by)
-    scope = view.scope
-    asked = scope.first(queries.appeal(appeal_id))
-    if asked is None:
-        raise NotFound("error.no_item")
-    call = scope.call(slug_of(asked.call_id))
-    steps = scope.rows(queries.steps_of(appeal_id))
-    done = decisions.check_step(steps, action, scope.viewer)
-    text = decisions.text_of(note, 0 if done == "withdraw" else decisions.LEAST_REASON)
-    row = _judged(view, call.call_id, asked.item_id)
-    force = decisions.in_force(
-        row.verdict,
-        scope.rows(queries.reviews_of(call.call_id, asked.item_id)),
-    )
-    verdict = asked.wanted if done == "change" else force.verdict
-    if done in ("change", "keep"):
-        _review(view, call, row, "appeal", verdict, text)
-    scope.decide("appeal_steps", appeal_id=appeal_id, action=done, verdict=verdict, note=text)
-    back = f"/calls/{call.slug}/items/{asked.item_id}"
-    return _done(view, "answer", call.call_id, f"{asked.item_id}: {done}", back)
+    _, slug, item = deciding.answer(view, appeal_id, action=action, note=note)
+    return _back(view, f"/calls/{slug}/items/{item}")
 
 
 @router.post("/calls/{slug}/items/{item}/examples")
@@ -179,7 +113,7 @@ def example(
     """Keep a stretch as a good or a bad example of an item."""
     view = as_person(request, by)
     call = view.scope.call(slug)
-    _judged(view, call.call_id, item)
+    deciding.judged(view, call.call_id, item)
     if not start < end:
         raise ParameterError("An example ends after it starts.", "Choose a later end.")
     view.scope.decide(
@@ -191,7 +125,8 @@ def example(
         kind=decisions.one_of(kind, "kind", ("good", "bad")),
         text=decisions.text_of(text),
     )
-    return _done(view, "example", call.call_id, item, f"/calls/{slug}/items/{item}")
+    audit(view.scope, "example", call.call_id, item)
+    return _back(view, f"/calls/{slug}/items/{item}")
 
 
 @router.post("/agents/{slug}/goals")
@@ -207,20 +142,23 @@ def goal(
 ) -> Response:
     """Write down one thing to change."""
     view = as_person(request, by)
-    agent = agent_of(view, slug)
-    made = set_goal(view, agent, measure, direction, size, wait, since)
-    return _done(view, "goal", agent, f"{measure}: {direction}", f"/goals/{made}")
+    made = deciding.goal(
+        view, slug, measure=measure, direction=direction, size=size, wait=wait, since=since
+    )
+    return _back(view, f"/goals/{made}")
 
 
 @router.get("/goals/{goal_id}")
-def one_goal(request: Request, goal_id: int) -> Response:
+def one_goal(request: Request, goal_id: Number) -> Response:
     """One goal and its check."""
     view = view_of(request)
     return show(view, "goal.html", goal_page(view, goal_id))
 
 
 @router.post("/goals/{goal_id}/steps")
-def goal_step(request: Request, goal_id: int, by: Text, action: Text, note: Text = "") -> Response:
+def goal_step(
+    request: Request, goal_id: Number, by: Text, action: Text, note: Text = ""
+) -> Response:
     """End a goal, or wait for more calls."""
     view = as_person(request, by)
     row = view.scope.first(queries.goal(goal_id))
@@ -233,20 +171,13 @@ def goal_step(request: Request, goal_id: int, by: Text, action: Text, note: Text
     if action == "extend" and not (note.isdecimal() and 1 <= int(note) <= 1000):
         raise ParameterError(f'"{note}" is no number of calls.', "Write 1 to 1000.")
     view.scope.decide("goal_steps", goal_id=goal_id, action=action, note=decisions.text_of(note))
-    return _done(view, "goal", row.agent_id, action, f"/goals/{goal_id}")
+    audit(view.scope, "goal", row.agent_id, action)
+    return _back(view, f"/goals/{goal_id}")
 
 
 @router.post("/agents/{slug}/notes")
 def note(request: Request, slug: str, by: Text, text: Text, audience: Text = "coach") -> Response:
     """Add a note, to the agent or for coaches only."""
     view = as_person(request, by)
-    agent = agent_of(view, slug)
-    view.scope.decide(
-        "notes",
-        agent_id=agent,
-        audience=decisions.one_of(audience, "audience", ("agent", "coach")),
-        text=decisions.text_of(text, 1),
-        call_id=None,
-        second=None,
-    )
-    return _done(view, "note", agent, audience, f"/agents/{slug}#notes")
+    deciding.note(view, slug, text=text, audience=audience)
+    return _back(view, f"/agents/{slug}#notes")
