@@ -31,6 +31,7 @@ from pipeline.export import (
 )
 from pipeline.export.calls import _safe_name
 from pipeline.measures import KINDS, POOLED
+from pipeline.rubric import load_rubric, score
 from pipeline.schema import CallResult, Failure, Turn, Verdict, from_json
 from pipeline.store import TABLES, Store
 from tests.test_store import make_result
@@ -83,7 +84,7 @@ def test_an_empty_store_gives_the_same_columns_and_types(
         full, none = (pq.read_schema(tmp_path / d / path.name) for d in ("full", "empty"))
         assert full.equals(none), path.name
         assert pa.null() not in none.types
-    for sheet in ("calls", "agents", "verdicts", "agents_full", "legend"):
+    for sheet in ("calls", "agents", "verdicts", "sections", "agents_full", "legend"):
         full, none = (sheet_rows(tmp_path / d, sheet) for d in ("full", "empty"))
         assert full[:2] == none[:2]
 
@@ -91,7 +92,7 @@ def test_an_empty_store_gives_the_same_columns_and_types(
 def test_the_workbook_is_made_for_people(filled: Store, tmp_path: Path):
     export(filled, tmp_path)
     book = openpyxl.load_workbook(tmp_path / WORKBOOK)
-    assert book.sheetnames == ["agents", "calls", "verdicts", "agents_full", "legend"]
+    assert book.sheetnames == ["agents", "calls", "verdicts", "sections", "agents_full", "legend"]
     calls = book["calls"]
     assert [c.value for c in calls[1]][:3] == ["call_id", "started_at", "agent_name"]
     assert [c.value for c in calls[2]][:3] == ["通话编号", "开始时间", "坐席姓名"]
@@ -110,12 +111,36 @@ def test_the_workbook_is_made_for_people(filled: Store, tmp_path: Path):
     letter = "ABCDEFGH"[column]
     assert [r.formula for r in rules] == [[f'${letter}3="fail"'], [f'${letter}3="pass"']]
     legend = {(r[0], r[1]): r for r in sheet_rows(tmp_path, "legend")[2:]}
-    for sheet in ("calls", "agents_full", "verdicts"):
+    for sheet in ("calls", "agents_full", "verdicts", "sections"):
         for name in (c.value for c in book[sheet][1]):
             row = legend[(sheet, name)]
             assert row[2], name
             assert row[4], name
             assert row[6], name
+
+
+def test_the_workbook_has_the_score_of_each_section_in_chinese(store: Store, tmp_path: Path):
+    rubric = load_rubric("hotline")
+    store.keep_document("rubrics", rubric.sha256, rubric.outline())
+
+    def verdict(item_id: str, name: str) -> Verdict:
+        item = rubric.item(item_id)
+        weight = item.weight if item.scored else 0.0
+        return Verdict(item.id, "rubric", name, weight=weight, section=item.section)  # type: ignore[arg-type]
+
+    verdicts = (
+        verdict("opening_greeting", "pass"), verdict("opening_self_introduction", "fail"),
+        verdict("opening_holiday_greeting", "not_applicable"), verdict("closing_thanks", "pass"),
+        verdict("hold_thanks", "cannot_tell"),
+    )  # fmt: skip
+    store.save(make_result("c1", verdicts=verdicts))
+    export(store, tmp_path)
+    card = {s.section: s for s in score(verdicts, rubric).subtotals if s.score is not None}
+    rows = {row[1]: row for row in sheet_rows(tmp_path, "sections")[2:]}
+    assert {k: (r[2], r[3]) for k, r in rows.items()} == {
+        "opening": ("开场", card["opening"].score), "closing": ("结束语", card["closing"].score),
+    }  # fmt: skip
+    assert card["opening"].score == 50.0
 
 
 def test_text_that_looks_like_a_formula_stays_text(store: Store, tmp_path: Path):
@@ -141,7 +166,7 @@ def test_a_table_too_long_for_a_workbook_is_left_out_and_said(
 ):
     cells = len(filled.frame("verdicts")) * len(TABLES["verdicts"])
     for limit, sheets in (
-        (cells, ["agents", "verdicts", "legend"]),
+        (cells, ["agents", "verdicts", "sections", "legend"]),
         (cells - 1, ["agents", "legend"]),
     ):
         monkeypatch.setattr(workbook, "SHEET_CELLS", limit)

@@ -3,9 +3,10 @@
 Conventions
 -----------
 The first sheet is for people: an agent a row, each figure with its interval in one cell, coloured
-where it is clearly off the team. The other sheets are the tables: the first header row has the
-names of the contract, the second those in Chinese; what a person looks at first stands first, the
-lesser columns are folded away.
+where it is clearly off the team. ``sections`` has the score of each section of the rubric in each
+call, by the rule of the whole score: weight passed of weight judged. The other sheets are the
+tables. The first header row has the names of the contract, the second those in Chinese. What a
+person looks at first stands first; the lesser columns are folded away.
 
 A sheet of more than ``SHEET_CELLS`` cells serves nobody and takes minutes to open: it is left out,
 and the log and the legend say so. Its table is there as Parquet and CSV.
@@ -24,7 +25,7 @@ import xlsxwriter
 from pipeline.agents.tables import STATISTICS
 from pipeline.measures import KINDS, POOLED, SPEAKERS_ZH, Dtype
 from pipeline.schema import AGENT
-from pipeline.store import TABLES, Column, Store
+from pipeline.store import TABLES, Column, Store, to_batch
 
 WORKBOOK = "callcoach.xlsx"
 FULL = "agents_full"  # the sheet with every column of the agents table
@@ -48,7 +49,7 @@ CALLS_LAST = (
     "speaker_source", "role_confidence", "preset", "program_version", "processing_seconds",
 )  # fmt: skip
 VERDICTS_FIRST = (
-    "call_id", "item_id", "item_zh", "verdict", "score", "max_score", "quote", "matched",
+    "call_id", "section", "item_id", "item_zh", "verdict", "score", "max_score", "quote", "matched",
 )  # fmt: skip
 # What a coach looks at of an agent, in this order, and with how many decimals.
 COACHED = {
@@ -99,7 +100,7 @@ def write_workbook(
     left_out = {}
     if agent_table.num_rows * len(COACHED) <= SHEET_CELLS:
         writer.write_agents(agent_table)
-    for name, columns in sheets.items():
+    for name, columns in list(sheets.items()):
         rows = agent_table.num_rows if name == FULL else view.count(name)
         if rows * len(columns) > SHEET_CELLS:
             left_out[name] = rows
@@ -108,6 +109,10 @@ def write_workbook(
         batches = agent_table.to_batches() if name == FULL else view.batches(name)
         names = {c.name for c in columns}
         writer.write(name, columns, batches, folded=names - shown.get(name, names))
+        if name == "verdicts":
+            batches = [_subtotals(view.batches(name), view.documents("rubrics"))]
+            writer.write("sections", _SECTIONS, batches)
+            sheets["sections"] = _SECTIONS
     writer.write("legend", _LEGEND, [_legend(sheets, left_out)])
     try:
         book.close()
@@ -115,6 +120,24 @@ def write_workbook(
         raise OSError(str(error)) from error
 
 
+_SECTIONS = (
+    Column("call_id", "text", "通话编号：一次通话", "id of the call"),
+    Column("section", "text", "所属部分：评分规范的部分", "section of the rubric"),
+    Column("section_zh", "text", "部分名称：规范里写的名称", "name of the section"),
+    Column(
+        "section_score",
+        "score",
+        "部分得分：通过权重占判定权重，0-100",
+        "100 x passed / judged weight",
+    ),
+    Column("passed_weight", "number", "通过权重：通过项的权重之和", "weight of the items passed"),
+    Column(
+        "judged_weight",
+        "number",
+        "判定权重：通过与未通过项的权重之和",
+        "weight of items passed or failed",
+    ),
+)
 _LEGEND = (
     Column("sheet", "text", "工作表", ""),
     Column("column", "text", "列名", ""),
@@ -124,6 +147,28 @@ _LEGEND = (
     Column("unit", "text", "单位（英文）", ""),
     Column("meaning", "text", "含义（英文）", ""),
 )
+
+
+def _subtotals(
+    verdicts: Iterable[pa.RecordBatch], rubrics: Sequence[Mapping[str, Any]]
+) -> pa.RecordBatch:
+    """The score of each section of the rubric in each call, in the order of the verdicts."""
+    names = {s["id"]: s["name"]["zh"] for rubric in rubrics for s in rubric["sections"]}
+    sums: dict[tuple[str, str], tuple[float, float]] = {}
+    columns = ("source", "call_id", "section", "verdict", "weight")
+    for batch in verdicts:
+        values = (batch.column(c).to_pylist() for c in columns)
+        for source, call_id, section, verdict, weight in zip(*values, strict=True):
+            if source == "rubric" and section is not None and verdict in ("pass", "fail"):
+                passed, judged = sums.get((call_id, section), (0.0, 0.0))
+                gained = weight if verdict == "pass" else 0.0
+                sums[call_id, section] = (passed + gained, judged + weight)
+    rows = [
+        (call_id, section, names.get(section), 100.0 * passed / judged, passed, judged)
+        for (call_id, section), (passed, judged) in sums.items()
+        if judged
+    ]
+    return to_batch(_SECTIONS, rows)
 
 
 def _legend(sheets: Mapping[str, Sequence[Column]], left_out: Mapping[str, int]) -> pa.RecordBatch:

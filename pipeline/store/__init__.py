@@ -30,7 +30,7 @@ from pipeline.store.database import STORE_NAME, shown_address
 from pipeline.store.lock import Holder
 from pipeline.store.migrations import SQL
 from pipeline.store.places import Basis, Known
-from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, slug_of, to_frame
+from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, slug_of, to_batch, to_frame
 from pipeline.store.runs import Run, State
 from pipeline.store.store import Once, Store
 from pipeline.store.tables import TABLES, Column, columns_of
@@ -54,5 +54,6 @@ __all__ = [
     "schema_of",
     "shown_address",
     "slug_of",
+    "to_batch",
     "to_frame",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -274,6 +275,11 @@ class Store:
                     connection.execute(table.insert(), row)
 
             self._write(f"{kind} {digest}", write)
+
+    def documents(self, kind: Literal["rubrics", "settings"]) -> list[Any]:
+        """All documents of a kind, in no order that means anything."""
+        bodies = self._read(lambda c: c.scalars(sa.select(SQL[kind].c.body)).all())
+        return [json.loads(body) for body in bodies]
 
     def save_sound(self, call_id: str, sha256: str, version: int, curves: bytes) -> None:
         """Keep the curves of a call, in place of earlier ones; see ``pipeline.signal.curves``."""
