@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RubricError
+from pipeline.evaluation.dialogues import agreement_with, labelled_dialogues
 from pipeline.rubric import Rubric, load_rubric
-from pipeline.rubric.dialogues import agreement_with, labelled_dialogues
 
 FOLDER = Path(__file__).parent / "dialogues"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -53,6 +53,35 @@ def test_agreement_counts_right_labels_and_fails(tmp_path: Path, rubric: Rubric)
         "opening_offer_help": {"labels": 2, "right": 1},
     }
     assert "two polite opening_offer_help: pass, not fail" in "\n".join(found.lines())
+
+
+def test_a_dialogue_with_times_is_measured_as_a_call(tmp_path: Path, rubric: Rubric) -> None:
+    (tmp_path / "timed.yaml").write_text(
+        """
+- id: slow_and_loud
+  turns:
+  - [agent, 您好，这里是客服中心。, 0.5, 3.0]
+  - [customer, 我的账单好像不太对。, 3.4, 5.8]
+  - [agent, 您的账单金额是八十元。, 13.0, 15.6]
+  - [customer, 那为什么上个月只扣了我六十块钱呢我想那就是说还要, 16.0, 22.0]
+  - [agent, 套餐是上个月改的所以金额不一样, 19.5, 25.0]
+  turn_levels_dbfs: [-10, -30, -10, -30, -10]
+  expect: {response_latency: fail, volume_match: fail, no_interrupting: fail}
+- id: quick_and_even
+  turns:
+  - [agent, 您好，这里是客服中心。, 0.5, 3.0]
+  - [customer, 我的账单好像不太对。, 3.4, 5.8]
+  - [agent, 您的账单金额是八十元。, 6.3, 9.0]
+  turn_levels_dbfs: [-20, -22, -20]
+  expect: {response_latency: pass, volume_match: pass, no_interrupting: pass, dead_air: pass}
+- id: no_times
+  turns: [[agent, 您好，这里是客服中心。], [customer, 我的账单好像不太对。]]
+  expect: {response_latency: cannot_tell, volume_match: cannot_tell}
+""",
+        encoding="utf-8",
+    )
+    found = agreement_with(rubric, labelled_dialogues(tmp_path))
+    assert found.accuracy == 1.0, "\n".join(found.lines())
 
 
 def test_a_label_of_an_unknown_item_is_named_with_its_nearest(

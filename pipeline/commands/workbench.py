@@ -14,6 +14,7 @@ from pipeline import measures
 from pipeline import qa_scores as outside
 from pipeline.commands.console import clock
 from pipeline.errors import OutputError, ParameterError, UsageError
+from pipeline.evaluation.dialogues import agreement_with, labelled_dialogues
 from pipeline.rubric import (
     Rubrics,
     check_rubric,
@@ -25,7 +26,6 @@ from pipeline.rubric import (
 )
 from pipeline.rubric.calibration import Reviewed
 from pipeline.rubric.calibration import calibrate as fit_to_reviews
-from pipeline.rubric.dialogues import agreement_with, labelled_dialogues
 from pipeline.settings import Settings, config_path
 from pipeline.store import Run, Store
 

@@ -18,8 +18,8 @@ from typing import Any, get_args
 
 import numpy as np
 
+from pipeline.evaluation.dialogues import Agreement, Labelled, agreement_with, labelled_dialogues
 from pipeline.rubric import load_rubric
-from pipeline.rubric.dialogues import Agreement, Labelled, agreement_with, labelled_dialogues
 from pipeline.schema import AGENT, CUSTOMER, Dialogue, Event, Recording, Turn, VerdictName
 from pipeline.text import count_units, simplify
 from tests.benchmarks.verdict_probability import ece

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.evaluation.dialogues import Labelled, labelled_dialogues
 from pipeline.rubric import Rubric, judging, load_rubric
 from pipeline.rubric.calibration import ece, fitted, probabilities
-from pipeline.rubric.dialogues import Labelled, labelled_dialogues
 from pipeline.rubric.forms import Form
 from pipeline.rubric.places import INNER
 from pipeline.rubric.speech_rules import Says

@@ -2,18 +2,23 @@
 
 A folder of YAML files, each one list of dialogues with the verdicts expected of some items; the
 format is described in ``tests/dialogues/README.md``. Where no times are given, turns are laid out at
-four characters per second with gaps of 0.4 s.
+four characters per second with gaps of 0.4 s. Where they are, what a recording would tell by times
+and levels is measured as it is there: overlaps and silences, unless events are given, and the
+measures of the call, unless one is given.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from pipeline.dialogue.overlaps import find_overlaps
+from pipeline.dialogue.silences import find_silences
 from pipeline.errors import RubricError, nearest
+from pipeline.metrics import measure_call, rate_turns
 from pipeline.rubric.examples import GAP_S, UNITS_PER_S
 from pipeline.rubric.judging import judge
 from pipeline.rubric.load import Rubric
@@ -27,6 +32,8 @@ from pipeline.schema import (
     Turn,
     Verdict,
     VerdictName,
+    Voice,
+    Word,
 )
 from pipeline.text import count_units, simplify
 
@@ -248,7 +255,8 @@ def _labelled(file: Path, row: Located) -> Labelled:
                 level_dbfs=float(level) if isinstance(level, (int, float)) else None,
             )
         )  # fmt: skip
-    events = tuple(_event(e) for e in keys["events"].items()) if "events" in keys else ()
+    given = tuple(_event(e) for e in keys["events"].items()) if "events" in keys else None
+    events = given or ()
     measures: dict[str, float | None] = {
         k: None if v.value is None else v.number()
         for k, v in (keys["measures"].mapping().items() if "measures" in keys else ())
@@ -272,7 +280,45 @@ def _labelled(file: Path, row: Located) -> Labelled:
         for item, label in keys["expect"].mapping().items()
     }
     dialogue = Dialogue(recording, duration, tuple(turns), events, measures)
+    if all(len(node.items()) >= 4 for node in keys["turns"].items()):
+        dialogue = _measured(dialogue, by_ear=given is None)
     return Labelled(file.stem, dialogue, expected)  # type: ignore[arg-type]
+
+
+def _measured(call: Dialogue, *, by_ear: bool) -> Dialogue:
+    """A dialogue with true times as the program measures a call; what is given stands.
+
+    Without any events given, overlaps and silences are found (``by_ear``). An interruption of which
+    nobody says whether it took the floor did so where the other stopped first.
+    """
+    turns = rate_turns(call.turns)
+    told = [replace(t, words=(Word(t.start, t.end, t.text, t.confidence),)) for t in turns]
+    found = (*find_overlaps(told), *find_silences(told, ())) if by_ear else call.events
+    events = tuple(
+        replace(e, detail=_detail(e, turns) | dict(e.detail))
+        for e in sorted(found, key=lambda e: (e.start, e.end))
+    )
+    voices = {
+        s: Voice(level_dbfs=sum(level * t for level, t in own) / sum(t for _, t in own))
+        for s in SPEAKERS
+        if (own := [(t.level_dbfs, t.duration) for t in turns if t.speaker == s and t.level_dbfs])
+    }
+    known = measure_call(turns, events, voices, call.duration)
+    measures = {k: v for k, v in known.items() if v is not None} | dict(call.measures)
+    return replace(call, turns=turns, events=events, measures=measures)
+
+
+def _detail(event: Event, turns: tuple[Turn, ...]) -> dict[str, object]:
+    """What the detail of an event holds where nobody wrote it down."""
+    if event.kind == "hold":
+        return {"announced": False}
+    if event.kind != "interruption":
+        return {}
+    last = {s: max((t.end for t in turns if t.speaker == s and t.start <= event.end), default=0.0)
+            for s in SPEAKERS}  # fmt: skip
+    floor_taken = all(last[s] <= last[event.by] for s in SPEAKERS) if event.by else False
+    kind = "successful" if floor_taken else "attempted"
+    return {"yielded": floor_taken, "kind": kind, "overlap_s": event.seconds}
 
 
 def _event(at: Located) -> Event:
