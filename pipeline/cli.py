@@ -62,6 +62,9 @@ Metadata = Annotated[
 Scores = Annotated[
     Path | None, typer.Option(help="Outside compliance scores: CSV, XLSX or Parquet.")
 ]
+Events = Annotated[
+    str | None, typer.Option(help="What the switch (PBX) knows: holds, transfers, agents, ...")
+]
 RubricFile = Annotated[str | None, typer.Option(help="Rubric file for all calls.")]
 NamePattern = Annotated[
     str | None, typer.Option(help="Regular expression with named groups for file names.")
@@ -167,6 +170,7 @@ def analyze(
     out: Annotated[Path, typer.Option(help="Folder for the store and the tables.")],
     metadata: Metadata = None,
     scores: Scores = None,
+    events: Events = None,
     rubric: RubricFile = None,
     preset: Preset = "embedded",
     name_pattern: NamePattern = None,
@@ -182,7 +186,7 @@ def analyze(
     from pipeline.commands import jobs
 
     failed = jobs.analyze(
-        jobs.Inputs(recordings, metadata, scores, name_pattern),
+        jobs.Inputs(recordings, metadata, scores, name_pattern, events),
         jobs.Place(out, store, _engine(engine), address, verbose),
         _settings(preset, settings, rubric, workers),
         force=force,
@@ -196,6 +200,7 @@ def watch(
     out: Annotated[Path, typer.Option(help="Folder for the store and the tables.")],
     metadata: Metadata = None,
     scores: Scores = None,
+    events: Events = None,
     rubric: RubricFile = None,
     preset: Preset = "embedded",
     name_pattern: NamePattern = None,
@@ -214,7 +219,7 @@ def watch(
     from pipeline.commands import jobs
 
     jobs.watch(
-        jobs.Inputs(folders, metadata, scores, name_pattern),
+        jobs.Inputs(folders, metadata, scores, name_pattern, events),
         jobs.Place(out, store, _engine(engine), address, verbose),
         _settings(preset, settings, rubric, workers),
         settle_s=settle,
@@ -415,11 +420,16 @@ def intent_suggest(
 
 
 @app.command()
-def agreement(out: Annotated[Path, typer.Argument(help="Folder of an earlier analyze.")]) -> None:
-    """How far our verdicts and scores agree with the QA team's."""
+def agreement(
+    out: Annotated[str, typer.Argument(help="Folder of an earlier analyze, or store URL.")],
+    events: Annotated[
+        bool, typer.Option("--events", help="Compare what was heard with the switch instead.")
+    ] = False,
+) -> None:
+    """How far our verdicts and scores agree with the QA team's, or events with the switch's."""
     from pipeline.commands import workbench
 
-    _report(workbench.agreement(out))
+    _report(workbench.agreement_with_switch(out) if events else workbench.agreement(out))
 
 
 @app.command()

@@ -160,7 +160,7 @@ def without_unknown(
             f"The {missing} is on no channel that carries a signal: what rests on the {missing} "
             "is not scored."
         )
-        kept = tuple(e for e in events if e.kind not in OF_BOTH)
+        kept = tuple(e for e in events if e.kind not in OF_BOTH or e.source == "switch")
         heard = CUSTOMER if missing == AGENT else AGENT
         of_heard = {f"{heard}_{name}" for name in OF_ONE_PARTY} | {"rings", "first_speech_s"}
         if heard == AGENT:

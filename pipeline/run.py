@@ -11,6 +11,7 @@ from pipeline import __version__
 from pipeline.audio import Resampled, decode
 from pipeline.dialogue.overlaps import find_overlaps
 from pipeline.dialogue.silences import find_silences, ringing_event
+from pipeline.dialogue.switch import part_turns, take_events
 from pipeline.dialogue.turns import build_turns
 from pipeline.errors import RecordingError, StageError, UsageError
 from pipeline.io import files
@@ -125,6 +126,7 @@ def run_call(
         )
         heard_in = next((audio[p.channel] for p in parties if p.role == AGENT and p.live), None)
         taken_over = second_agent(turns, heard_in, models, shared_audio=shared)
+        turns, aside = part_turns(turns, recording.switch, recording.agent_id)
     with clock("voice"):
         sound = measure_voices(
             turns,
@@ -151,7 +153,9 @@ def run_call(
         said = [machine_event(g, roles.speakers[g.label], heard) for g in machines]
         found = [*ringing_event(tones.rings), *stood_still, *said, *overlaps, *silences, *raised]
     with clock("compliance"):
-        events = tuple(sorted(found, key=lambda e: (e.start, e.end, e.kind)))
+        events, superseded, told = take_events(
+            found, turns, aside, recording.switch, wave.duration, settings.silences
+        )
         measures = measure_call(turns, events, sound.voices, wave.duration, settings.voice)
         known, measures, unknown = without_unknown(events, measures, parties, roles.confidence)
         call = Dialogue(
@@ -170,7 +174,7 @@ def run_call(
         speaker_source=voices.source,
         role_confidence=roles.confidence,
         warnings=(
-            *wave.warnings, *channels.warnings, *doubts, *in_doubt, *taken_over,
+            *wave.warnings, *channels.warnings, *doubts, *in_doubt, *taken_over, *told,
             *sound.withheld, *unknown, *rejected(heard), *foreign,
             *unheard(turns),
         ),
@@ -184,6 +188,8 @@ def run_call(
         stage_seconds=clock.seconds,
         voices=sound.voices,
         parties=parties,
+        aside=aside,
+        superseded=superseded,
         curves=drawn,
     )  # fmt: skip
 
@@ -233,8 +239,16 @@ def roles_hold(earlier: CallResult, recording: Recording) -> float | None:
     return roles.confidence if holds and roles.confidence >= MIN_ROLE_CONFIDENCE else None
 
 
-def judge_again(earlier: CallResult, recording: Recording, rubric: Rubric) -> CallResult:
-    """Judge a stored call by another rubric or with other metadata; nothing is recognised again."""
+def judge_again(
+    earlier: CallResult, recording: Recording, settings: Settings, rubric: Rubric
+) -> CallResult:
+    """Judge a stored call by another rubric, or with other metadata or events of the switch.
+
+    Nothing is recognised again. Turns and events are parted anew by what the switch knows; the voice
+    of a party of whom turns are set aside that were measured with the others is not known.
+    """
+    if recording.switch or earlier.recording.switch:
+        earlier = _by_switch(earlier, recording, settings)
     measures = {k: v for k, v in earlier.measures.items() if not k.startswith("compliance_")}
     call = replace(earlier.dialogue(), recording=recording, measures=measures)
     events, verdicts, scores = judge_call(call, rubric)
@@ -245,6 +259,37 @@ def judge_again(earlier: CallResult, recording: Recording, rubric: Rubric) -> Ca
         verdicts=verdicts,
         measures=measures | scores,
         provenance=replace(earlier.provenance, rubric=rubric.sha256),
+    )
+
+
+def _by_switch(earlier: CallResult, recording: Recording, settings: Settings) -> CallResult:
+    """The turns, events and measures of a stored call with what the switch knows of it now."""
+    turns = sorted((*earlier.turns, *earlier.aside), key=lambda t: t.turn)
+    counted, aside = part_turns(turns, recording.switch, recording.agent_id)
+    events, superseded, told = take_events(
+        sorted((*earlier.events, *earlier.superseded), key=lambda e: (e.start, e.end, e.kind)),
+        counted, aside, recording.switch, earlier.duration, settings.silences,
+    )  # fmt: skip
+    mixed = {t.speaker for t in aside if t.level_dbfs is not None}
+    voices = {who: voice for who, voice in earlier.voices.items() if who not in mixed}
+    measures = measure_call(counted, events, voices, earlier.duration, settings.voice)
+    events, measures, _ = without_unknown(
+        events, measures, earlier.parties, earlier.role_confidence
+    )
+    if mixed:
+        told.append(
+            f"The switch: level and pitch of the {' and the '.join(sorted(mixed))} were measured with "
+            "turns that do not count, and are left out; analyse with --force for the others."
+        )
+    kept = [w for w in earlier.warnings if not w.startswith("The switch:")]
+    return replace(
+        earlier,
+        turns=counted,
+        aside=aside,
+        events=events,
+        superseded=superseded,
+        measures=measures,
+        warnings=(*kept, *told),
     )
 
 

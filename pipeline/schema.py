@@ -57,13 +57,25 @@ SPEAKERS = (AGENT, CUSTOMER)
 EventKind = Literal[
     "interruption", "backchannel", "overlap", "hold", "dead_air", "silence", "ringing",
     "response_delay", "raised_voice", "fast_speech", "recorder_pause", "machine_speech",
+    "transfer", "agent_join", "agent_leave",
 ]  # fmt: skip
+SwitchKind = Literal["hold", "transfer", "agent_join", "agent_leave", "ivr", "pause"]
 VerdictName = Literal["pass", "fail", "not_applicable", "cannot_tell"]
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchEvent:
+    """What a switch (PBX) knows of a call, in seconds of the recording."""
+
+    kind: SwitchKind
+    start: Seconds
+    end: Seconds
+    agent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
-    """One recording to analyse and what the metadata says of it."""
+    """One recording to analyse and what the metadata and the switch say of it."""
 
     path: str
     call_id: str
@@ -77,6 +89,7 @@ class Recording:
     rings: int | None = None
     wait_s: Seconds | None = None
     queue: str | None = None
+    switch: tuple[SwitchEvent, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,8 @@ class Turn:
 
     ``spans`` are the stretches of speech inside the turn (pauses of the speaker are the holes),
     ``unheard`` those of them in which no words were understood; there the text has ``…``.
+    ``aside`` says why it is neither the agent's nor the customer's, where it is not: by the switch it
+    lies in an ``ivr`` or a ``hold``, or the agent is ``away`` (has left, or another one is on).
     """
 
     turn: int
@@ -163,6 +178,7 @@ class Turn:
     f0_median_hz: float | None = None
     pitch_sd_st: float | None = None
     unheard: tuple[Span, ...] = ()
+    aside: str | None = None
 
     @property
     def duration(self) -> Seconds:
@@ -177,7 +193,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in the dialogue, with the seconds that prove it."""
+    """Something that happened in the dialogue, with the seconds that prove it.
+
+    ``source`` is ``heard``, or ``switch`` for what the switch (PBX) knows.
+    """
 
     kind: EventKind
     start: Seconds
@@ -185,6 +204,7 @@ class Event:
     by: Speaker | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     confidence: float = 1.0
+    source: Literal["heard", "switch"] = "heard"
 
     @property
     def seconds(self) -> Seconds:
@@ -321,7 +341,9 @@ class Failure:
 class CallResult:
     """Everything known of one call. ``measures`` are the columns of the calls table by name.
 
-    ``curves`` is what pages draw of a new call (``pipeline.signal.curves``), kept apart from the rest.
+    ``aside`` are turns that nobody is judged by, ``superseded`` events that were heard and whose place
+    what the switch knows has taken; neither counts. ``curves`` is what pages draw of a new call
+    (``pipeline.signal.curves``), kept apart from the rest.
     """
 
     recording: Recording
@@ -344,6 +366,8 @@ class CallResult:
     stage_seconds: Mapping[str, Seconds]
     voices: Mapping[Speaker, Voice] = field(default_factory=dict)
     parties: tuple[Party, ...] = ()
+    aside: tuple[Turn, ...] = ()
+    superseded: tuple[Event, ...] = ()
     curves: bytes | None = field(default=None, compare=False, repr=False, metadata=UNWRITTEN)
 
     def dialogue(self) -> Dialogue:

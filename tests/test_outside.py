@@ -408,3 +408,30 @@ def test_agreement_is_symmetric_and_within_its_interval(pairs: list[tuple[str, s
             assert -1 <= one[f"{name}_low"] <= one[name] <= one[f"{name}_high"] <= 1
     assert 0 <= one["agreement_low"] <= one["agreement"] <= one["agreement_high"] <= 1
     assert not one["kappa"] > 1
+
+
+def test_scores_with_a_decimal_comma_and_dates_with_the_year_last(tmp_path: Path):
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "录音文件;得分;满分;质检员;评分时间\na.wav;4,5;5;甲;26/11/2026\na.wav;3;5;甲;03/12/2026\n"
+        "b.wav;95,5;;甲;\n",
+        encoding="utf-8",
+    )
+    scores = read_scores(path)
+    assert scores.rows["score"].tolist() == [4.5, 3.0, 95.5]
+    assert scores.rows["scored_at"].tolist()[:2] == ["2026-11-26", "2026-12-03"]
+    assert not any("cannot be read" in note for note in scores.notes)
+    counts = newest(scores.rows.iloc[[1, 0]].rename(columns={"recording": "x"}).to_dict("records"))
+    assert [row["score"] for row in counts] == [3.0]  # the later one, whatever was read last
+
+
+def test_times_of_scores_that_cannot_be_read_are_said_and_rank_nothing(tmp_path: Path):
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "call_id,score,reviewer,scored_at\nC1,90,甲,03/11/2026\nC1,60,甲,01/12/2026\n", "utf-8"
+    )
+    scores = read_scores(path)
+    assert 'cannot be read (give them as 2026-03-12 10:05): "03/11/2026" and 1 more' in " ".join(
+        scores.notes
+    )
+    assert [row["score"] for row in newest(scores.rows.to_dict("records"))] == [60.0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from pipeline.errors import MetadataError, NoRecordings, UsageError
 from pipeline.recordings import FIELDS, Found, find_recordings
+from pipeline.schema import SwitchEvent
 
 SUFFIXES = (".wav", ".mp3")
 
@@ -529,6 +531,20 @@ def test_an_empty_manifest_is_no_recordings(tmp_path: Path) -> None:
 # -- call ids alone -------------------------------------------------------------------------------
 
 
+@dataclass
+class Earlier:
+    """Calls of an earlier run, by path."""
+
+    ids: dict[str, str]
+    starts: dict[str, str]
+
+    def ids_at(self, paths: Sequence[str]) -> dict[str, str]:
+        return {path: self.ids[path] for path in paths if path in self.ids}
+
+    def starts_at(self, paths: Sequence[str]) -> dict[str, str]:
+        return {path: self.starts[path] for path in paths if path in self.starts}
+
+
 def test_a_table_without_recordings_is_matched_by_call_id(tmp_path: Path) -> None:
     touch(tmp_path, "in/C-001.wav", "in/c-002.MP3", "in/renamed.wav", "in/x/9.wav", "in/y/9.wav")
     path = table(
@@ -537,7 +553,7 @@ def test_a_table_without_recordings_is_matched_by_call_id(tmp_path: Path) -> Non
     )
     known = {str(tmp_path / "in/renamed.wav"): "C-003"}
     found = find_recordings(
-        [str(tmp_path / "in")], suffixes={".wav", ".mp3"}, metadata=path, ids=lambda paths: known
+        [str(tmp_path / "in")], suffixes={".wav", ".mp3"}, metadata=path, earlier=Earlier(known, {})
     )
     agents = {Path(r.path).name: r.agent_id for r in found.recordings}
     assert agents == {
@@ -552,3 +568,121 @@ def test_a_table_without_recordings_is_matched_by_call_id(tmp_path: Path) -> Non
     assert "Metadata rows without a recording: row 5 (C-0O4; nearest: C-00" in said
     assert "several recordings bear the name: row 6 (9)." in said
     assert "Metadata rows without a recording name: row 7." in said
+
+
+# -- events of the switch -------------------------------------------------------------------------
+
+
+def switch(
+    folder: Path, rows: str, *, started: str = "", header: str = "recording,kind,start,end,seconds"
+) -> tuple[list[SwitchEvent], str]:
+    """The events of a.wav, and what was said."""
+    touch(folder, "in/a.wav", "in/b.wav")
+    events = folder / "events.csv"
+    events.write_text(f"{header}\n{rows}\n", encoding="utf-8")
+    earlier = Earlier({}, {str(folder / "in/a.wav"): started} if started else {})
+    found = find_recordings([str(folder / "in")], suffixes={".wav"}, events=events, earlier=earlier)
+    said = "\n".join(found.warnings)
+    return list(found.recordings[0].switch or ()), said
+
+
+@pytest.mark.parametrize(
+    ("row", "started", "span"),
+    [
+        ("a.wav,hold,12,42,", "", (12, 42)),
+        ("a.wav,保持,12.5,,30", "", (12.5, 42.5)),
+        ("a,hold,0:12,0:42,", "", (12, 42)),
+        ("a.wav,On-Hold,00:00:12,,0:30", "", (12, 42)),
+        ("a.wav,hold,01:00:12,01:00:42,", "", (3612, 3642)),
+        ("a.wav,hold,10:05:12,10:05:42,", "2026-03-12T10:05:00", (12, 42)),
+        ("a.wav,hold,00:00:12,,30秒", "2026-03-12T23:59:50", (12, 42)),
+        ("a.wav,hold,2026-03-13 00:00:02,2026-03-13 00:00:32,", "2026-03-12T23:59:50", (12, 42)),
+        ("a.wav,hold,2026-03-12T02:05:12Z,,30", "2026-03-12T10:05:00+08:00", (12, 42)),
+        ("a.wav,hold,2026/3/12 上午10:05:12,,30", "2026-03-12T10:05:00", (12, 42)),
+        ("a.wav,hold,46093.420277778,,30", "2026-03-12T10:05:00", (12, 42)),
+        ("a.wav,转接,12,,", "", (12, 12)),
+    ],
+)
+def test_times_of_events(row: str, started: str, span: tuple[float, float], tmp_path: Path) -> None:
+    (event,), _ = switch(tmp_path, row, started=started)
+    assert (event.start, event.end) == pytest.approx(span)
+
+
+def test_events_that_cannot_be_used_cost_a_row_each(tmp_path: Path) -> None:
+    events, said = switch(
+        tmp_path,
+        "a.wav,hold,5,9,\na.wav,hodl,5,9,\na.wav,hold,5,,\na.wav,hold,9,5,\na.wav,hold,soon,5,\n"
+        "a.wav,hold,2026-03-12 10:05:12,,4\naa.wav,hold,5,9,\n,hold,5,9,\na.wav,hold,5,9,",
+    )
+    assert events == [SwitchEvent("hold", 5, 9)]
+    assert 'kind "hodl" of an event is not known (allowed: hold (保持), ' in said
+    assert 'did you mean "hold"?' in said
+    assert "row 4 (a hold needs end or seconds)" in said
+    assert "row 5 (it ends at 5 s, before it starts at 9 s)" in said
+    assert 'row 6 (start is "soon"; allowed: seconds, 1:15, or a time of the clock' in said
+    assert "1 more" in said
+    assert "not among these recordings: events.csv row 8 (aa.wav; nearest: a.wav)" in said
+    assert "name no call (give call_id or recording): events.csv row 9" in said
+    assert "Events of the switch: 1 of 1 calls." in said
+
+
+def test_events_by_call_id_in_chinese(tmp_path: Path) -> None:
+    events, said = switch(
+        tmp_path,
+        "a,坐席接入,0,,0012\na,语音导航,0:00,0:20,\na,录音暂停,60,70,\na,坐席离开,80,,0012",
+        header="流水号,事件类型,开始时间,结束时间,工号",
+    )
+    assert [(e.kind, e.start, e.end, e.agent_id) for e in events] == [
+        ("agent_join", 0, 0, "0012"), ("ivr", 0, 20, None), ("pause", 60, 70, None),
+        ("agent_leave", 80, 80, "0012"),
+    ]  # fmt: skip
+    assert "事件类型 = kind" in said
+
+
+# -- tables as people keep them -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "values"),
+    [
+        ("录音文件,开始时间", "a.wav,26/11/2026 10:05", {"started_at": "2026-11-26T10:05:00"}),
+        ("录音文件,开始时间", "a.wav,11/26/2026 10:05 PM", {"started_at": "2026-11-26T22:05:00"}),
+        ("录音文件,开始时间", "a.wav,03/11/2026 9:05\nb.wav,26/11/2026 9:05",
+         {"started_at": "2026-11-03T09:05:00"}),
+        ("录音文件,开始时间", "a.wav,11/03/2026 9:05\nb.wav,11/26/2026 9:05",
+         {"started_at": "2026-11-03T09:05:00"}),
+        ("录音文件;开始时间;等待时长", "a.wav;03.11.2026 9:05;12,5",
+         {"started_at": "2026-11-03T09:05:00", "wait_s": 12.5}),
+        ("录音文件,开始时间", "a.wav,03/11/2026 9:05", {}),  # which is the month, nothing says
+        ("录音文件,开始时间", "a.wav,03/11/2026\nb.wav,26/11/2026\nc.wav,11/26/2026", {}),
+        ("录音文件,通话日期,通话时间", "a.wav,2026-11-03,9:05:00", {"started_at": "2026-11-03T09:05:00"}),
+        ("录音文件,日期", "a.wav,2026-11-03", {"started_at": "2026-11-03"}),
+        ("录音文件,开始时间,工号", "a.wav,２０２６－１１－０３　０９：０５,００１２",
+         {"started_at": "2026-11-03T09:05:00", "agent_id": "0012"}),
+        ("录音文件，工号", "a.wav，0012", {"agent_id": "0012"}),
+        ("录音文件,工号", "a.wav,'0012", {"agent_id": "0012"}),
+        ("录音文件,工号", "a.wav,’0012", {"agent_id": "0012"}),
+        ("录音文件,工号,姓名", "a.wav,无,——", {}),
+    ],
+)  # fmt: skip
+def test_values_as_people_write_them(
+    header: str, row: str, values: dict[str, object], tmp_path: Path
+) -> None:
+    touch(tmp_path, "a.wav")
+    found = find(tmp_path / "a.wav", metadata=table(tmp_path, f"{header}\n{row}\n"))
+    (recording,) = found.recordings
+    said = {f: getattr(recording, f) for f in FIELDS if f != "call_id"}
+    assert {name: value for name, value in said.items() if value is not None} == values
+
+
+def test_rows_of_totals_are_no_recordings(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    totals = "合计：,,\n总计 3 条,,\n共3条,,\n,合计,3\n平均值,1,\nGrand Total: 12,,"
+    meta = table(tmp_path, f"录音文件,工号,姓名\na.wav,1,x\n{totals}\n")
+    found = find(tmp_path / "a.wav", metadata=meta)
+    said = "\n".join(found.warnings)
+    assert (
+        "rows of totals were skipped: row 3 (合计：), row 4 (总计 3 条), row 5 (共3条) and 3 more"
+        in said
+    )
+    assert "without a recording" not in said

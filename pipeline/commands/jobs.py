@@ -32,7 +32,7 @@ from pipeline.errors import MetadataError, NoRecordings, OutputError, UsageError
 from pipeline.export import Exported, export
 from pipeline.io import files
 from pipeline.io.times import is_local, local_time
-from pipeline.recordings import Found, Row, find_recordings, read_rows
+from pipeline.recordings import EventRow, Found, Knows, Row, find_recordings, read_events, read_rows
 from pipeline.recordings.notes import Notes
 from pipeline.rubric import Rubrics
 from pipeline.run import provenance
@@ -56,18 +56,24 @@ class Inputs:
     metadata: str | None = None
     scores: Path | None = None
     name_pattern: str | None = None
+    events: str | None = None
 
     def find(
-        self, zone: str, metadata: str | Sequence[Row] | None, store: Store | Place | None = None
+        self,
+        zone: str,
+        metadata: str | Sequence[Row] | None,
+        events: str | Sequence[EventRow] | None = None,
+        earlier: Knows | None = None,
     ) -> Found:
-        """List the recordings; ``metadata`` is a table or its rows, a store knows ids of calls."""
+        """List the recordings; ``metadata`` and ``events`` are tables or their rows."""
         return find_recordings(
             self.recordings,
             suffixes=AUDIO_SUFFIXES,
             metadata=metadata,
             name_pattern=self.name_pattern,
             zone=zone,
-            ids=None if store is None else store.ids_at,
+            events=events,
+            earlier=earlier,
         )
 
 
@@ -84,10 +90,17 @@ class Place:
 
     def ids_at(self, paths: Sequence[str]) -> dict[str, str]:
         """Call id of each of these recordings that an earlier run knows."""
+        return self._looked_up(lambda store: store.ids_at(paths))
+
+    def starts_at(self, paths: Sequence[str]) -> dict[str, str]:
+        """When each of these calls began, where an earlier run knows it."""
+        return self._looked_up(lambda store: store.starts_at(paths))
+
+    def _looked_up(self, look: Callable[[Store], dict[str, str]]) -> dict[str, str]:
         if self.store is None and not (self.out / STORE_NAME).exists():
             return {}
         with Store.open(self.store or self.out, create=False) as store:
-            return store.ids_at(paths)
+            return look(store)
 
 
 def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = False) -> int:
@@ -98,7 +111,7 @@ def analyze(inputs: Inputs, place: Place, settings: Settings, *, force: bool = F
     int
         How many recordings failed.
     """
-    found = inputs.find(settings.time.zone, inputs.metadata, place)
+    found = inputs.find(settings.time.zone, inputs.metadata, inputs.events, place)
     sheet = outside.read_scores(inputs.scores) if inputs.scores else None
     terminal.say_list("Note", [*found.warnings, *(sheet.notes if sheet else ())])
     if any(r.started_at and is_local(r.started_at) for r in found.recordings):
@@ -270,6 +283,7 @@ def watch(
     arrivals = _Arrivals(settle_s)
     said: set[str] = set()
     metadata = _Watched(inputs.metadata, _metadata_rows, settle_s)
+    switch = _Watched(inputs.events, _events, settle_s)
     sheet = _Watched(inputs.scores, _scores, settle_s)
     found = Found([], [], [])
     with _opened(place) as (store, journal), _working(place, settings, None) as (engine, rubrics):
@@ -277,9 +291,10 @@ def watch(
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 metadata.renew()
+                switch.renew()
                 is_scored = sheet.renew()
                 try:
-                    found = inputs.find(settings.time.zone, metadata.value, store)
+                    found = inputs.find(settings.time.zone, metadata.value, switch.value, store)
                 except NoRecordings:
                     found = Found([], [], [])
                 except MetadataError as error:  # a list that is being rewritten
@@ -377,6 +392,13 @@ class _Watched(Generic[T]):
 def _metadata_rows(path: str) -> list[Row]:
     notes = Notes()
     rows = read_rows(path, notes)
+    terminal.say_list("Note", notes.sentences())
+    return rows
+
+
+def _events(path: str) -> list[EventRow]:
+    notes = Notes()
+    rows = read_events(path, notes)
     terminal.say_list("Note", notes.sentences())
     return rows
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import measures
+from pipeline import evaluation, measures
 from pipeline import qa_scores as outside
 from pipeline.commands.console import clock
 from pipeline.errors import OutputError, ParameterError, UsageError
@@ -111,7 +111,7 @@ def diff(old: str, new: str, out: Path) -> list[str]:
     return [*lines, f"{len(changes)} verdicts change."]
 
 
-def agreement(out: Path) -> Iterator[str]:
+def agreement(out: str) -> Iterator[str]:
     """How far the rubric and the QA team agree, per item and overall."""
     with Store.open(out, create=False) as store:
         scored = store.frame("outside_scores")
@@ -182,6 +182,19 @@ def calibrate(target: str, settings: Settings, out: Path) -> tuple[list[str], bo
         f"  callcoach analyze RECORDINGS --out DIR --set compliance.calibration={out}",
     ]
     return lines, True
+
+
+def agreement_with_switch(out: str) -> Iterator[str]:
+    """How well events are heard, by what the switch knows of the same calls."""
+    with Store.open(out, create=False) as store:
+        found = evaluation.compare_with_switch(store.frame("events"))
+    if found.empty:
+        raise UsageError(
+            f"{out} holds no events of a switch.", "Run: callcoach analyze ... --events FILE"
+        )
+    yield "Heard beside the switch, in calls of which it knows events of the kind"
+    yield from _frame(found.round(2), "")
+    yield "Errors are heard minus switch, seconds: median, and 90th percentile of the size."
 
 
 def status(target: str) -> Iterator[str]:

@@ -115,7 +115,7 @@ def _holds(
         played = [s for s in music if s[0] < end and s[1] > start]
         music_s = sum(overlap_s(s, (start, end)) for s in played)
         is_music = music_s > MUSIC_SHARE * (end - start)
-        announced = _announced(turns, start, options.announce_within_s)
+        announced = is_announced(turns, start, options.announce_within_s)
         if not (is_music or announced) and _customer_owes(turns, start):
             continue
         if is_music:
@@ -170,7 +170,7 @@ def _grow(best: Span, quiet: Sequence[Span], talk: Sequence[Span]) -> Span:
     return start, end
 
 
-def _announced(turns: Sequence[Turn], start: Seconds, within_s: Seconds) -> bool:
+def is_announced(turns: Sequence[Turn], start: Seconds, within_s: Seconds) -> bool:
     """Whether the agent's words in the last seconds before the wait ask to wait."""
     said = "".join(
         w.text

@@ -17,6 +17,7 @@ from pipeline.evaluation.summary import (
     read_baseline,
     summarise,
 )
+from pipeline.evaluation.switch import compare_with_switch
 from pipeline.evaluation.transcripts import HEADER as TRANSCRIPTS_HEADER
 from pipeline.evaluation.transcripts import compare_texts, joined, read_transcripts
 from pipeline.evaluation.truth import find_truths
@@ -31,6 +32,7 @@ __all__ = [
     "Move",
     "compare",
     "compare_texts",
+    "compare_with_switch",
     "evaluate_call",
     "find_truths",
     "joined",

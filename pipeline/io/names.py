@@ -74,9 +74,13 @@ class Names:
                     return hits
         return []
 
+    def known(self, call_id: str) -> list[str]:
+        """Keys of the recordings of the call that bears this id."""
+        return self._calls.get(call_id, [])
+
     def of_call(self, call_id: str) -> list[str]:
-        """Keys of all recordings of a call by its id."""
-        return self._calls.get(call_id) or self.find(call_id)
+        """Keys of the recordings of a call by its id, else by that as the name of one."""
+        return self.known(call_id) or self.find(call_id)
 
     def nearest(self, given: str) -> str | None:
         """The file name most like this one, if any is."""

@@ -40,21 +40,16 @@ MAX_ROWS = 2**20
 MAX_COLUMNS = 2000  # of a sheet; cells further right are not read
 MAX_UNPACKED_BYTES = 512 * 2**20  # of a workbook: more is a mistake or an attack
 MISSPELT = 0.75  # likeness from which on an unknown column is taken for a slip of the pen
-DELIMITERS = ",\t;|"
-MISSING = {"", "nan", "nat", "none", "null", "<na>", "-", "#n/a", "#value!", "#ref!"}
-TOTALS = {
-    "合计",
-    "总计",
-    "小计",
-    "平均",
-    "平均分",
-    "合計",
-    "總計",
-    "total",
-    "totals",
-    "sum",
-    "average",
-}
+DELIMITERS = ",\t;|，"
+MISSING = {
+    "", "nan", "nat", "none", "null", "<na>", "-", "--", "—", "——", "无", "#n/a", "#value!", "#ref!",
+}  # fmt: skip
+TOTALS = re.compile(
+    r"(合计|总计|小计|汇总|平均|平均分|平均值|合計|總計|total|totals|grand total|sum|average|mean"
+    r"|共)\s*[:：]?\s*([\d.,]+\s*%?\s*[条通个行人次]?)?",
+    re.IGNORECASE,
+)
+"""What the first cell of a row of totals says."""
 MOSTLY = 0.3  # share of NUL bytes from which on text without a mark is UTF-16
 _INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
 _SHOWN = 3
@@ -194,7 +189,7 @@ def _take(
             continue  # the header again, as on every printed page
         if any(cells[len(header) :]):
             long.append(f'{where} ("{next(c for c in cells[len(header) :] if c)}")')
-        elif first.casefold() in TOTALS:
+        elif TOTALS.fullmatch(first):
             totals.append(f"{where} ({first})")
         else:
             values = {known[i]: cell for i, cell in enumerate(cells) if cell and i in known}
@@ -274,7 +269,7 @@ def _check_names(
 
 def _clean(text: str) -> str:
     """A cell without what exporters put around it to guard it; empty when it means "missing"."""
-    text = text.translate(_INVISIBLE).strip().removeprefix("'").strip()
+    text = re.sub(r"^'|^[‘’＇](?=\w)", "", text.translate(_INVISIBLE).strip()).strip()
     if guarded := re.fullmatch(r'="(.*)"', text):
         text = guarded[1].strip()
     return "" if text.casefold() in MISSING else text
@@ -291,6 +286,8 @@ def _shown(value: Any, number_format: str = "General") -> str:
         if midnight and number_format != "General" and "h" not in number_format.lower():
             return value.date().isoformat()
         return value.isoformat() if value == value else ""
+    if isinstance(value, datetime.time) and re.fullmatch(r"\[?h+\]?:mm", number_format.lower()):
+        return f"{value.hour}:{value.minute:02d}"
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, (int, float)):

@@ -8,10 +8,12 @@ ISO 8601. A time without an offset is business time; one with an offset is conve
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?[\sT_-]*(.*)")
+_YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})((?:[\s,T].*)?)")
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[\sT_-]?(\d\d)(\d\d)(\d\d)?)?")
 _SERIAL = re.compile(r"\d{5}(\.\d+)?")
 _HALF_DAY = re.compile(r"\s*(上午|下午|凌晨|早上|中午|晚上|[AaPp]\.?[Mm]\.?)\s*")
@@ -53,6 +55,29 @@ def iso_time(text: str) -> str | None:
             hour = 11 if moment.hour == 11 else 12 + moment.hour % 12
         moment = moment.replace(hour=hour)
     return _in_range(moment, has_clock=bool(clock))
+
+
+def year_first(texts: Iterable[str | None]) -> Callable[[str], str]:
+    """How to write the dates of one column with the year first.
+
+    Day and month are told apart by any of them over 12; dots mean that the day comes first. Where
+    neither says it, or the column contradicts itself, a date stays as it is.
+
+    >>> year_first(["03/11/2026 9:05", "26/11/2026"])("03/11/2026 9:05")
+    '2026-11-03 9:05'
+    """
+    dates = [match for text in texts if text and (match := _YEAR_LAST.fullmatch(text.strip()))]
+    by_day = any(int(d[1]) > 12 for d in dates) or (bool(dates) and all(d[2] == "." for d in dates))
+    by_month = any(int(d[3]) > 12 for d in dates)
+
+    def rewritten(text: str) -> str:
+        date = _YEAR_LAST.fullmatch(text.strip())
+        if date is None or (by_day == by_month and date[1] != date[3]):
+            return text
+        day, month = (date[1], date[3]) if by_day else (date[3], date[1])
+        return f"{date[4]}-{month}-{day}{date[5]}"
+
+    return rewritten
 
 
 def _in_range(moment: datetime, *, has_clock: bool) -> str | None:

@@ -3,7 +3,7 @@
 Parts: ``reading`` the sheet and whose call each row is; ``agreement`` how far both sides agree.
 """
 
-from pipeline.qa_scores.agreement import JUDGED, Agreement, agreement, call_agreement
+from pipeline.qa_scores.agreement import JUDGED, Agreement, agreement, call_agreement, wilson
 from pipeline.qa_scores.reading import (
     COLUMNS,
     VERDICT_WORDS,
@@ -26,4 +26,5 @@ __all__ = [
     "join",
     "newest",
     "read_scores",
+    "wilson",
 ]

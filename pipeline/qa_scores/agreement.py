@@ -218,7 +218,7 @@ def _chance_corrected(pairs: pd.DataFrame | None) -> dict[str, float]:
     np.add.at(cells, (call, ours, theirs), (1 / np.bincount(call))[call])
     shares, kappa, ac1 = _coefficients(cells.sum(0)[None])
     share = float(shares[0])
-    low, high = _wilson(share, len(calls))
+    low, high = wilson(share, len(calls))
     found |= {"agreement": share, "agreement_low": low, "agreement_high": high}
     rest = cells.sum(0) - cells
     for name, value, without in zip(
@@ -298,7 +298,8 @@ def _mean_interval(values: NDArray[np.float64]) -> tuple[float | None, float | N
     return mean, mean - half, mean + half
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was seen in ``n`` independent cases (Wilson 1927)."""
     spread = _Z * _Z / n
     centre = share + spread / 2
     half = _Z * sqrt(share * (1 - share) / n + spread / (4 * n))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from pipeline.errors import ScoresError, nearest
 from pipeline.io import files
 from pipeline.io.names import Names
 from pipeline.io.tables import CALL_COLUMNS, Row, read_table
-from pipeline.io.times import iso_time
+from pipeline.io.times import iso_time, year_first
 from pipeline.schema import VerdictName
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -54,7 +54,10 @@ PASS_SHARE = 0.6  # 60 of 100, the usual pass mark
 
 FIELDS = ("row", *COLUMNS, "file", "problem")
 _WORDS = {word: name for name, words in VERDICT_WORDS.items() for word in words}
-_NUMBER = re.compile(r"([+-]?\d+(?:\.\d*)?)\s*(?:(%|％)|分?\s*(?:/\s*(\d+(?:\.\d*)?)\s*分?)?)")
+_NUMBER = re.compile(
+    r"([+-]?\d+(?:\.\d*|,\d{1,2})?)\s*(?:(%|％)|分?\s*(?:/\s*(\d+(?:\.\d*)?)\s*分?)?)"
+)
+_YEAR = re.compile(r"\d{4}-")
 _FULL_MARKS = re.compile(r"满分\D{0,2}(\d+)|(\d+)\s*分制|[(（]\s*(\d+)\s*分?\s*[)）]")
 
 
@@ -117,8 +120,9 @@ def read_scores(path: str | Path) -> Scores:
             if "max_score" not in row.cells and _is_over_one(row.cells.get("score", ""))
         }
     )
+    dated = year_first(row.cells.get("scored_at") for row in table.rows)
     rows = [
-        _parsed(row, full_marks, row.cells.get("item_id") in unsaid)
+        _parsed(row, full_marks, row.cells.get("item_id") in unsaid, dated)
         | {"file": f"{files.name(path)} {row.sheet}".strip()}
         for row in table.rows
     ]
@@ -129,6 +133,13 @@ def read_scores(path: str | Path) -> Scores:
             f"No row of {path} can be used; {table.rows[0].where}: {rows[0]['problem']}.",
             " ".join(n for n in table.notes if "formulas" in n)
             or "Mend the table and import it again.",
+        )
+    times = {row["scored_at"]: None for row in rows if row["scored_at"]}
+    if unread := [text for text in times if not _YEAR.match(text)]:
+        table.notes.append(
+            f'Times of scores that cannot be read (give them as 2026-03-12 10:05): "{unread[0]}"'
+            + (f" and {len(unread) - 1} more" if unread[1:] else "")
+            + "; of one reviewer the score that is imported last counts."
         )
     return Scores(_frame(rows, FIELDS), table.notes)
 
@@ -192,7 +203,7 @@ def newest(rows: Iterable[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
     for row in rows:
         judgement = (row["call_id"], row["item_id"], row["reviewer"])
         earlier = counts.pop(judgement, None)
-        if earlier and earlier["scored_at"] and row["scored_at"]:
+        if earlier and all(_YEAR.match(r["scored_at"] or "") for r in (earlier, row)):
             row = max(earlier, row, key=lambda r: (str(r["scored_at"]), r is not earlier))
         counts[judgement] = row
     return list(counts.values())
@@ -200,10 +211,14 @@ def newest(rows: Iterable[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
 
 def _is_over_one(score: str) -> bool:
     number = _NUMBER.fullmatch(score)
-    return number is not None and not (number[2] or number[3]) and float(number[1]) > 1
+    if number is None or number[2] or number[3]:
+        return False
+    return float(number[1].replace(",", ".")) > 1
 
 
-def _parsed(found: Row, full_marks: float | None, unsaid: bool) -> dict[str, Any]:
+def _parsed(
+    found: Row, full_marks: float | None, unsaid: bool, dated: Callable[[str], str]
+) -> dict[str, Any]:
     """One row in our words and numbers, with the problem if it cannot be used.
 
     ``unsaid`` if the item's scores in this sheet are of some other full mark than 1 that is not said.
@@ -211,7 +226,7 @@ def _parsed(found: Row, full_marks: float | None, unsaid: bool) -> dict[str, Any
     row: dict[str, Any] = {name: found.cells.get(name) for name in COLUMNS}
     row |= {"row": found.number, "problem": None}
     score, top, verdict = row["score"], row["max_score"], row["verdict"]
-    row["scored_at"] = iso_time(row["scored_at"] or "") or row["scored_at"]
+    row["scored_at"] = iso_time(dated(row["scored_at"] or "")) or row["scored_at"]
     row["score"] = row["max_score"] = row["verdict"] = None
     whole = _NUMBER.fullmatch(top or "")
     number = _NUMBER.fullmatch(score or "")
@@ -219,7 +234,7 @@ def _parsed(found: Row, full_marks: float | None, unsaid: bool) -> dict[str, Any
         return row | {"problem": f"max_score is {top!r}, which is no number"}
     if score and not number:
         return row | {"problem": f"score is {score!r}, which is no number"}
-    limit = float(whole[1]) if whole else full_marks
+    limit = float(whole[1].replace(",", ".")) if whole else full_marks
     if number and number[3]:
         limit = float(number[3])
     row["max_score"] = limit
@@ -230,7 +245,7 @@ def _parsed(found: Row, full_marks: float | None, unsaid: bool) -> dict[str, Any
     of_item = row["item_id"] is not None
     usual = 1.0 if of_item else 100.0
     if number:
-        value = float(number[1])
+        value = float(number[1].replace(",", "."))
         if number[2]:
             value *= (usual if limit is None else limit) / 100
         row["score"] = value

@@ -21,31 +21,47 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from pipeline.errors import UsageError, nearest
 from pipeline.io import files
 from pipeline.io.names import Names
 from pipeline.io.times import local_time
+from pipeline.recordings.events import EventRow, placed, read_events
 from pipeline.recordings.listing import list_paths
 from pipeline.recordings.notes import LISTED, Notes
 from pipeline.recordings.table import Row, is_manifest, read_rows
 from pipeline.recordings.values import FIELDS, LOST_DIGITS, put
-from pipeline.schema import Failure, Recording
+from pipeline.schema import Failure, Recording, SwitchEvent
 from pipeline.settings import DEFAULT_ZONE
 
 __all__ = [
     "FIELDS",
+    "EventRow",
     "Found",
+    "Knows",
     "Row",
     "find_recordings",
     "id_taken",
     "names_from_paths",
+    "read_events",
     "read_rows",
 ]
+
+
+class Knows(Protocol):
+    """What knows calls of earlier runs: a store."""
+
+    def ids_at(self, paths: Sequence[str]) -> Mapping[str, str]:
+        """Call id of each of these places that is known."""
+        ...
+
+    def starts_at(self, paths: Sequence[str]) -> Mapping[str, str]:
+        """When the call of each of these places began, where that is known."""
+        ...
 
 
 class Found(NamedTuple):
@@ -68,7 +84,8 @@ def find_recordings(
     metadata: str | Path | Sequence[Row] | None = None,
     name_pattern: str | None = None,
     zone: str = DEFAULT_ZONE,
-    ids: Callable[[Sequence[str]], Mapping[str, str]] | None = None,
+    events: str | Path | Sequence[EventRow] | None = None,
+    earlier: Knows | None = None,
 ) -> Found:
     """List the recordings that the inputs name, each with its metadata.
 
@@ -88,8 +105,10 @@ def find_recordings(
         in the whole path with ``/`` when the pattern contains a ``/``.
     zone : str
         Business time zone, as an IANA name.
-    ids : callable, optional
-        Call id by path of those of these recordings that are known calls.
+    events : str, Path or sequence of EventRow, optional
+        Table of what a switch knows of the calls (:mod:`pipeline.recordings.events`), or its rows.
+    earlier : Knows, optional
+        The calls of earlier runs.
 
     Returns
     -------
@@ -122,14 +141,15 @@ def find_recordings(
         _apply_pattern(pattern, known, notes)
     said = _apply_rows(listed, None, known, notes)
     if metadata is not None:
-        called = dict(ids(list(known))) if ids else {}
-        called |= {path: v["call_id"] for path, v in known.items() if "call_id" in v}
-        names = Names(((path, path) for path in known), called)
+        names = Names(((path, path) for path in known), _ids(known, earlier))
         said = _apply_rows(rows, names, known, notes) | said
     if metadata is not None or manifests:
         for path in (path for path in known if path not in said):
             notes.count("Recordings without a metadata row:", files.name(path))
     _to_business_time(known.values(), zone, notes)
+    if events is not None:
+        told = read_events(str(events), notes) if isinstance(events, (str, Path)) else events
+        _apply_events(told, known, earlier, zone, notes)
     ordered = {path: known[path] for path in (*said, *known)}
     recordings, clashes = _with_call_ids(ordered, notes)
     recordings.sort(key=lambda recording: recording.path)
@@ -209,6 +229,55 @@ def _apply_rows(
             taken[hits[0]] = row.where
             known[hits[0]].update(row.values)
     return taken
+
+
+def _ids(known: Mapping[str, dict[str, Any]], earlier: Knows | None) -> dict[str, str]:
+    """Call id by path: the one that is given now, else the one that it has."""
+    ids = dict(earlier.ids_at(list(known))) if earlier is not None else {}
+    return ids | {path: v["call_id"] for path, v in known.items() if "call_id" in v}
+
+
+def _apply_events(
+    rows: Sequence[EventRow],
+    known: Mapping[str, dict[str, Any]],
+    earlier: Knows | None,
+    zone: str,
+    notes: Notes,
+) -> None:
+    """Give the events of a switch to the recordings they are of."""
+    names = Names(((path, path) for path in known), _ids(known, earlier))
+    hits: dict[tuple[str | None, str | None], list[str]] = {}
+    for row in rows:
+        key = row.call_id, row.recording
+        if key not in hits:
+            by_id = names.known(row.call_id) if row.call_id else []
+            hits[key] = by_id or (
+                names.find(row.recording) if row.recording else names.find(str(row.call_id))
+            )
+    paths = list({found[0]: None for found in hits.values() if len(found) == 1})
+    starts = dict(earlier.starts_at(paths)) if earlier is not None else {}
+    events: dict[str, dict[SwitchEvent, None]] = {}
+    for row in rows:
+        found, name = hits[row.call_id, row.recording], row.recording or row.call_id
+        if len(found) != 1:
+            several = "Events not used, as several recordings bear the name:"
+            missing = "Events of calls that are not among these recordings:"
+            is_shown = not found and len(notes.alike[missing]) < LISTED
+            near = names.nearest(str(name)) if is_shown else None
+            nearest_name = f"; nearest: {near}" if near else ""
+            notes.count(several if found else missing, f"{row.where} ({name}{nearest_name})")
+            continue
+        values = known[found[0]]
+        event = placed(row, values.get("started_at") or starts.get(found[0]), zone)
+        if isinstance(event, str):
+            notes.count("Events that cannot be used:", f"{row.where} ({event})")
+        else:
+            events.setdefault(found[0], {})[event] = None
+    for path, of_call in events.items():
+        known[path]["switch"] = tuple(sorted(of_call, key=lambda e: (e.start, e.end, e.kind)))
+    if rows:
+        count = sum(len(of_call) for of_call in events.values())
+        notes.add(f"Events of the switch: {count} of {len(events)} calls.")
 
 
 def _to_business_time(known: Iterable[dict[str, Any]], zone: str, notes: Notes) -> None:

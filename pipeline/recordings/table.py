@@ -11,6 +11,7 @@ used stops the run.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from pipeline.errors import MetadataError
 from pipeline.io import files
 from pipeline.io.tables import SUFFIXES, read_table
+from pipeline.io.times import iso_time, year_first
 from pipeline.recordings.notes import Notes
 from pipeline.recordings.values import COLUMNS, FIELDS, put
 
@@ -70,6 +72,10 @@ def read_rows(path: str, notes: Notes, label: str = "", *, lists: bool = False) 
     if "recording" not in table.headers:
         notes.add(f"{files.name(path)} names no recordings: its rows are matched by call id.")
     rows = []
+    written = {
+        name: year_first(found.cells.get(name) for found in table.rows)
+        for name in ("started_at", "date")
+    }
     for found in table.rows:
         where = f"{label}{found.where}"
         recording = found.cells.get("recording")
@@ -80,8 +86,15 @@ def read_rows(path: str, notes: Notes, label: str = "", *, lists: bool = False) 
         if recording is not None and not files.is_url(recording):
             recording = recording.replace("\\", "/")
         values: dict[str, Any] = {}
+        start, date = (
+            written[name](unicodedata.normalize("NFKC", found.cells.get(name, "")))
+            for name in ("started_at", "date")
+        )
+        if date and not iso_time(start):  # day and time in two columns, or the day alone
+            start = f"{date.partition('T')[0]} {start}"
         for name in FIELDS:
-            put(values, name, found.cells.get(name), where, notes)
+            text = start if name == "started_at" else found.cells.get(name)
+            put(values, name, text, where, notes)
         address = None if recording is None else _address(path, recording)
         rows.append(Row(where, recording, address, values))
     return rows

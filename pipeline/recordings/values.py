@@ -9,6 +9,7 @@ and noted.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -35,7 +36,8 @@ COLUMNS: Mapping[str, Sequence[str]] = {
                   "call_direction", "call_type"),
     "started_at": ("开始时间", "通话开始时间", "呼叫开始时间", "录音开始时间", "通话时间", "呼叫时间",
                    "来电时间", "录音时间", "接通时间", "日期时间", "開始時間", "start_time", "call_time",
-                   "start", "datetime", "通话日期", "日期", "date"),
+                   "start", "datetime", "时间", "time"),
+    "date": ("通话日期", "呼叫日期", "录音日期", "开始日期", "日期", "call_date", "start_date"),
     "agent_channel": ("坐席声道", "座席声道", "坐席通道", "客服声道"),
     "rings": ("振铃次数", "响铃次数", "ring_count"),
     "wait_s": ("等待时长", "等待秒数", "等待时间", "排队时长", "排队时间", "wait_time", "wait"),
@@ -60,6 +62,8 @@ def put(values: dict[str, Any], name: str, text: str | None, where: str, notes: 
     text = (text or "").strip()
     if text.casefold() in ("", "n/a"):
         return
+    if name == "agent_id" or name not in TEXT_FIELDS:
+        text = unicodedata.normalize("NFKC", text)  # digits as wide as letters
     value = text if name in TEXT_FIELDS else _PARSERS[name](text)
     if value is None:
         notes.count(f'The {name} "{text}" cannot be used ({_ALLOWED[name]}):', where)
@@ -77,6 +81,7 @@ def _seconds(text: str) -> float | None:
         hours, minutes, seconds = (int(part or 0) for part in clock.groups())
         return float(hours * 3600 + minutes * 60 + seconds)
     text = re.sub(r"\s*(秒|s)$", "", text)
+    text = re.sub(r"^(\d+),(\d{1,2})$", r"\1.\2", text)  # a decimal comma
     return float(text) if re.fullmatch(r"\d{1,6}(\.\d*)?", text) else None
 
 

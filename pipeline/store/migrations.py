@@ -131,10 +131,11 @@ def _add_columns(connection: Connection, version: int) -> None:
             _add_column(connection, table.c[column.name])
 
 
-def _add_column(connection: Connection, column: sa.Column[Any]) -> None:
+def _add_column(connection: Connection, column: sa.Column[Any], before: str = "NULL") -> None:
+    """Add a column; rows that are there get the literal ``before``."""
     name = connection.dialect.identifier_preparer.quote(column.name)
-    kind = column.type.compile(connection.dialect)
-    connection.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {name} {kind}"))
+    kind = f"{name} {column.type.compile(connection.dialect)} DEFAULT {before}"
+    connection.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {kind}"))
 
 
 def _scores_by_judgement(connection: Connection) -> None:
@@ -311,6 +312,14 @@ def _requests(connection: Connection) -> None:
     tables_of(15).tables["requests"].create(connection)
 
 
+def _switch(connection: Connection) -> None:
+    """Tell what a switch knows from what was heard; all of earlier stores was heard, and counts."""
+    tables = tables_of(16).tables
+    _add_column(connection, tables["turns"].c.aside)
+    _add_column(connection, tables["events"].c.source, "'heard'")
+    _add_column(connection, tables["events"].c.superseded, "FALSE")
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -328,6 +337,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _said,
     _understood,
     _requests,
+    _switch,
 )
 
 

@@ -88,6 +88,17 @@ def ids_at(connection: Connection, paths: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def starts_at(connection: Connection, paths: Sequence[str]) -> dict[str, str]:
+    """When the call at each of these places began, where that is known."""
+    calls = SQL["calls"]
+    given = {clean(files.shown(path)): path for path in paths}
+    found: dict[str, str] = {}
+    for some in _parts(list(given)):
+        query = sa.select(calls.c.path, calls.c.started_at).where(calls.c.path.in_(some))
+        found |= {given[path]: start for path, start in connection.execute(query) if start}
+    return found
+
+
 def owners(connection: Connection, call_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
     """Place, and SHA-256 if there is a result, of each of these calls that is known."""
     calls, results = SQL["calls"], SQL["results"]

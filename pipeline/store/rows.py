@@ -86,8 +86,11 @@ def rows_of(result: CallResult, saved_at: str) -> dict[str, list[dict[str, Any]]
     stored = dataclasses.asdict(identity) | {"saved_at": saved_at, "payload": _pack(result)}
     rows = {
         "calls": [_call_row(result)],
-        "turns": [_turn_row(call_id, t) for t in result.turns],
-        "events": [_event_row(call_id, i, e) for i, e in enumerate(result.events)],
+        "turns": [_turn_row(call_id, t) for t in (*result.turns, *result.aside)],
+        "events": [
+            _event_row(call_id, i, e, superseded=i >= len(result.events))
+            for i, e in enumerate((*result.events, *result.superseded))
+        ],
         "verdicts": [_verdict_row(call_id, i, v) for i, v in enumerate(result.verdicts)],
         "results": [stored],
     }
@@ -240,10 +243,11 @@ def _turn_row(call_id: str, turn: Turn) -> dict[str, Any]:
     return typed("turns", values | {"call_id": call_id, "text": turn.text or UNHEARD})
 
 
-def _event_row(call_id: str, event: int, value: Event) -> dict[str, Any]:
+def _event_row(call_id: str, event: int, value: Event, *, superseded: bool) -> dict[str, Any]:
     values = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     detail = json.dumps(_finite(to_json(value.detail)), ensure_ascii=False)
     more = {"call_id": call_id, "event": event, "seconds": value.seconds, "detail": detail}
+    more["superseded"] = superseded
     return typed("events", values | more)
 
 

@@ -384,6 +384,10 @@ class Store:
         """Ids of calls of the folder, queue and codec of this one whose roles are so sure, newest first."""
         return self._read(lambda c: places.alike(c, call, least, limit))
 
+    def starts_at(self, paths: Sequence[str]) -> dict[str, str]:
+        """When the call at each of these places began (ISO 8601), where that is known."""
+        return self._read(lambda c: places.starts_at(c, paths))
+
     def owners(self, call_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
         """Place, and SHA-256 if there is a result, of each of these calls that is known."""
         return self._read(lambda c: places.owners(c, call_ids))

@@ -117,6 +117,8 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         _C("is_backchannel", "flag", "是否附和", "whether it is only a listening signal"),
         _C("confidence", "ratio", "识别置信度", "confidence of the recognition"),
         _C("phase", "text", "阶段：opening 开场，closing 结尾", "opening, body or closing"),
+        _C("aside", "text", "不计入：不属于当前坐席与客户的原因",
+           "why nobody is judged by it: ivr, hold or away", 16),
     ),
     "events": (
         _C("call_id", "text", "通话编号", "identifier of the call"),
@@ -128,6 +130,10 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         _C("seconds", "seconds", "时长", "length"),
         _C("detail", "json", "细节", "details, as JSON"),
         _C("confidence", "ratio", "置信度", "confidence"),
+        _C("source", "text", "来源：heard 听到，switch 交换机",
+           "heard, or switch for what the switch (PBX) knows", 16),
+        _C("superseded", "flag", "已被取代：以交换机为准，不计入",
+           "heard, but replaced by what the switch knows: it does not count", 16),
     ),
     "verdicts": (
         _C("call_id", "text", "通话编号", "identifier of the call"),

@@ -34,7 +34,7 @@ class InlineEngine:
         try:
             rubric = self._job.rubrics.of(recording)
             if task.earlier is not None:
-                return judge_again(task.earlier, recording, rubric)
+                return judge_again(task.earlier, recording, self._job.settings, rubric)
             self.load()
             assert self._models is not None
             return run_call(

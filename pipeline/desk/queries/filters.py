@@ -74,7 +74,9 @@ class Filters:
             query = query.where(calls.compliance_score.between(*self.score))
         if self.event is not None:
             events = SQL["events"].c
-            of_kind = sa.select(events.call_id).where(events.kind == self.event)
+            of_kind = sa.select(events.call_id).where(
+                events.kind == self.event, events.superseded.is_not(True)
+            )
             query = query.where(calls.call_id.in_(of_kind))
         if self.item is not None:
             verdicts, (item, verdict) = SQL["verdicts"].c, self.item

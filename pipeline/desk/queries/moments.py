@@ -27,6 +27,7 @@ def longest_events(
     query = filters.apply(query).where(
         calls.agent_id == agent_id,
         events.kind.in_(kinds),
+        events.superseded.is_not(True),
         sa.or_(events.by.is_(None), events.by != "customer"),
     )
     if weeks is not None:
