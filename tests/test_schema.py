@@ -69,6 +69,7 @@ def test_values_of_numpy_become_plain_numbers():
         "by": "agent",
         "detail": {"n": 3},
         "confidence": 1.0,
+        "source": "heard",
     }
     assert type(data["detail"]["n"]) is int
 

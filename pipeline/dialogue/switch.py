@@ -2,9 +2,10 @@
 
 A kind of event of which the switch gives any for a call is known for that call: heard events of that
 kind are superseded, and so is what was heard within it and is not so (silence in a hold, an
-interruption in a greeting of a machine). Speech in an ``ivr`` is a machine's. Speech on the agent's
-side in a hold, or while the agent of the call has left or another agent is on as well, is not charged
-to the agent. A kind without an event says nothing; machines may also be heard where there is no ``ivr``. Applying it again to what was heard gives the same.
+interruption in a greeting of a machine). Speech in an ``ivr`` is a machine's; machines are heard
+elsewhere as well. Speech on the agent's side in a hold, or while the agent of the call has left or
+another agent is on as well, is not charged to the agent. A kind without an event says nothing.
+Applying it again to what was heard gives the same.
 
 Conventions: times in seconds of the recording; clocks of switch and recorder differ by ``EDGE_S``.
 """
