@@ -35,6 +35,7 @@ from pipeline.signal.channels import usable
 from pipeline.signal.curves import curves
 from pipeline.signal.pauses import recorder_pauses
 from pipeline.signal.tones import find_tones
+from pipeline.signal.vocal import Vocals
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.asr.seams import settled
 from pipeline.speech.language import (
@@ -113,10 +114,15 @@ def run_call(
         )
         parties = with_languages(parties, languages, roles.speakers)
         heard, speech = roles.apply(heard, people)
-        turns = build_turns(speech, heard, settings.turns, shared_audio=shared)
+        sounds = {
+            p.role: Vocals(wave.samples[p.channel], wave.sample_rate, speech[p.role])
+            for p in parties
+            if p.role in speech and not shared
+        }
+        turns = build_turns(speech, heard, settings.turns, shared_audio=shared, sounds=sounds)
         foreign = not_understood(parties, settings.asr.language)
         turns = rate_turns(turns, settings.voice, [p.role for p in parties if not p.understood])
-        overlaps = find_overlaps(turns, settings.interruptions, shared_audio=shared)
+        overlaps = find_overlaps(turns, settings.interruptions, shared_audio=shared, sounds=sounds)
         silences = find_silences(
             turns,
             tones.all_music,

@@ -25,7 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from pipeline.dialogue.listening import listening
+from pipeline.dialogue.listening import Sounds, listening
+from pipeline.dialogue.turns import NO_SOUNDS
 from pipeline.schema import Event, Seconds, Turn
 from pipeline.settings import Interruptions
 from pipeline.spans import intersection
@@ -33,6 +34,7 @@ from pipeline.spans import intersection
 REPORTED_OVERLAP_S = 0.12
 MAX_SHORT_S = 1.5  # what is shorter may be a sign of listening
 SURE_ATTEMPT = 0.5  # likelier an attempt than a sign of listening, or it is no accusation
+SURE_BY_SOUND = 0.7  # where the sound is measured
 
 
 MAX_PAUSE_S = 0.5
@@ -51,6 +53,7 @@ def find_overlaps(
     options: Interruptions = Interruptions(),
     *,
     shared_audio: bool = False,
+    sounds: Sounds = NO_SOUNDS,
 ) -> tuple[Event, ...]:
     """Classify every overlap and every backchannel of a call.
 
@@ -61,6 +64,8 @@ def find_overlaps(
         A preset other than ``tree`` takes the place of the settings it names, unless they are given.
     shared_audio : bool
         Both voices are in one channel: overlaps shorter than ``min_overlap_mono_s`` do not count.
+    sounds : mapping of speaker to Vocals
+        As for :func:`pipeline.dialogue.turns.build_turns`.
 
     Returns
     -------
@@ -68,7 +73,7 @@ def find_overlaps(
         Kinds ``interruption`` (detail: yielded, kind ``successful``, ``attempted`` or
         ``talk_over``, overlap_s, words of both), ``backchannel`` and ``overlap``.
     """
-    events = [_backchannel(t, shared_audio) for t in turns if t.is_backchannel]
+    events = [_backchannel(t, sounds, shared_audio) for t in turns if t.is_backchannel]
     options = _by_preset(options, shared_audio)
     floor = sorted((t for t in turns if not t.is_backchannel), key=lambda t: (t.start, t.end))
     talking: list[Turn] = []
@@ -76,18 +81,29 @@ def find_overlaps(
         talking = [a for a in talking if a.end > b.start]
         for a in talking:
             if a.speaker != b.speaker and a.start < b.start:
-                events += _classify(a, b, floor, options, shared_audio)
+                events += _classify(a, b, floor, options, sounds, shared_audio)
         talking.append(b)
     return tuple(sorted(events, key=lambda e: (e.start, e.end, e.kind)))
 
 
-def _backchannel(turn: Turn, shared_audio: bool) -> Event:
-    sure = round(listening(turn.duration, turn.words, shared_audio), 2)
+def _listening(turn: Turn, sounds: Sounds, shared_audio: bool) -> tuple[float, bool]:
+    """How likely a turn is a sign of listening, and whether its sound was measured."""
+    sound = sounds[turn.speaker](turn.spans) if turn.speaker in sounds else None
+    return listening(turn.duration, turn.words, shared_audio, sound), sound is not None
+
+
+def _backchannel(turn: Turn, sounds: Sounds, shared_audio: bool) -> Event:
+    sure = round(_listening(turn, sounds, shared_audio)[0], 2)
     return Event("backchannel", turn.start, turn.end, turn.speaker, {"words": turn.text}, sure)
 
 
 def _classify(
-    a: Turn, b: Turn, floor: Sequence[Turn], options: Interruptions, shared_audio: bool
+    a: Turn,
+    b: Turn,
+    floor: Sequence[Turn],
+    options: Interruptions,
+    sounds: Sounds,
+    shared_audio: bool,
 ) -> Iterator[Event]:
     shared = intersection(a.spans, b.spans)
     start, end = b.start, min(a.end, b.end)
@@ -111,8 +127,9 @@ def _classify(
     kind = _outcome(a, b, start, floor, options)
     sure = _confidence(seconds, options)
     if kind == "attempted" and b.duration <= MAX_SHORT_S:
-        breaking_in = 1 - listening(b.duration, b.words, shared_audio)
-        if breaking_in < SURE_ATTEMPT:
+        by_chance, measured = _listening(b, sounds, shared_audio)
+        breaking_in = 1 - by_chance
+        if breaking_in < (SURE_BY_SOUND if measured else SURE_ATTEMPT):
             yield Event("overlap", start, end, b.speaker, {"kind": "unsure", **detail})
             return
         sure = round(min(sure, breaking_in), 2)

@@ -12,22 +12,27 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from pipeline.dialogue.listening import Sounds, listening
 from pipeline.schema import UNHEARD, Seconds, Span, Speaker, Turn, Utterance, Word
 from pipeline.settings import Turns
+from pipeline.signal.vocal import Vocals
 from pipeline.spans import subtract, union
 from pipeline.text import count_units, is_backchannel
 
 BACKCHANNEL_GAP_S = 0.5
 CONTINUES_WITHIN_S = 1.0
 UNSURE_BACKCHANNEL_S = 0.7  # listening without words to go by; who tries to break in says more
+LIKELIER = 0.5
 SURE_UNITS = 2
 SURE = 0.88  # confidence from which words under the other's voice are believed
 SLOW_BACKCHANNEL_S = 1.0  # 嗯，是的 with a pause in it: so long, and hardly any syllables
-SLOW_UNITS = 4
+SLOW_UNITS, SLOW_SWELLS = 4, 3
 WORD_REACH_S = 0.3  # a word vouches for so much speech on either side of it
 SYLLABLE_S = 0.5  # and for no more of its own; times of words reach into what was left out
 LEAST_UNHEARD_S = 0.5
+NO_SOUNDS: Sounds = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -56,6 +61,7 @@ def build_turns(
     options: Turns = Turns(),
     *,
     shared_audio: bool = False,
+    sounds: Sounds = NO_SOUNDS,
 ) -> tuple[Turn, ...]:
     """Build the turns of a call.
 
@@ -69,6 +75,8 @@ def build_turns(
     shared_audio : bool
         Both voices are in one channel: what is heard of a short sound under the other's voice may
         be the other's words.
+    sounds : mapping of speaker to Vocals
+        Of voices in channels of their own, by role: how short sounds are made.
 
     Returns
     -------
@@ -81,7 +89,9 @@ def build_turns(
     units = sorted((u for one in own.values() for u in one), key=lambda u: (u.start, u.end))
     for unit in units:
         others = [u for s, one in own.items() if s != unit.speaker for u in _near(one, unit)]
-        unit.backchannel = _is_backchannel(unit, others, options, shared_audio)
+        unit.backchannel = _is_backchannel(
+            unit, others, options, shared_audio, sounds.get(unit.speaker)
+        )
     joined = _join(units, options.join_gap_s)
     first = min((u.start for u in joined), default=0.0)
     last = max((u.end for u in joined), default=0.0)
@@ -121,13 +131,19 @@ def _near(units: Sequence[_Unit], unit: _Unit) -> Sequence[_Unit]:
     return units[first:last]
 
 
-def _is_backchannel(unit: _Unit, near: Sequence[_Unit], options: Turns, shared_audio: bool) -> bool:
+def _is_backchannel(
+    unit: _Unit,
+    near: Sequence[_Unit],
+    options: Turns,
+    shared_audio: bool,
+    sound_of: Vocals | None,
+) -> bool:
     """Listening words while the other has the floor, or a short sound in the midst of it.
 
     What overlaps the other's speech, with the other talking before and after it, is a backchannel
     when it is made of listening words. So short a sound is often misheard under the other's voice:
-    other words count against it only when they were heard with confidence; without such words it
-    is its length that tells a sign of listening from an attempt to break in.
+    how it sounds tells a sign of listening from an attempt to break in. Where that is not known,
+    other words count against it only when they were heard with confidence, and else its length.
     """
     if unit.end - unit.start > options.backchannel_max_s:
         return False
@@ -140,6 +156,11 @@ def _is_backchannel(unit: _Unit, near: Sequence[_Unit], options: Turns, shared_a
     if is_backchannel(unit.text):
         return True
     seconds, count = unit.end - unit.start, count_units(unit.text)
+    sound = sound_of(unit.spans) if sound_of is not None else None
+    if sound is not None:
+        if seconds >= SLOW_BACKCHANNEL_S and sound.swells <= SLOW_SWELLS and count <= SLOW_UNITS:
+            return True
+        return listening(seconds, unit.words, shared_audio, sound) >= LIKELIER
     if shared_audio:
         return seconds <= UNSURE_BACKCHANNEL_S
     confidence = sum(w.confidence for w in unit.words) / max(len(unit.words), 1)

@@ -1,0 +1,77 @@
+"""How short sounds are made, and what that says of them: swells, level, listening or breaking in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.dialogue.listening import listening
+from pipeline.dialogue.overlaps import find_overlaps
+from pipeline.dialogue.turns import build_turns
+from pipeline.schema import AGENT, CUSTOMER, Audio, Event, Utterance, Word
+from pipeline.signal.vocal import Vocal, Vocals, swells
+
+RATE = 8000
+
+
+def syllables(count: int, seconds: float, gain: float = 1.0) -> Audio:
+    """A tone that swells so often."""
+    at = np.arange(round(seconds * RATE)) / RATE
+    envelope = np.sin(np.pi * count * at / seconds) ** 2
+    return np.asarray(0.1 * gain * envelope * np.sin(2 * np.pi * 400 * at), np.float32)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("gain", [0.01, 1.0])
+def test_swells_are_counted_at_any_level(count: int, gain: float):
+    assert swells(syllables(count, 0.25 * count, gain).astype(np.float64), RATE) == count
+
+
+def test_silence_has_one_and_a_blip_is_not_measured():
+    assert swells(np.zeros(RATE), RATE) == 1
+    voice = Vocals(np.zeros(RATE, np.float32), RATE, [(0.0, 1.0)])
+    assert voice([(0.1, 0.15)]) is None
+    assert Vocals(np.zeros(RATE, np.float32), RATE, [(0.0, 0.5)])([(0.0, 0.4)]) is None  # no talk
+
+
+def test_the_level_is_over_the_own_talk():
+    samples = np.concatenate(
+        (syllables(8, 2.0), np.zeros(RATE, np.float32), syllables(1, 0.3, 0.5))
+    )
+    found = Vocals(samples, RATE, [(0.0, 2.0), (3.0, 3.3)])([(3.0, 3.3)])
+    assert found is not None
+    assert found.swells == 1
+    assert found.level_db == pytest.approx(-6.0, abs=0.2)
+
+
+def test_what_is_longer_louder_and_of_more_syllables_is_less_likely_listening():
+    base = listening(0.6, (), sound=Vocal(2, -1.0))
+    assert base > listening(0.9, (), sound=Vocal(2, -1.0))
+    assert base > listening(0.6, (), sound=Vocal(4, -1.0))
+    assert base > listening(0.6, (), sound=Vocal(2, 2.0))
+    assert base < listening(0.6, (), sound=Vocal(2, -5.0))
+    heard = (Word(0.0, 0.6, "对", 0.9),)
+    unsure = (Word(0.0, 0.6, "对", 0.1),)
+    assert listening(0.6, heard, sound=Vocal(2, 1.0)) > listening(0.6, unsure, sound=Vocal(2, 1.0))
+
+
+def events(count: int, gain: float, seconds: float = 0.8) -> list[Event]:
+    """The agent talks for 6 s, the customer makes a sound at 2 s that is misheard."""
+    talk, other = syllables(24, 6.0), np.zeros(14 * RATE, np.float32)
+    other[2 * RATE : round((2 + seconds) * RATE)] = syllables(count, seconds, gain)
+    other[7 * RATE : 13 * RATE] = talk
+    speech = {AGENT: [(0.0, 6.0)], CUSTOMER: [(2.0, 2.0 + seconds), (7.0, 13.0)]}
+    words = tuple(Word(2.0 + i * 0.2, 2.2 + i * 0.2, c, 0.6) for i, c in enumerate("认识呢"))
+    heard = (Utterance(CUSTOMER, 2.0, 2.0 + seconds, "认识呢", words, 0.6),)
+    sounds = {CUSTOMER: Vocals(other, RATE, speech[CUSTOMER])}
+    turns = build_turns(speech, heard, sounds=sounds)
+    return [e for e in find_overlaps(turns, sounds=sounds) if e.by == CUSTOMER]
+
+
+def test_a_misheard_sign_of_listening_is_no_accusation_and_an_attempt_is_one():
+    assert [e.kind for e in events(2, 0.6)] == ["backchannel"]
+    (doubt,) = events(3, 1.0)
+    assert (doubt.kind, doubt.detail["kind"]) == ("overlap", "unsure")
+    (attempt,) = events(5, 1.3)
+    assert (attempt.kind, attempt.detail["kind"]) == ("interruption", "attempted")
+    assert attempt.confidence >= 0.7
