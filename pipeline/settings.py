@@ -40,8 +40,11 @@ class _Section(BaseModel):
 
 
 class Asr(_Section):
-    """Recognition (faster-whisper)."""
+    """Recognition."""
 
+    engine: Literal["whisper", "sherpa-onnx"] = _setting(
+        "whisper", "", "the recogniser: faster-whisper, or SenseVoice and Paraformer by sherpa-onnx"
+    )
     source: str = _setting(
         "whisper-base", "", "name in models/manifest.yaml, hub name or local folder"
     )

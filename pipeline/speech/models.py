@@ -17,6 +17,7 @@ from pipeline.errors import WeightsError
 from pipeline.io import weights
 from pipeline.schema import Audio
 from pipeline.settings import Asr, Diarization, Settings, config_path
+from pipeline.speech.asr.sherpa import SherpaDecoder, load_sherpa
 from pipeline.speech.asr.vocabulary import LANGUAGES
 from pipeline.speech.asr.whisper import WhisperDecoder, load_whisper
 from pipeline.speech.asr.windows import Decoder
@@ -65,6 +66,29 @@ def load_models(settings: Settings) -> Models:
     """
     asr = settings.asr
     one_blas_thread()
+    known_words = word_model(asr)
+    return Models(
+        detector=SileroDetector(),
+        decoder=_decoder(asr, known_words),
+        lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
+        known_words=known_words,
+        language_of=LanguageModel(asr) if asr.engine == "whisper" else None,
+        weights=weights_used(settings),
+        diarization=settings.diarization,
+    )
+
+
+def _decoder(asr: Asr, known_words: WordModel | None) -> Decoder:
+    if asr.engine == "sherpa-onnx":
+        recogniser = load_sherpa(
+            str(_recognition_source(asr)),
+            device=asr.device,
+            compute_type=asr.compute_type,
+            threads=asr.threads,
+            language=asr.language,
+            revision=asr.revision,
+        )
+        return SherpaDecoder(recogniser, asr.batch_size)
     model = load_whisper(
         _recognition_source(asr),
         device=asr.device,
@@ -73,16 +97,7 @@ def load_models(settings: Settings) -> Models:
         revision=asr.revision,
         trim=trims_vocabulary(asr),
     )
-    known_words = word_model(asr)
-    return Models(
-        detector=SileroDetector(),
-        decoder=WhisperDecoder(model, asr, known_words),
-        lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
-        known_words=known_words,
-        language_of=LanguageModel(asr),
-        weights=weights_used(settings),
-        diarization=settings.diarization,
-    )
+    return WhisperDecoder(model, asr, known_words)
 
 
 @dataclass
