@@ -311,6 +311,35 @@ def test_18_items_by_name_marks_and_the_newest_of_one_reviewer(field: Field):
     assert "row 6: no call has this recording" in said
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        """\"\"\"{}.wav\"\"\",{}""", '"=HYPERLINK(""http://host/{0}.wav"",""{0}.wav"")",{1}',
+        "d1\\IN\\{}.WAV,{}", "{}\0.wav,{}\0", "２{0:.7}．wav,{1}", 'x/{}.wav,"{}',
+    ],
+)  # fmt: skip
+def test_names_as_exporters_write_them(field: Field, cells: str):
+    rows = [cells.format(n, a) for n, a in zip(NAMES, AGENTS, strict=True)]
+    if rows[0].startswith("２"):  # as wide as letters
+        rows = [
+            f"{n.replace('2026', '２０２６')}．wav,{a}" for n, a in zip(NAMES, AGENTS, strict=True)
+        ]
+    said = field.run(metadata=field.text("导出.csv", "录音文件,工号\n" + "\n".join(rows) + "\n"))
+    assert field.column("agent_id") == AGENTS
+    assert ("A quote is opened and never closed" in said) is cells.endswith('"{}')
+
+
+def test_a_quote_that_is_never_closed_swallows_no_rows(field: Field):
+    rows = "".join(f"{n}.wav,{a}\n" for n, a in zip(NAMES, AGENTS, strict=True))
+    said = field.run(
+        metadata=field.text("导出.csv", "录音文件,工号\n" + rows.replace(",0034", ',"0034'))
+    )
+    assert "never closed" in said
+    assert field.column("agent_id") == AGENTS
+    field.run(metadata=field.text("导出.csv", f'录音文件,备注,工号\n{NAMES[0]},"a\nb",0077\n'))
+    assert field.column("agent_id")[0] == "0077"
+
+
 # --- folders --------------------------------------------------------------------------------------
 
 

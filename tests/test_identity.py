@@ -306,7 +306,10 @@ def watch(desk: Desk, script: Callable[[Callable[[Callable[[], bool]], None]], N
     thread = threading.Thread(target=beside)
     thread.start()
     inputs = jobs.Inputs(
-        [str(desk.folder / "in")], str(desk.folder / "meta.csv"), desk.folder / "scores.csv"
+        [str(desk.folder / "in")],
+        str(desk.folder / "meta.csv"),
+        desk.folder / "scores.csv",
+        events=str(desk.folder / "events.csv"),
     )
     place = jobs.Place(desk.out, engine=Kind.INLINE, load=load)
     jobs.watch(inputs, place, desk.settings, settle_s=0.2, every_s=0.1)
@@ -340,11 +343,13 @@ def test_tables_that_come_or_change_while_watching_are_applied(desk: Desk):
         assert exported(desk, "agent_id") == ["0012"]
         desk.table("recording,call_id,agent_id\na.wav,C1,0034\n")
         until(lambda: exported(desk, "agent_id") == ["0034"])
+        desk.table("call_id,kind,start,end\nC1,hold,3,5\n", "events.csv")
+        until(lambda: exported(desk, "hold_s") == [2.0])
 
     said = watch(desk, script)
     assert searches == [DECODER.calls]  # nothing was recognised again
     assert "meta.csv is not there yet" in said
-    assert 'has no column "recording"' in said
+    assert 'has no column "recording" or "call_id"' in said
     assert "What was read of it before is used." in said
 
 

@@ -4,7 +4,7 @@ A call id means the call that bears it, else the recording of that name.
 
 Conventions
 -----------
-Names are compared in Unicode's composed form (NFC), first as written, then whatever the case.
+Names are compared in Unicode's composed form (NFC), first as written, then whatever the case and width.
 A backslash is a slash. A path of another machine is known by its last parts: as many as fit. Names that
 are no UTF-8 are read as GB 18030. Whoever asks decides what several hits mean.
 """
@@ -53,9 +53,9 @@ class Names:
                 self._shown.setdefault(tails[-1])
                 for named in (_whole(name), *tails):
                     _put(self._names[named], key)
-                    _put(self._folded[named.casefold()], key)
+                    _put(self._folded[_fold(named)], key)
                 _put(self._stems[_stem(tails[-1])], key)
-                _put(self._folded_stems[_stem(tails[-1]).casefold()], key)
+                _put(self._folded_stems[_fold(_stem(tails[-1]))], key)
 
     def find(self, given: str, address: str | None = None) -> list[str]:
         """Keys of all recordings that a name fits best; ``address`` is its path in full if known."""
@@ -67,10 +67,7 @@ class Names:
             (self._stems, self._folded_stems, stems),
         ):
             for name in wanted:
-                if hits := exact.get(name):
-                    return hits
-            for name in wanted:
-                if hits := folded.get(name.casefold()):
+                if hits := exact.get(name) or folded.get(_fold(name)):
                     return hits
         return []
 
@@ -117,6 +114,11 @@ def _tails(name: str) -> Iterator[str]:
     )
     parts = parts or (name,)
     yield from ("/".join(parts[start:]) for start in range(len(parts)))
+
+
+def _fold(name: str) -> str:
+    """A name whatever the case and the width of its letters."""
+    return (name if name.isascii() else unicodedata.normalize("NFKC", name)).casefold()
 
 
 def _put(keys: list[str], key: str) -> None:

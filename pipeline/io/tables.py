@@ -51,7 +51,7 @@ TOTALS = re.compile(
 )
 """What the first cell of a row of totals says."""
 MOSTLY = 0.3  # share of NUL bytes from which on text without a mark is UTF-16
-_INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
+_INVISIBLE = dict.fromkeys(map(ord, "\0\ufeff\u200b\u200e\u200f\u2060"))
 _SHOWN = 3
 
 CALL_COLUMNS: Mapping[str, Sequence[str]] = {
@@ -270,7 +270,9 @@ def _check_names(
 def _clean(text: str) -> str:
     """A cell without what exporters put around it to guard it; empty when it means "missing"."""
     text = re.sub(r"^'|^[‘’＇](?=\w)", "", text.translate(_INVISIBLE).strip()).strip()
-    if guarded := re.fullmatch(r'="(.*)"', text):
+    if link := re.fullmatch(r'=HYPERLINK\(".*?"\s*[,;]\s*"(.*)"\)', text, re.IGNORECASE):
+        text = link[1]
+    if guarded := re.fullmatch(r'=?"([^"]*)"', text):
         text = guarded[1].strip()
     return "" if text.casefold() in MISSING else text
 
@@ -317,19 +319,27 @@ def _shown_number(value: float, number_format: str) -> str:
 
 def _read_text(content: bytes, columns: Mapping[str, Sequence[str]], notes: list[str]) -> Grid:
     text = decoded(content, notes)
-    best: tuple[tuple[int, int], Grid] = ((-1, -1), [])
+    best: tuple[tuple[int, int], str] = ((-1, -1), ",")
     head = "".join(text.splitlines(keepends=True)[: HEADER_WITHIN + 10])
     for delimiter in DELIMITERS:
         grid = _split(head, delimiter)
         known = len(_header(grid, columns)[1])
         width = max((len(cells) for _, cells in grid), default=0)
         if (known, width) > best[0]:
-            best = (known, width), _split(text, delimiter)
-    return best[1]
+            best = (known, width), delimiter
+    try:
+        return _split(text, best[1], strict=True)
+    except csv.Error as error:
+        lenient = _split(text, best[1])  # text after a closing quote and the like
+        swallows = any("\n" in cell for _, cells in lenient for cell in cells)
+        if "unexpected end" not in str(error) and not swallows:
+            return lenient
+    notes.append("A quote is opened and never closed: quotes were left out.")
+    return _split(text.replace('"', ""), best[1], quoting=csv.QUOTE_NONE)
 
 
-def _split(text: str, delimiter: str) -> Grid:
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+def _split(text: str, delimiter: str, **options: Any) -> Grid:
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, **options)
     grid = []
     for number, line in enumerate(lines, start=1):
         cells = [_clean(cell) for cell in line]

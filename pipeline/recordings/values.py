@@ -53,6 +53,7 @@ DIRECTIONS = {
     ),
 }
 
+_SIDES = {"左": 0, "左声道": 0, "left": 0, "l": 0, "右": 1, "右声道": 1, "right": 1, "r": 1}
 LOST_DIGITS = re.compile(r"\d(\.\d+)?[eE]\+\d+|[1-9]\d{14}0+")
 """A number as spreadsheets leave it that keep 15 digits."""
 
@@ -88,14 +89,14 @@ def _seconds(text: str) -> float | None:
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "direction": lambda text: DIRECTIONS.get(text.lower()),
     "started_at": iso_time,
-    "agent_channel": lambda text: _whole(text, 1),
+    "agent_channel": lambda text: _SIDES.get(text.lower(), _whole(text, 1)),
     "rings": lambda text: _whole(text, 999),
     "wait_s": _seconds,
 }
 _ALLOWED = {
     "direction": "allowed: inbound, outbound, 呼入, 呼出",
     "started_at": "give it as 2026-03-12 10:05:00",
-    "agent_channel": "allowed: 0, 1",
+    "agent_channel": "allowed: 0 (left), 1 (right)",
     "rings": "allowed: a whole number",
     "wait_s": "allowed: seconds as a number",
 }
