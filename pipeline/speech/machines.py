@@ -19,14 +19,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.schema import SAMPLE_RATE, Event, Seconds, Sound, Span, Speaker, Utterance
-from pipeline.spans import join, overlap_s, total_s, touches
+from pipeline.schema import SAMPLE_RATE, Event, Seconds, Sound, Span, Speaker, Utterance, Word
+from pipeline.spans import join, overlap_s, total_s, touches, union
 from pipeline.speech.diarization.voices import Embedder
 from pipeline.text import syllables
 
 MACHINE = "machine"
 GROUP_GAP_S = 0.3  # a prompt and the agent after it are no nearer
-ANSWER_S = 1.5
+ANSWER_S, ANSWER_EARLY_S = 1.5, 0.2
 ANSWER_LEAST_S = 0.3
 APART_S = 1.2  # what comes so long after everybody else is no part of what was said before
 LEAST_S = 1.0
@@ -35,6 +35,7 @@ TIGHT_S = 0.35  # advertisements are cut into the music; who comes back from a h
 COVERED = 0.6  # of a group that is repeated
 VOICE_LEAST_S = 1.2
 VOICE_MOST_S = 10.0
+COMPARED = 8  # groups of a person, the longest, stand for its voice
 SAME, ALIKE, OTHER = 0.8, 0.65, 0.5  # cosine of embeddings
 SURE, UNSURE = 2.5, 1.5
 
@@ -191,18 +192,6 @@ def machine_event(group: Group, role: Speaker, heard: Sequence[Utterance]) -> Ev
     )
 
 
-def words_of(group: Group, heard: Sequence[Utterance]) -> str:
-    """What is heard in a group."""
-    first, last = group.span
-    return "".join(
-        w.text
-        for u in heard
-        if u.speaker == group.label
-        for w in u.words
-        if first - 0.1 <= (w.start + w.end) / 2 <= last + 0.1
-    )
-
-
 def _weighed(
     speech: Mapping[Speaker, Sequence[Span]],
     heard: Sequence[Utterance],
@@ -213,19 +202,20 @@ def _weighed(
     """All groups in order of time, with the signs that need no comparison of voices."""
     groups: list[Group] = []
     for label, spans in speech.items():
-        others = sorted(
+        others = union(
             s for other, own in speech.items() if other != label for s in join(own, GROUP_GAP_S)
             if s[1] - s[0] >= ANSWER_LEAST_S
         )  # fmt: skip
-        first, last = (others[0][0], others[-1][1]) if others else (np.inf, -np.inf)
-        own = [
-            Group(label, tuple(s for s in spans if g[0] <= s[0] < g[1]))
-            for g in join(spans, GROUP_GAP_S)
-        ]
+        begins, ends = (np.array([s[i] for s in others]) for i in (0, 1))
+        first, last = (begins[0], ends[-1]) if others else (np.inf, -np.inf)
+        own = _groups(label, spans)
+        said_at, texts = _words(label, heard)
         for at, group in enumerate(own):
             start, end = group.span
             signs: dict[str, float] = {}
-            sounds = _sounds(words_of(group, heard))
+            sounds = _sounds(
+                "".join(texts[slice(*np.searchsorted(said_at, [start - 0.1, end + 0.1]))])
+            )
             said = sum(w for pattern, w in PROMPTS if re.search(rf"(?<= )({pattern})", sounds))
             if said:
                 signs["words"] = min(said, WORDS_MOST)
@@ -240,20 +230,43 @@ def _weighed(
             covered = sum(overlap_s(r, (start, end)) for r in repeated.get(label, ()))
             if covered >= COVERED * (end - start):
                 signs["repeated"] = REPEATED
-            beside = others + [g.span for g in own[:at] + own[at + 1 :]]
-            alone = start - max((e for _, e in beside if e <= start), default=-np.inf) >= APART_S
+            passed = int(np.searchsorted(ends, start, side="right"))  # of the other's stretches
+            silent = start - (ends[passed - 1] if passed else -np.inf)
+            alone = min(silent, start - own[at - 1].span[1] if at else np.inf) >= APART_S
             leads = end <= first and (
                 shared_audio or (at + 1 < len(own) and own[at + 1].span[1] < first)
             )
             trails = start >= last and (alone or (at > 0 and own[at - 1].span[0] >= last))
             if others and (leads or trails):
                 signs["edge"] = EDGE
-            if any(end - 0.2 <= s <= end + ANSWER_S for s, _ in others):
+            reply = int(np.searchsorted(begins, end - ANSWER_EARLY_S))
+            if reply < len(others) and begins[reply] <= end + ANSWER_S:
                 signs["answered"] = ANSWERED_MONO if shared_audio else ANSWERED
-            if any(0 <= start - e <= ANSWER_S for _, e in others) and "music" not in signs:
+            if silent <= ANSWER_S and "music" not in signs:
                 signs["answers"] = ANSWERS / 2 if shared_audio else ANSWERS
             groups.append(replace(group, signs=signs))
     return sorted(groups, key=lambda g: g.span)
+
+
+def _groups(label: Speaker, spans: Sequence[Span]) -> list[Group]:
+    """A voice's speech cut where it pauses."""
+    groups: list[list[Span]] = []
+    for span in spans:
+        if groups and span[0] - groups[-1][-1][1] < GROUP_GAP_S:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return [Group(label, tuple(one)) for one in groups]
+
+
+def _words(label: Speaker, heard: Sequence[Utterance]) -> tuple[NDArray[np.float64], list[str]]:
+    """The middles of a voice's words, in order of time, and the words."""
+    words = sorted((w for u in heard if u.speaker == label for w in u.words), key=_middle)
+    return np.array([_middle(w) for w in words]), [w.text for w in words]
+
+
+def _middle(word: Word) -> Seconds:
+    return (word.start + word.end) / 2
 
 
 def _is_suspect(group: Group) -> bool:
@@ -272,18 +285,21 @@ def _compared(
 ) -> list[Group]:
     """The groups with what their voices say: like a person of the channel, or like a machine."""
     labels = {g.label for g in suspects}
-    known = [g for g in groups if g.label in labels and "answered" in g.signs]
+    known = sorted(
+        (g for g in groups if g.label in labels and "answered" in g.signs and g not in suspects),
+        key=lambda g: g.span[0] - g.span[1],
+    )[:COMPARED]
     near = [
         g
         for g in groups
         if g.label in labels and g not in suspects and g not in known and "edge" in g.signs
-    ]
+    ][:COMPARED]
     voices: dict[int, NDArray[np.float64]] = {}
     for group in (*suspects, *known, *near):
         voice = _voice(group, audio[group.label], embed)
         if voice is not None:
             voices[id(group)] = voice
-    persons = [g for g in known if g not in suspects and id(g) in voices]
+    persons = [g for g in known if id(g) in voices]
 
     def likeness(group: Group, others: Sequence[Group]) -> float:
         mine = [voices[id(group)] @ voices[id(g)] for g in others if g.label == group.label]
