@@ -140,6 +140,22 @@ def measure_call(
     return {name: _rounded(value) for name, value in result.items()}
 
 
+def first_leg(
+    turns: Sequence[Turn], events: Sequence[Event], duration: Seconds
+) -> tuple[tuple[Turn, ...], tuple[Event, ...], Seconds]:
+    """The part of a call that its measures are of: all, or up to where another agent takes over.
+
+    Returns
+    -------
+    turns, events, seconds
+    """
+    own = tuple(t for t in turns if t.leg == 1)
+    if len(own) == len(turns):
+        return own, tuple(events), duration
+    end = max((t.end for t in own), default=0.0)
+    return own, tuple(e for e in events if e.start < end), end
+
+
 def without_unknown(
     events: Sequence[Event],
     values: Mapping[str, float | None],

@@ -15,9 +15,16 @@ from pipeline.dialogue.switch import part_turns, take_events
 from pipeline.dialogue.turns import build_turns
 from pipeline.errors import RecordingError, StageError, UsageError
 from pipeline.io import files
-from pipeline.metrics import fast_speech, measure_call, rate_turns, unheard, without_unknown
+from pipeline.metrics import (
+    fast_speech,
+    first_leg,
+    measure_call,
+    rate_turns,
+    unheard,
+    without_unknown,
+)
 from pipeline.prosody import measure_voices
-from pipeline.rubric import Rubric, annotate_events, judge, score
+from pipeline.rubric import Rubric, annotate_events, judge_first_leg, score
 from pipeline.schema import (
     AGENT,
     SAMPLE_RATE,
@@ -44,11 +51,13 @@ from pipeline.speech.language import (
     with_languages,
     without_misheard,
 )
-from pipeline.speech.legs import second_agent
+from pipeline.speech.legs import handovers, legs_of, split_voices
 from pipeline.speech.machines import find_machines, machine_event, without_machines
 from pipeline.speech.models import Models
 from pipeline.speech.roles import Usual, assign_roles, find_parties
-from pipeline.speech.speaker_assignment import assign_speech
+from pipeline.speech.speaker_assignment import assign_speech, tell_voices
+
+SECOND_AGENT = "second agent"  # a voice of its own until turns are told by legs
 
 
 def run_call(
@@ -92,23 +101,28 @@ def run_call(
             known_words=models.known_words,
             hallucinations=models.lexicon.hallucinations,
         )
-        speech = voices.speech
+        spoken, announced = voices.speech, list[Seconds]()
         if shared:
-            heard, speech = settled(heard, speech)
+            heard, spoken = settled(heard, spoken)
+            (one,) = audio.values()
+            spoken, heard, announced = split_voices(
+                spoken, heard, one, lambda part, spans: tell_voices(part, spans, settings, models)
+            )
+        heard_as = {v: audio[channels.channels[0] if shared else int(v)] for v in spoken}
         languages = spoken_languages(
-            speech, voices.audio, heard, settings.asr.language, models.language_of
+            spoken, heard_as, heard, settings.asr.language, models.language_of
         )
         heard = without_misheard(heard, languages)
     with clock("dialogue"):
         machines, _, in_doubt = find_machines(
-            speech,
+            spoken,
             heard,
-            {v: tones.music[channels.channels[0] if shared else int(v)] for v in speech},
-            voices.audio,
+            {v: tones.music[channels.channels[0] if shared else int(v)] for v in spoken},
+            heard_as,
             models.embedder,
             shared_audio=shared,
         )
-        people, heard = without_machines(speech, heard, machines)
+        people, heard = without_machines(spoken, heard, machines)
         roles, parties, doubts = find_parties(
             recording, channels, voices.source, people, heard, usual
         )
@@ -119,7 +133,22 @@ def run_call(
             for p in parties
             if p.role in speech and not shared
         }
-        turns = build_turns(speech, heard, settings.turns, shared_audio=shared, sounds=sounds)
+        heard_in = next((audio[p.channel] for p in parties if p.role == AGENT and p.live), None)
+        if not shared:
+            own_words = [u for u in heard if u.speaker == AGENT]
+            announced = handovers(speech.get(AGENT, ()), own_words)
+        turns, taken_over = legs_of(
+            build_turns(
+                speech, heard, settings.turns, shared_audio=shared, sounds=sounds, cuts=announced
+            ),
+            announced,
+            heard_in,
+            models.embedder,
+            is_told=recording.agent_id_2 is not None,
+            shared_audio=shared,
+        )
+        if announced and not any(t.leg > 1 for t in turns):
+            turns = build_turns(speech, heard, settings.turns, shared_audio=shared, sounds=sounds)
         foreign = not_understood(parties, settings.asr.language)
         turns = rate_turns(turns, settings.voice, [p.role for p in parties if not p.understood])
         overlaps = find_overlaps(turns, settings.interruptions, shared_audio=shared, sounds=sounds)
@@ -130,31 +159,32 @@ def run_call(
             pauses=pauses,
             machines=[g.span for g in machines],
         )
-        heard_in = next((audio[p.channel] for p in parties if p.role == AGENT and p.live), None)
-        taken_over = second_agent(turns, heard_in, models, shared_audio=shared)
         turns, aside = part_turns(turns, recording.switch, recording.agent_id)
     with clock("voice"):
+        own = {p.role: p.channel for p in parties if p.live}
+        if any(t.leg > 1 for t in turns) and AGENT in own:
+            own[SECOND_AGENT] = own[AGENT]
         sound = measure_voices(
-            turns,
-            {p.role: wave.samples[p.channel] for p in parties if p.live},
+            [
+                replace(t, speaker=SECOND_AGENT) if t.leg > 1 and t.speaker == AGENT else t
+                for t in turns
+            ],
+            {role: wave.samples[channel] for role, channel in own.items()},
             wave.sample_rate,
             settings.voice,
-            {
-                p.role: q
-                for p in parties
-                if p.live
-                for q in channels.quality
-                if q.channel == p.channel
-            },
+            {r: q for r, c in own.items() for q in channels.quality if q.channel == c},
         )
-        turns = sound.turns
+        turns = tuple(
+            replace(t, speaker=AGENT) if t.speaker == SECOND_AGENT else t for t in sound.turns
+        )
+        louder = [replace(e, by=AGENT) if e.by == SECOND_AGENT else e for e in sound.events]
         drawn = curves(
             {p.role: wave.samples[p.channel] for p in parties},
             wave.sample_rate,
             sound.tracks,
             {p.role: [s for t in turns if t.speaker == p.role for s in t.spans] for p in parties},
         )
-        raised = (*sound.events, *fast_speech(turns, settings.voice))
+        raised = (*louder, *fast_speech(turns, settings.voice))
         stood_still = [Event("recorder_pause", *span) for span in pauses]
         said = [machine_event(g, roles.speakers[g.label], heard) for g in machines]
         found = [*ringing_event(tones.rings), *stood_still, *said, *overlaps, *silences, *raised]
@@ -162,7 +192,8 @@ def run_call(
         events, superseded, told = take_events(
             found, turns, aside, recording.switch, wave.duration, settings.silences
         )
-        measures = measure_call(turns, events, sound.voices, wave.duration, settings.voice)
+        first = first_leg(turns, events, wave.duration)
+        measures = measure_call(*first[:2], sound.voices, first[2], settings.voice)
         known, measures, unknown = without_unknown(events, measures, parties, roles.confidence)
         call = Dialogue(
             recording, round(wave.duration, 3), turns, known, measures, channels.quality, parties,
@@ -192,7 +223,7 @@ def run_call(
         verdicts=verdicts,
         provenance=provenance(settings, models.weights, rubric),
         stage_seconds=clock.seconds,
-        voices=sound.voices,
+        voices={s: v for s, v in sound.voices.items() if s in SPEAKERS},
         parties=parties,
         aside=aside,
         superseded=superseded,
@@ -208,7 +239,7 @@ def judge_call(
     The one door to a judgement: of a new call, of a stored one, and of one that a rubric is tried on.
     """
     call = replace(call, events=annotate_events(call, rubric))
-    verdicts = judge(call, rubric)
+    verdicts = judge_first_leg(call, rubric)
     card = score(verdicts, rubric)
     scores: dict[str, float | None] = {
         "compliance_score": card.compliance_score,

@@ -90,6 +90,7 @@ class Recording:
     wait_s: Seconds | None = None
     queue: str | None = None
     switch: tuple[SwitchEvent, ...] | None = None
+    agent_id_2: str | None = None  # who took over after a transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ class Turn:
     pitch_sd_st: float | None = None
     unheard: tuple[Span, ...] = ()
     aside: str | None = None
+    leg: int = 1
 
     @property
     def duration(self) -> Seconds:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.agents.tables import agent_table
-from pipeline.metrics import rate_turns
-from pipeline.schema import AGENT, CUSTOMER, Audio, Span, Turn, Waveform
+from pipeline.schema import AGENT, CUSTOMER, Audio, Span, Waveform
 from pipeline.settings import load_settings
 from pipeline.signal.pauses import recorder_pauses
 from pipeline.speech.machines import find_machines
@@ -238,12 +236,3 @@ def test_what_is_heard_in_other_calls_is_a_machine_unless_a_person_of_the_call_s
     talk = TALK | {"0": [(0.2, 2.4), (3.5, 5.9), *TALK["0"][1:]], "1": [(6.0, 7.5), (12.5, 15.5)]}
     other = None if own else (0.0, 3.0)
     assert bool(found(talk, other, repeated={"0": [(0.2, 2.4)]})) is is_machine
-
-
-def test_of_speech_without_words_there_is_no_rate():
-    words = tuple(fakes.Word(0.2 * i, 0.2 * i + 0.2, "字", 0.9) for i in range(20))
-    turn = Turn(0, AGENT, 0.0, 9.0, ((0.0, 4.0), (5.0, 9.0)), "字" * 20, words, 0.9, units=20)
-    (rated,) = rate_turns([turn])
-    assert (rated.speaking_rate, rated.articulation_rate) == (None, None)
-    (rated,) = rate_turns([replace(turn, end=4.0, spans=((0.0, 4.0),))])
-    assert rated.speaking_rate == 300.0

@@ -144,8 +144,8 @@ def test_a_given_id_wins_over_the_same_file_name(tmp_path: Path) -> None:
 
 FULL = (
     "recording,call_id,agent_id,agent_name,team,direction,started_at,customer_name,agent_channel,"
-    "rings,wait_s,queue\n"
-    "a.wav,0001,007,小李,售后一组,呼入,2026/3/12 9:05,王女士,1,2,12.5,维修\n"
+    "rings,wait_s,queue,agent_id_2\n"
+    "a.wav,0001,007,小李,售后一组,呼入,2026/3/12 9:05,王女士,1,2,12.5,维修,008\n"
 )
 
 

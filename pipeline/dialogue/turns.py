@@ -62,6 +62,7 @@ def build_turns(
     *,
     shared_audio: bool = False,
     sounds: Sounds = NO_SOUNDS,
+    cuts: Sequence[Seconds] = (),
 ) -> tuple[Turn, ...]:
     """Build the turns of a call.
 
@@ -77,13 +78,15 @@ def build_turns(
         be the other's words.
     sounds : mapping of speaker to Vocals
         Of voices in channels of their own, by role: how short sounds are made.
+    cuts : sequence of float
+        Times across which no turn goes on.
 
     Returns
     -------
     tuple of Turn
         Ordered by start, numbered from 0. Backchannels are turns of their own, marked as such.
     """
-    own = {speaker: _units(speaker, spans) for speaker, spans in speech.items()}
+    own = {speaker: _units(speaker, spans, cuts) for speaker, spans in speech.items()}
     for speaker, units in own.items():
         _give_words(units, [w for u in utterances if u.speaker == speaker for w in u.words])
     units = sorted((u for one in own.values() for u in one), key=lambda u: (u.start, u.end))
@@ -92,17 +95,18 @@ def build_turns(
         unit.backchannel = _is_backchannel(
             unit, others, options, shared_audio, sounds.get(unit.speaker)
         )
-    joined = _join(units, options.join_gap_s)
+    joined = _join(units, options.join_gap_s, cuts)
     first = min((u.start for u in joined), default=0.0)
     last = max((u.end for u in joined), default=0.0)
     return tuple(_turn(number, unit, first, last, options) for number, unit in enumerate(joined))
 
 
-def _units(speaker: Speaker, spans: Sequence[Span]) -> list[_Unit]:
+def _units(speaker: Speaker, spans: Sequence[Span], cuts: Sequence[Seconds]) -> list[_Unit]:
     """Units in the order of time, disjoint even where spans of two voices of a party overlap."""
     units: list[_Unit] = []
     for start, end in sorted(spans):
-        if not units or start - units[-1].end >= BACKCHANNEL_GAP_S:
+        is_cut = bool(units) and any(units[-1].end <= at <= start for at in cuts)
+        if not units or is_cut or start - units[-1].end >= BACKCHANNEL_GAP_S:
             units.append(_Unit(speaker, [(start, end)], []))
         elif start > units[-1].end:
             units[-1].spans.append((start, end))
@@ -170,7 +174,7 @@ def _is_backchannel(
     return seconds <= UNSURE_BACKCHANNEL_S or slow
 
 
-def _join(units: Sequence[_Unit], gap_s: Seconds) -> list[_Unit]:
+def _join(units: Sequence[_Unit], gap_s: Seconds, cuts: Sequence[Seconds]) -> list[_Unit]:
     """Join each speaker's units while nobody else takes the floor in between."""
     floor: dict[Speaker, list[_Unit]] = {}
     for unit in units:
@@ -184,6 +188,7 @@ def _join(units: Sequence[_Unit], gap_s: Seconds) -> list[_Unit]:
             if (
                 current is not None
                 and unit.start - current.end <= gap_s
+                and not any(current.end <= at <= unit.start for at in cuts)
                 and not any(_taken(current.end, unit.start, one) for one in others)
             ):
                 current.spans.extend(unit.spans)

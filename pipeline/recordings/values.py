@@ -17,7 +17,9 @@ from pipeline.io.tables import CALL_COLUMNS
 from pipeline.io.times import iso_time
 from pipeline.recordings.notes import Notes
 
-TEXT_FIELDS = ("call_id", "agent_id", "agent_name", "team", "customer_name", "queue")
+TEXT_FIELDS = (
+    "call_id", "agent_id", "agent_name", "team", "customer_name", "queue", "agent_id_2",
+)  # fmt: skip
 FIELDS = (*TEXT_FIELDS, "direction", "started_at", "agent_channel", "rings", "wait_s")
 """Everything the metadata may say of a recording."""
 
@@ -27,6 +29,8 @@ COLUMNS: Mapping[str, Sequence[str]] = {
                  "工號", "坐席", "座席", "agent", "agent_no", "agent_number"),
     "agent_name": ("姓名", "坐席姓名", "座席姓名", "客服姓名", "员工姓名", "坐席名称", "客服", "客服人员",
                    "話務員", "话务员", "operator", "坐席", "座席", "agent"),
+    "agent_id_2": ("转接工号", "转接坐席", "转接座席", "转接坐席工号", "被转接工号", "第二坐席", "第二坐席工号",
+                   "接手坐席", "transfer_agent", "transferred_to", "second_agent"),
     "team": ("班组", "组别", "小组", "坐席组", "座席组", "团队", "部门", "業務組", "班組", "group",
              "department"),
     "customer_name": ("客户姓名", "客户名称", "客户", "客戶姓名", "客戶", "customer"),

@@ -1,75 +1,212 @@
-"""Whether somebody else takes over on the agent's channel after an announced transfer.
+"""Legs of a call: whether somebody else takes over as the agent after an announced transfer.
 
-Only where the agent's words announce a transfer are the voices before and after it compared, by one
-embedding of each; so other calls cost nothing.
+Only where words announce a transfer are the voices before and after it compared, so other calls cost
+nothing. On one channel the speech before and that after the transfer are each told apart into two
+voices anew, and the agent of each is told by its words.
 
-Conventions: times in seconds; audio float32 at 16 kHz.
+Conventions: times in seconds; audio float32 at 16 kHz; legs are numbered from 1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from pipeline.schema import AGENT, Audio, Seconds, Sound, Span, Turn
-from pipeline.speech.diarization.voices import Embedder, TwoVoices
-from pipeline.speech.models import Models
+from pipeline.schema import (
+    AGENT,
+    SAMPLE_RATE,
+    Audio,
+    Seconds,
+    Sound,
+    Span,
+    Speaker,
+    Turn,
+    Utterance,
+)
+from pipeline.spans import total_s
+from pipeline.speech.diarization.voices import Embedder
+from pipeline.speech.roles import LATER
 from pipeline.text import syllables
 
 TRANSFERS = ("转接", "帮您转", "为您转", "给您转", "转给", "转到", "转过去")
+GOES_ON_S = 0.8
 HEARD_S, LEAST_S = 15.0, 3.0
 OTHER_VOICE = 0.6  # two stretches of one voice of 3 s and more are more alike (cosine)
 
-
-def handover(turns: Sequence[Turn]) -> Seconds | None:
-    """When the agent last announces a transfer, with agent's speech after it; None if never."""
-    agent = [t for t in turns if t.speaker == AGENT and not t.is_backchannel]
-    sounds = [" ".join(syllables(p)) for p in TRANSFERS]
-    found = None
-    for turn, _ in zip(agent, agent[1:], strict=False):
-        said = " ".join(syllables(re.sub(r"\W", "", turn.text)))
-        if any(f" {s} " in f" {said} " for s in sounds):
-            found = turn.end
-    return found
+Label = Callable[[Audio, Sequence[Span]], Mapping[Speaker, Sequence[Span]]]
 
 
-def second_agent(
-    turns: Sequence[Turn], audio: Sound | None, models: Models, *, shared_audio: bool
-) -> tuple[str, ...]:
-    """Say that a second agent seems to take over, or that nobody can tell.
+def handovers(speech: Sequence[Span], heard: Sequence[Utterance]) -> list[Seconds]:
+    """When one voice announces transfers, each at the end of what it then says.
+
+    Parameters
+    ----------
+    speech : sequence of (start, end)
+        Of the voice; with something of it after each handover.
+    heard : sequence of Utterance
+        Of the same voice.
+    """
+    words = sorted((w for u in heard for w in u.words), key=lambda w: w.start)
+    text = "".join(w.text for w in words)
+    if not any(s in _sounds(text) for s in map(_sounds, TRANSFERS)):
+        return []
+    found: list[Seconds] = []
+    for number, (start, end) in enumerate(speech):
+        inside = (w for w in words if start - 0.1 <= (w.start + w.end) / 2 <= end + 0.1)
+        said = _sounds("".join(w.text for w in inside))
+        if not any(s in said for s in map(_sounds, TRANSFERS)):
+            continue
+        for first, last in speech[number + 1 :]:
+            if first - end > GOES_ON_S:
+                break
+            end = last
+        if end < speech[-1][0]:
+            found.append(end)
+    return sorted(set(found))
+
+
+def _sounds(text: str) -> str:
+    return " " + " ".join(syllables(re.sub(r"\W", "", text))) + " "
+
+
+def legs_of(
+    turns: Sequence[Turn],
+    announced: Sequence[Seconds],
+    audio: Sound | None,
+    embedder: Callable[[], Embedder | None],
+    *,
+    is_told: bool = False,
+    shared_audio: bool = False,
+) -> tuple[tuple[Turn, ...], list[str]]:
+    """Number the legs: a new one where another voice is the agent after an announced transfer.
 
     Parameters
     ----------
     turns : sequence of Turn
+        None of which goes on across a handover.
+    announced : sequence of float
+        See :func:`handovers`.
     audio : Sound, shape (n,), optional
         What the agent is heard in.
-    models : Models
-        The embedder of its diarizer compares the voices, where it has one.
+    embedder : callable
+        Gives what compares voices.
+    is_told : bool
+        The metadata name a second agent, so alike voices are two all the same.
     shared_audio : bool
-        All voices are in one channel, where only two are told apart.
+        All voices are in one channel.
+
+    Returns
+    -------
+    turns, warnings
+        The turns with their legs, and a sentence for the first handover.
     """
-    at = handover(turns)
-    if at is None or audio is None:
-        return ()
-    if shared_audio:
-        return (
-            f"A transfer is announced at {at:.0f} s. On one channel two voices are told apart: "
-            "a second agent after it is taken for the first one or for the customer.",
-        )
     spans = sorted(s for t in turns if t.speaker == AGENT for s in t.spans)
-    before = [s for s in spans if s[1] <= at + 0.01][::-1]
-    after = [s for s in spans if s[0] > at]
-    if not isinstance(models.diarizer, TwoVoices):
-        return ()
-    likeness = _likeness(audio, before, after, models.diarizer.embed)
-    if likeness is None or likeness > OTHER_VOICE:
-        return ()
+    legs: list[Seconds] = []
+    warnings = []
+    for at in announced:
+        begun = legs[-1] if legs else 0.0
+        before = [s for s in spans if begun <= s[0] < at][::-1]
+        after = [s for s in spans if s[0] >= at]
+        likeness = None
+        if audio is not None and (embed := embedder()) is not None:
+            likeness = _likeness(audio, before, after, embed)
+        if is_told or (likeness is not None and likeness <= OTHER_VOICE):
+            legs.append(at)
+            warnings.append(
+                f"After the transfer announced at {at:.0f} s another agent talks: what was measured "
+                "and judged is the first agent's part alone."
+            )
+        elif likeness is None and shared_audio:
+            warnings.append(
+                f"A transfer is announced at {at:.0f} s; whether another agent talks after it "
+                "cannot be told on one channel."
+            )
+    numbered = (replace(t, leg=1 + sum(t.start >= at for at in legs)) for t in turns)
+    return tuple(numbered), warnings[:1]
+
+
+def split_voices(
+    speech: Mapping[Speaker, Sequence[Span]],
+    heard: Sequence[Utterance],
+    audio: Sound,
+    label: Label,
+) -> tuple[dict[Speaker, tuple[Span, ...]], tuple[Utterance, ...], list[Seconds]]:
+    """On one channel, tell voices apart anew before and after a transfer that words announce.
+
+    Parameters
+    ----------
+    speech : mapping of label to spans
+    heard : sequence of Utterance
+        By label.
+    audio : Sound, shape (n,)
+    label : callable
+        Tells the voices of audio apart, given where its speech is.
+
+    Returns
+    -------
+    speech, heard, announced
+        As given, and no handover, where no transfer is announced. Else voices after the transfer
+        have labels of their own, that end in ``'``.
+    """
+    spans = sorted(s for own in speech.values() for s in own)
+    announced = [
+        at
+        for voice, own in speech.items()
+        for at in handovers(own, [u for u in heard if u.speaker == voice])
+        if min(total_s(s for s in spans if (s[0] < at) == early) for early in (True, False))
+        >= 2 * LEAST_S
+    ]
+    if not announced:
+        return {k: tuple(v) for k, v in speech.items()}, tuple(heard), []
+    at = max(announced)
+    told: dict[Speaker, tuple[Span, ...]] = {}
+    for mark, part in (
+        ("", [s for s in spans if s[0] < at]),
+        (LATER, [s for s in spans if s[0] >= at]),
+    ):
+        first, last = part[0][0], part[-1][1]
+        sound = audio[round(first * SAMPLE_RATE) : round(last * SAMPLE_RATE)]
+        found = label(sound, [(a - first, b - first) for a, b in part])
+        told |= {
+            name + mark: tuple((a + first, b + first) for a, b in own)
+            for name, own in found.items()
+        }
+    moved: dict[Speaker, list[Utterance]] = {}
+    for one in heard:
+        if not one.words:
+            name = _nearest((one.start + one.end) / 2, told)
+            moved.setdefault(name, []).append(replace(one, speaker=name))
+        by: dict[Speaker, list[int]] = {}
+        for index, word in enumerate(one.words):
+            by.setdefault(_nearest((word.start + word.end) / 2, told), []).append(index)
+        for name, indices in by.items():
+            own_words = tuple(one.words[i] for i in indices)
+            sure = sum(w.confidence for w in own_words) / len(own_words)
+            moved.setdefault(name, []).append(
+                replace(
+                    one,
+                    speaker=name,
+                    start=own_words[0].start,
+                    end=own_words[-1].end,
+                    text="".join(w.text for w in own_words),
+                    words=own_words,
+                    confidence=sure,
+                )
+            )
     return (
-        f"After the transfer announced at {at:.0f} s another voice is on the agent's channel: "
-        "what a second agent says is counted for the first.",
+        told,
+        tuple(sorted((u for us in moved.values() for u in us), key=lambda u: u.start)),
+        [at],
     )
+
+
+def _nearest(at: Seconds, speech: Mapping[Speaker, Sequence[Span]]) -> Speaker:
+    return min(
+        ((max(a - at, at - b, 0.0), name) for name, own in speech.items() for a, b in own),
+    )[1]
 
 
 def _likeness(
@@ -80,10 +217,10 @@ def _likeness(
     for spans in (before, after):
         parts: list[Audio] = []
         for start, end in spans:
-            if sum(p.size for p in parts) < HEARD_S * 16_000:
-                parts.append(audio[round(start * 16_000) : round(end * 16_000)])
+            if sum(p.size for p in parts) < HEARD_S * SAMPLE_RATE:
+                parts.append(audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)])
         joined = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        seconds = joined.size / 16_000
+        seconds = joined.size / SAMPLE_RATE
         if seconds < LEAST_S:
             return None
         rows.append(embed(joined, [(0.0, seconds)])[0])

@@ -19,6 +19,8 @@ LOW_CONFIDENCE = 0.8
 MAX_BY_WORDS = 0.999  # words alone never make it certain
 MAX_BY_USUAL = 0.97  # nor does what is usual, of which nothing is learnt in turn
 OPENING_UTTERANCES = 3
+LATER = "'"  # ends the labels of voices after a transfer on one channel
+DOUBT = 0.5  # a confidence by which nothing is scored
 
 # (phrase, weight of evidence in log-odds); matched on toneless syllables, so homophones count.
 AGENT_PHRASES = (
@@ -62,6 +64,16 @@ class Roles:
     confidence: float
     reason: str
     warning: str | None = None
+
+    def joined(self, later: Roles) -> Roles:
+        """These and the roles of the voices after a transfer; in doubt where either is."""
+        sure = min(self.confidence, later.confidence)
+        return Roles(
+            {**self.speakers, **later.speakers},
+            sure if sure >= LOW_CONFIDENCE else min(sure, DOUBT),
+            self.reason,
+            self.warning or later.warning,
+        )
 
     def apply(
         self, heard: Sequence[Utterance], speech: Mapping[Speaker, Sequence[Span]]
@@ -114,13 +126,16 @@ def find_parties(
                 f"({', '.join(labels)}); the agent is told by the words.",
             )
         by_metadata = str(named) if named is not None and source == "channel" else None
+        later = [v for v in labels if v.endswith(LATER)]
         roles = assign_roles(
             heard,
-            labels,
+            [v for v in labels if v not in later],
             agent_voice=by_metadata,
             direction=recording.direction,
             usual=usual if source == "channel" else None,
         )
+        if later:
+            roles = roles.joined(assign_roles(heard, later))
         warnings += [roles.warning] if roles.warning else []
     channel_of = {
         role: int(label) if source == "channel" else usable.channels[0]

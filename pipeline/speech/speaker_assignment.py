@@ -119,6 +119,13 @@ def by_diarization(
     return Voices("diarization", speech, dict.fromkeys(speech, audio))
 
 
+def tell_voices(
+    audio: Audio, spans: Sequence[Span], settings: Settings, models: Models
+) -> dict[Speaker, tuple[Span, ...]]:
+    """Voices of a part of a mono recording, shape (n,), whose speech is known."""
+    return label_spans(spans, models.diarizer(audio, spans, settings.diarization.speakers))
+
+
 def _without(audio: Sound, ignore: NDArray[np.bool_] | None) -> Audio:
     """The whole of it, silent where there is no speech, so that music is no speaker."""
     quiet = np.empty(audio.size, np.float32)

@@ -320,6 +320,16 @@ def _switch(connection: Connection) -> None:
     _add_column(connection, tables["events"].c.superseded, "FALSE")
 
 
+def _legs(connection: Connection) -> None:
+    """Number the legs of calls; all of older calls is one."""
+    _add_columns(connection, 17)
+    tables = tables_of(17).tables
+    turns, calls = tables["turns"], tables["calls"]
+    connection.execute(turns.update().values(leg=1))
+    known = sa.exists().where(turns.c.call_id == calls.c.call_id)
+    connection.execute(calls.update().where(known).values(legs=1))
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -338,6 +348,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _understood,
     _requests,
     _switch,
+    _legs,
 )
 
 

@@ -229,6 +229,7 @@ def _call_row(result: CallResult) -> dict[str, Any]:
         row[f"{party.role}_language"] = party.language or result.language
         row[f"{party.role}_language_probability"] = party.language_probability
     row["warnings"] = "; ".join(result.warnings) or None
+    row["legs"] = max((t.leg for t in result.turns), default=1)
     row["preset"] = result.provenance.preset
     row["settings_hash"] = result.provenance.settings_hash
     row["rubric_hash"] = result.provenance.rubric or ""

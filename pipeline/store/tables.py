@@ -99,6 +99,10 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         _C("compliance_high", "score", "得分上限：结论把握所留的余地",
            "upper end of what the score could be by the confidence of its verdicts (95 %)", 6),
         _C("reviewed_items", "count", "复核项数：人工复核过的评分项", "rubric items that people reviewed", 12),
+        _C("legs", "count", "通话段数：转接给另一坐席后加一；指标和结论只属于第一段",
+           "legs of the call: more than one where another agent took over after a transfer; measures "
+           "and verdicts are of the first", 17),
+        _C("agent_id_2", "text", "转接后坐席工号", "agent who took over after a transfer", 17),
     ),
     "turns": (
         _C("call_id", "text", "通话编号", "identifier of the call"),
@@ -119,6 +123,8 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         _C("phase", "text", "阶段：opening 开场，closing 结尾", "opening, body or closing"),
         _C("aside", "text", "不计入：不属于当前坐席与客户的原因",
            "why nobody is judged by it: ivr, hold or away", 16),
+        _C("leg", "count", "通话段：1 起，转接给另一坐席后加一",
+           "leg of the call, from 1; another agent after a transfer begins a new one", 17),
     ),
     "events": (
         _C("call_id", "text", "通话编号", "identifier of the call"),
