@@ -686,3 +686,10 @@ def test_rows_of_totals_are_no_recordings(tmp_path: Path) -> None:
         in said
     )
     assert "without a recording" not in said
+
+
+def test_a_clock_without_a_start_of_the_call_is_said(tmp_path: Path) -> None:
+    row = "a.wav,hold,2026-03-12 10:05:12,,4"
+    assert "the call has no known start (started_at)" in switch(tmp_path, row)[1]
+    _, said = switch(tmp_path, row, started="2026-03-13T10:05:00")
+    assert "the call begins at 2026-03-13T10:05:00" in said

@@ -715,3 +715,21 @@ def test_what_cannot_be_read_is_marked_by_editors(old: str, new: str) -> None:
     assert old in GOOD
     error_of(GOOD.replace(old, new, 1))
     assert marks(GOOD.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("before", "passes"),
+    [
+        (
+            "A: 订单明天送到。 / C: 好的，谢谢。",
+            False,
+        ),  # thanks for something else, before the wait
+        ("C: 好的，谢谢。 / A: 请您稍等，我查一下。", False),
+        ("A: 我查一下，请您稍等可以吗？ / C: 好的，谢谢。", True),
+    ],
+)
+def test_consent_to_a_wait_comes_after_its_announcement(before: str, passes: bool) -> None:
+    line = f"A: 您好。 / C: 我想问一下订单。 / {before} / [hold 26 silence] / A: 感谢来电，再见。"
+    found = parse_example(parse_located(f'"{line}"', "example"), "pass")
+    verdicts = {v.item_id: v.verdict for v in judge(found.dialogue, load_rubric("hotline"))}
+    assert (verdicts["hold_consent"] == "pass") is passes

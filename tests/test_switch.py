@@ -135,7 +135,7 @@ def test_speech_of_machines_and_of_others_is_nobodys(folder: Path):
     assert call["agent_talk_s"] == pytest.approx(2.2, abs=0.3)
     assert pd.isna(call["agent_level_dbfs"])  # measured with turns that do not count
     assert not pd.isna(call["customer_level_dbfs"])
-    assert "2 turns" in call["warnings"]
+    assert "(2 of the turns) are neither" in call["warnings"]
     run(folder, "a.wav,ivr,0,5,\na.wav,agent_leave,30,,N1", force=True)
     forced = tables(folder)[0]
     assert forced["agent_level_dbfs"] == pytest.approx(before[0]["agent_level_dbfs"], abs=1)

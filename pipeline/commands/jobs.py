@@ -44,6 +44,7 @@ from pipeline.store import STORE_NAME, Identity, State, Store
 
 STATUS_EVERY_S = 2.0
 SPEECH_RATE = 16_000
+PAUSE_PER_LOOK = 9.0  # so that looking for recordings takes a tenth of one core at most
 
 T = TypeVar("T")
 
@@ -290,6 +291,7 @@ def watch(
         terminal.say(f"Watching {', '.join(inputs.recordings)}; tables in {place.out}.")
         with contextlib.suppress(KeyboardInterrupt):
             while True:
+                began = time.monotonic()
                 metadata.renew()
                 switch.renew()
                 is_scored = sheet.renew()
@@ -301,6 +303,7 @@ def watch(
                     found = found._replace(warnings=[str(error)])
                 terminal.say_list("Note", [w for w in found.warnings if w not in said])
                 said.update(found.warnings)
+                looked_s = time.monotonic() - began
                 ready = found._replace(recordings=arrivals.ready(found.recordings), failures=[])
                 if ready.recordings:
                     settled = settle(ready, store)
@@ -315,7 +318,7 @@ def watch(
                     terminal.say_list("Outside score not used", unused)
                     said.update(unused)
                     _exported(store, place.out, settings)
-                time.sleep(every_s)
+                time.sleep(max(every_s, looked_s * PAUSE_PER_LOOK))
         terminal.say("Stopped. What was finished is saved; the next start goes on from there.")
 
 

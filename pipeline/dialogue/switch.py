@@ -150,7 +150,7 @@ def take_events(
     said = [e for e in switch or () if e.start < duration and e.end >= 0]
     notes = []
     if outside := len(switch or ()) - len(said):
-        notes.append(f"The switch: {outside} events lie outside the recording and are not used.")
+        notes.append(f"The switch: events outside the recording, which are not used: {outside}.")
     known = {KINDS[e.kind] for e in said}
     spans = {kind: [(e.start, e.end) for e in said if e.kind == kind] for kind in _WITHIN}
     counted: list[Event] = []
@@ -181,8 +181,8 @@ def take_events(
     if set_aside := [t for t in aside if t.aside in ("ivr", "hold", "away")]:
         seconds = sum(t.duration for t in set_aside)
         notes.append(
-            f"The switch: {len(set_aside)} turns ({seconds:.0f} s) are neither this agent's nor the "
-            f"customer's ({', '.join(sorted({str(t.aside) for t in set_aside}))})."
+            f"The switch: {seconds:.0f} s of speech ({len(set_aside)} of the turns) are neither this "
+            f"agent's nor the customer's ({', '.join(sorted({str(t.aside) for t in set_aside}))})."
         )
     order = sorted(counted, key=lambda e: (e.start, e.end, e.kind))
     return tuple(order), tuple(superseded), notes

@@ -122,8 +122,9 @@ def placed(row: EventRow, started_at: str | None, zone: str) -> SwitchEvent | st
     if start is None or ("end" in row.cells and end is None):
         name = "start" if start is None else "end"
         said = row.cells.get(name, "")
-        if started_at is None and iso_time(said):
-            return f'{name} "{said}" is a time of the clock, and the start of the call is not known'
+        if "T" in (iso_time(said) or ""):
+            known = f"begins at {started_at}" if started_at else "has no known start (started_at)"
+            return f'{name} "{said}" is a time of the clock, and the call {known}'
         return f'{name} is "{said}"; allowed: seconds, 1:15, or a time of the clock within the call'
     length = row.cells.get("seconds")
     seconds = _second(length, None, zone) if length is not None else None
