@@ -69,6 +69,10 @@ RubricFile = Annotated[str | None, typer.Option(help="Rubric file for all calls.
 NamePattern = Annotated[
     str | None, typer.Option(help="Regular expression with named groups for file names.")
 ]
+PairLegs = Annotated[
+    str | None,
+    typer.Option(help="Join the two files of each call, told by their names: -in/-out."),
+]
 StoreUrl = Annotated[
     str | None,
     typer.Option(
@@ -174,6 +178,7 @@ def analyze(
     rubric: RubricFile = None,
     preset: Preset = "embedded",
     name_pattern: NamePattern = None,
+    pair_legs: PairLegs = None,
     settings: Set = None,
     force: Annotated[bool, typer.Option(help="Analyse again what is unchanged.")] = False,
     store: StoreUrl = None,
@@ -186,7 +191,7 @@ def analyze(
     from pipeline.commands import jobs
 
     failed = jobs.analyze(
-        jobs.Inputs(recordings, metadata, scores, name_pattern, events),
+        jobs.Inputs(recordings, metadata, scores, name_pattern, events, pair_legs),
         jobs.Place(out, store, _engine(engine), address, verbose),
         _settings(preset, settings, rubric, workers),
         force=force,
@@ -204,6 +209,7 @@ def watch(
     rubric: RubricFile = None,
     preset: Preset = "embedded",
     name_pattern: NamePattern = None,
+    pair_legs: PairLegs = None,
     settings: Set = None,
     settle: Annotated[
         float, typer.Option(min=0, help="Seconds a file must not have changed.")
@@ -219,7 +225,7 @@ def watch(
     from pipeline.commands import jobs
 
     jobs.watch(
-        jobs.Inputs(folders, metadata, scores, name_pattern, events),
+        jobs.Inputs(folders, metadata, scores, name_pattern, events, pair_legs),
         jobs.Place(out, store, _engine(engine), address, verbose),
         _settings(preset, settings, rubric, workers),
         settle_s=settle,

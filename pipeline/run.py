@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from pipeline import __version__
-from pipeline.audio import Resampled, decode
+from pipeline.audio import Resampled, decode, decode_legs
 from pipeline.dialogue.overlaps import find_overlaps
 from pipeline.dialogue.silences import find_silences, ringing_event
 from pipeline.dialogue.switch import part_turns, take_events
@@ -36,6 +36,7 @@ from pipeline.schema import (
     Recording,
     Seconds,
     Verdict,
+    Waveform,
 )
 from pipeline.settings import MIN_ROLE_CONFIDENCE, Settings
 from pipeline.signal.channels import usable
@@ -79,8 +80,7 @@ def run_call(
     """
     clock = _Clock()
     with clock("audio"):
-        with files.local(recording.path) as path:
-            wave = decode(path)
+        wave = decoded_wave(recording)
         decoded(wave.duration)
     with clock("quality"):
         channels = usable(wave)
@@ -229,6 +229,15 @@ def run_call(
         superseded=superseded,
         curves=drawn,
     )  # fmt: skip
+
+
+def decoded_wave(recording: Recording) -> Waveform:
+    """The audio of a recording, of both legs where they are in two files."""
+    with files.local(recording.path) as path:
+        if recording.path_2 is None:
+            return decode(path)
+        with files.local(recording.path_2) as other:
+            return decode_legs(path, other)
 
 
 def judge_call(

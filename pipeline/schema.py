@@ -91,6 +91,7 @@ class Recording:
     queue: str | None = None
     switch: tuple[SwitchEvent, ...] | None = None
     agent_id_2: str | None = None  # who took over after a transfer
+    path_2: str | None = None  # the other leg, where each is in a file of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.agents.tables import agent_table
+from pipeline.audio import decode
+from pipeline.batch.identity import stamp_of
+from pipeline.errors import UsageError
+from pipeline.recordings import Found, find_recordings
+from pipeline.rubric import load_rubric
+from pipeline.run import run_call
 from pipeline.schema import AGENT, CUSTOMER, Audio, Span, Waveform
-from pipeline.settings import load_settings
+from pipeline.settings import config_path, load_settings
 from pipeline.signal.pauses import recorder_pauses
 from pipeline.speech.machines import find_machines
-from tests import fakes
+from tests import audio_files, fakes
 from tests.fakes import RATE, Script
 
 SETTINGS = load_settings()
@@ -236,3 +244,89 @@ def test_what_is_heard_in_other_calls_is_a_machine_unless_a_person_of_the_call_s
     talk = TALK | {"0": [(0.2, 2.4), (3.5, 5.9), *TALK["0"][1:]], "1": [(6.0, 7.5), (12.5, 15.5)]}
     other = None if own else (0.0, 3.0)
     assert bool(found(talk, other, repeated={"0": [(0.2, 2.4)]})) is is_machine
+
+
+# --- halves of a call ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a call in two files, of which the second stops early."""
+    folder = tmp_path_factory.mktemp("halves")
+    samples = CALL.stereo()
+    fakes.save(folder / "0001-in.wav", samples[:1])
+    fakes.save(folder / "0001-out.wav", samples[1:, : -3 * RATE])
+    return folder
+
+
+def listed(folder: Path, **told: object) -> Found:
+    return find_recordings([str(folder)], suffixes=[".wav"], **told)  # type: ignore[arg-type]
+
+
+def test_two_legs_in_two_files_are_one_call_of_two_channels(halves: Path):
+    (known,) = listed(halves, pair_legs="-in/-out").recordings
+    assert [Path(p or "").name for p in (known.path, known.path_2)] == [
+        "0001-in.wav", "0001-out.wav",
+    ]  # fmt: skip
+    rubric = load_rubric(config_path("rubrics/hotline.yaml"))
+    result = run_call(known, SETTINGS, fakes.models(CALL), rubric)
+    assert (result.channels, result.speaker_source) == (2, "channel")
+    assert people(result) == [(line.speaker, line.text) for line in CALL.lines]
+    assert result.duration == pytest.approx(CALL.duration, abs=0.01)
+    assert any("3.0 s shorter than the other" in w for w in result.warnings)
+
+
+@pytest.mark.parametrize("name", ["0001-in.wav", "0001-out.wav", "0001-out", "0001.wav", "0001"])
+def test_a_row_may_name_either_leg_or_the_call(halves: Path, name: str, tmp_path: Path):
+    table = tmp_path / "meta.csv"
+    table.write_text(f"recording,agent_id\n{name},007\n", "utf-8")
+    (known,) = listed(halves, pair_legs="-in/-out", metadata=table).recordings
+    assert known.agent_id == "007"
+
+
+def test_halves_are_noted_once_where_nobody_joins_them(halves: Path):
+    found = listed(halves)
+    assert [r.call_id for r in found.recordings] == ["0001-in", "0001-out"]
+    (note,) = found.warnings
+    assert "1 pairs of recordings look like the two legs of one call" in note
+    assert "--pair-legs -in/-out joins them" in note
+
+
+def test_a_half_without_the_other_is_a_call_of_its_own_and_said(halves: Path, tmp_path: Path):
+    (tmp_path / "0002-in.wav").write_bytes((halves / "0001-in.wav").read_bytes())
+    found = listed(tmp_path, pair_legs="-in/-out")
+    assert [(r.call_id, r.path_2) for r in found.recordings] == [("0002-in", None)]
+    assert found.warnings == ["Legs without the other one: 0002-in.wav."]
+
+
+@pytest.mark.parametrize("pattern", ["-in", "/", "-in/", "-in/-in", "a/b/c"])
+def test_a_pattern_of_legs_is_two_marks(halves: Path, pattern: str):
+    with pytest.raises(UsageError, match="two marks"):
+        listed(halves, pair_legs=pattern)
+
+
+def test_a_changed_leg_is_noticed(halves: Path, tmp_path: Path):
+    for path in halves.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    first, second = (str(tmp_path / f"0001-{side}.wav") for side in ("in", "out"))
+    before = stamp_of(first, second)
+    (tmp_path / "0001-out.wav").write_bytes((halves / "0001-in.wav").read_bytes())
+    assert stamp_of(first, second) != before
+    assert stamp_of(first, str(tmp_path / "gone.wav")) == ""
+
+
+def test_two_mono_tracks_of_one_container_are_two_channels(tmp_path: Path):
+    sound = audio_files.known(8000, 2)
+    path = tmp_path / "call.mka"
+    with av.open(str(path), "w", format="matroska") as container:
+        streams = [container.add_stream("flac", rate=8000, layout="mono") for _ in sound]
+        for stream, samples in zip(streams, sound, strict=True):
+            data = np.asarray(samples[None] * 32767, np.int16)
+            frame = av.AudioFrame.from_ndarray(data, format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 8000, 0, Fraction(1, 8000)
+            for packet in (*stream.encode(frame), *stream.encode(None)):
+                container.mux(packet)
+    wave = decode(path)
+    assert (wave.channels, wave.sample_rate) == (2, 8000)
+    np.testing.assert_allclose(wave.samples, sound[:, : wave.samples.shape[1]], atol=1e-3)
+    assert any("two mono audio streams" in w for w in wave.warnings)

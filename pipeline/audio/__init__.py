@@ -5,7 +5,14 @@ rate, ``clips`` writes a stretch back to a file.
 """
 
 from pipeline.audio.clips import write_clip
-from pipeline.audio.decoding import MAX_SAMPLES, RATE_RANGE_HZ, TARGET_RATE_HZ, decode
+from pipeline.audio.decoding import (
+    MAX_SAMPLES,
+    RATE_RANGE_HZ,
+    TARGET_RATE_HZ,
+    both,
+    decode,
+    decode_legs,
+)
 from pipeline.audio.readers import AUDIO_SUFFIXES, HEADERLESS, MAX_BYTES
 from pipeline.audio.resampling import Resampled, resample
 
@@ -17,7 +24,9 @@ __all__ = [
     "RATE_RANGE_HZ",
     "TARGET_RATE_HZ",
     "Resampled",
+    "both",
     "decode",
+    "decode_legs",
     "resample",
     "write_clip",
 ]

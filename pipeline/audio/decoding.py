@@ -18,6 +18,7 @@ import numpy as np
 import soxr
 
 from pipeline.audio.readers import COPY_HINT, Source, open_file, open_source
+from pipeline.audio.resampling import resample
 from pipeline.errors import EmptyAudio, UnreadableAudio
 from pipeline.schema import SAMPLE_RATE, Audio, Seconds, Waveform
 
@@ -31,6 +32,7 @@ _OVERSCALE = 16.0  # 24 dB above full scale: no longer a loud float recording
 _WHOLE_NUMBERS = 2.0**-15  # brings 16-bit numbers to full scale 1.0
 _SAMPLES_AT_ONCE = 1 << 20
 _STILL_END_S = 5.0
+LEGS_APART_S = 1.0
 
 
 def decode(path: str | os.PathLike[str], *, max_samples: int = MAX_SAMPLES) -> Waveform:
@@ -82,6 +84,45 @@ def decode(path: str | os.PathLike[str], *, max_samples: int = MAX_SAMPLES) -> W
         sha256=digest,
         warnings=tuple(source.warnings),
     )
+
+
+def decode_legs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> Waveform:
+    """Decode two files that hold the two sides of one call, as its two channels.
+
+    Both begin together; the shorter one is followed by zeros. Of a file with several channels the
+    loudest is taken. ``sha256`` is that of both digests.
+
+    Raises
+    ------
+    UnreadableAudio, EmptyAudio
+        If either cannot be decoded.
+    """
+    legs = [decode(first), decode(second)]
+    rate = min(leg.sample_rate for leg in legs)
+    sides, warnings = [], []
+    for leg, path in zip(legs, (first, second), strict=True):
+        loudest = max(leg.samples, key=lambda samples: float(np.dot(samples, samples)))
+        sides.append(resample(loudest, leg.sample_rate, rate))
+        warnings += [f"{os.path.basename(os.fspath(path))}: {w}" for w in leg.warnings]
+    size = max(side.size for side in sides)
+    short = size - min(side.size for side in sides)
+    if short > rate * LEGS_APART_S:
+        warnings.append(
+            f"One leg is {short / rate:.1f} s shorter than the other: both are taken to begin together."
+        )
+    return Waveform(
+        samples=np.stack([np.pad(side, (0, size - side.size)) for side in sides]),
+        sample_rate=rate,
+        source_sample_rate=max(leg.source_sample_rate for leg in legs),
+        codec=legs[0].codec,
+        sha256=both(*(leg.sha256 for leg in legs)),
+        warnings=tuple(warnings),
+    )
+
+
+def both(first: str, second: str) -> str:
+    """SHA-256 of a call in two files, from those of the files."""
+    return hashlib.sha256(f"{first}{second}".encode()).hexdigest()
 
 
 def _note_still_end(samples: Audio, rate: int, warnings: list[str]) -> None:

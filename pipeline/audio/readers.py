@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -187,6 +187,10 @@ def _read_by_pyav(name: str, wav: WavHeader | None, headerless: str | None) -> I
         with av.open(
             f"file:{name}", format=headerless, options=options, metadata_errors="ignore"
         ) as container:
+            if _are_two_legs(container.streams.audio):
+                with av.open(f"file:{name}", options=options, metadata_errors="ignore") as again:
+                    yield _two_legs((container, again), warnings)
+                return
             stream = _audio_stream(container, warnings)
             codec = _codec_name(wav, stream)
             frames = _frames(container, stream, warnings)
@@ -231,6 +235,59 @@ def _not_audio(name: str, error: Exception) -> UnreadableAudio:
     return UnreadableAudio(
         f"The file is not audio that can be decoded: {one_line(error)}.", GUESS_HINT
     )
+
+
+def _are_two_legs(streams: Sequence[Any]) -> bool:
+    """Whether a container holds two mono tracks of one rate: the two sides of a call."""
+    kinds = {
+        (s.codec_context.channels, s.codec_context.sample_rate) for s in streams if s.codec_context
+    }
+    return len(streams) == 2 and len(kinds) == 1 and next(iter(kinds))[0] == 1
+
+
+def _two_legs(containers: Sequence[Any], warnings: list[str]) -> Source:
+    """Read the first track of one container and the second of the other as two channels."""
+    tracks: list[Iterator[Audio]] = []
+    starts: list[Seconds] = []
+    rates: list[int] = []
+    for number, container in enumerate(containers):
+        stream = container.streams.audio[number]
+        frames = _frames(container, stream, warnings)
+        first = next(frames, None)
+        if first is None:
+            raise EmptyAudio(f"Audio stream {number + 1} of 2 holds no samples.", COPY_HINT)
+        timed = container.format.name in _TIME_STAMPED
+        tracks.append(_joined(_parts(first, frames, timed, warnings)))
+        starts.append(first.time or 0.0)
+        rates.append(first.sample_rate)
+    warnings.append("The file has two mono audio streams: they are taken as two channels.")
+    late = [round((at - min(starts)) * rates[0]) for at in starts]
+    return Source(
+        codec=str(containers[0].streams.audio[0].codec_context.name),
+        rate=rates[0],
+        channels=2,
+        blocks=_side_by_side(tracks, late),
+        warnings=warnings,
+    )
+
+
+def _side_by_side(tracks: Sequence[Iterator[Audio]], late: Sequence[int]) -> Iterator[Audio]:
+    """Blocks of two channels from two of one; each starts so many samples late, the rest is zero."""
+    waiting = [np.zeros((1, n), np.float32) for n in late]
+    ended = [False, False]
+    while not all(ended):
+        for side, track in enumerate(tracks):
+            while not ended[side] and waiting[side].shape[1] < BLOCK_SAMPLES // 2:
+                block = next(track, None)
+                ended[side] = block is None
+                if block is not None:
+                    waiting[side] = np.concatenate((waiting[side], block), axis=1)
+        lengths = [w.shape[1] for w in waiting]
+        size = max(lengths) if all(ended) else BLOCK_SAMPLES // 2
+        rows = [np.pad(w[:, :size], ((0, 0), (0, max(0, size - w.shape[1])))) for w in waiting]
+        waiting = [w[:, size:] for w in waiting]
+        if size:
+            yield np.concatenate(rows)
 
 
 def _audio_stream(container: Any, warnings: list[str]) -> Any:

@@ -22,7 +22,7 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from pipeline.audio import MAX_BYTES
+from pipeline.audio import MAX_BYTES, both
 from pipeline.errors import RecordingError
 from pipeline.io import files
 from pipeline.io.times import local_time
@@ -110,13 +110,22 @@ def filled(recording: Recording, known: Recording, zone: str) -> Recording:
     return replace(recording, **kept)
 
 
-def stamp_of(path: str) -> str:
-    """Size and time of change of a file on this machine; empty where there is none."""
+def stamp_of(path: str, other: str | None = None) -> str:
+    """Size and time of change of a file on this machine, and of the other leg's; empty where none is."""
+    if other is not None:
+        stamps = [stamp_of(path), stamp_of(other)]
+        return "+".join(stamps) if all(stamps) else ""
     try:
         about = os.stat(files.plain(path))
     except OSError:
         return ""
     return f"{about.st_size}:{about.st_mtime_ns}"
+
+
+def content_of(recording: Recording) -> str:
+    """SHA-256 of a recording, of both its files where it has two."""
+    own = files.sha256(recording.path)
+    return own if recording.path_2 is None else both(own, files.sha256(recording.path_2))
 
 
 def _find_moved(new: Sequence[Recording], at: dict[str, str], store: Store) -> list[Copy]:

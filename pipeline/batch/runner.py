@@ -18,7 +18,7 @@ from typing import Literal
 from pipeline.audio import MAX_BYTES
 from pipeline.batch.engines import Engine, Task
 from pipeline.batch.engines.inline import failure
-from pipeline.batch.identity import Copy, filled, stamp_of
+from pipeline.batch.identity import Copy, content_of, filled, stamp_of
 from pipeline.batch.layouts import Layouts
 from pipeline.errors import RecordingError
 from pipeline.io import files
@@ -159,7 +159,7 @@ def analyse(
                 continue
             if files.shown(recording.path) in failed:
                 store.resolve(recording.path)
-            if before.stamp != (stamp := stamp_of(recording.path)):
+            if before.stamp != (stamp := stamp_of(recording.path, recording.path_2)):
                 store.stamp(recording.call_id, recording, stamp)
             yield Step(recording, "unchanged", before.duration, warnings=before.warnings)
     yield from _worked(todo, store, engine)
@@ -183,11 +183,11 @@ def _need(recording: Recording, before: Known, wanted: Provenance) -> Need:
     identity = Identity.of(recording.call_id, before.identity.sha256, wanted)
     if not before.identity.alike(identity):
         return "analyse"
-    stamp = stamp_of(recording.path)
+    stamp = stamp_of(recording.path, recording.path_2)
     is_unread = not stamp or stamp != before.stamp
     if stamp and int(stamp.partition(":")[0]) > MAX_BYTES:
         return "analyse"  # which refuses it
-    if is_unread and files.sha256(recording.path) != before.identity.sha256:
+    if is_unread and content_of(recording) != before.identity.sha256:
         return "analyse"
     shown = replace(recording, path=files.shown(recording.path))
     return "nothing" if before.identity == identity and before.recording == shown else "judge"
@@ -226,7 +226,7 @@ def _done(
 
     def stamped() -> Iterator[Task]:
         for task in tasks:
-            stamps[task.recording.call_id] = stamp_of(task.recording.path)
+            stamps[task.recording.call_id] = stamp_of(task.recording.path, task.recording.path_2)
             yield task
 
     for done in engine.run(stamped()):

@@ -58,6 +58,7 @@ class Inputs:
     scores: Path | None = None
     name_pattern: str | None = None
     events: str | None = None
+    pair_legs: str | None = None
 
     def find(
         self,
@@ -75,6 +76,7 @@ class Inputs:
             zone=zone,
             events=events,
             earlier=earlier,
+            pair_legs=self.pair_legs,
         )
 
 
@@ -346,7 +348,7 @@ class _Arrivals:
         now = time.monotonic()
         ready = []
         for recording in recordings:
-            stamp = stamp_of(recording.path)
+            stamp = stamp_of(recording.path, recording.path_2)
             if not stamp:
                 continue  # gone again, or not yet there
             before, since = self._seen.get(recording.path, ("", now))

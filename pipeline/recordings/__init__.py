@@ -31,6 +31,7 @@ from pipeline.io import files
 from pipeline.io.names import Names
 from pipeline.io.times import local_time
 from pipeline.recordings.events import EventRow, placed, read_events
+from pipeline.recordings.halves import note_halves, pairs_by, read_marks
 from pipeline.recordings.listing import list_paths
 from pipeline.recordings.notes import LISTED, Notes
 from pipeline.recordings.table import Row, is_manifest, read_rows
@@ -86,6 +87,7 @@ def find_recordings(
     zone: str = DEFAULT_ZONE,
     events: str | Path | Sequence[EventRow] | None = None,
     earlier: Knows | None = None,
+    pair_legs: str | None = None,
 ) -> Found:
     """List the recordings that the inputs name, each with its metadata.
 
@@ -109,6 +111,9 @@ def find_recordings(
         Table of what a switch knows of the calls (:mod:`pipeline.recordings.events`), or its rows.
     earlier : Knows, optional
         The calls of earlier runs.
+    pair_legs : str, optional
+        What the names of the two files of a call differ by, such as ``-in/-out``: the first is
+        channel 0, the second channel 1. A row may name either file, or the name without the mark.
 
     Returns
     -------
@@ -137,11 +142,16 @@ def find_recordings(
     addresses = [row.address for row in listed if row.address is not None]
     paths, failures = list_paths(others, addresses, frozenset(suffixes), notes)
     known: dict[str, dict[str, Any]] = {path: {} for path in paths}
+    called = [(path, path) for path in paths]
+    if pair_legs is None:
+        note_halves(paths, notes)
+    else:
+        called += _paired(known, read_marks(pair_legs), notes)
     if pattern is not None:
         _apply_pattern(pattern, known, notes)
     said = _apply_rows(listed, None, known, notes)
     if metadata is not None:
-        names = Names(((path, path) for path in known), _ids(known, earlier))
+        names = Names([c for c in called if c[0] in known], _ids(known, earlier))
         said = _apply_rows(rows, names, known, notes) | said
     if metadata is not None or manifests:
         for path in (path for path in known if path not in said):
@@ -155,6 +165,21 @@ def find_recordings(
     recordings.sort(key=lambda recording: recording.path)
     named = frozenset(path for path, values in known.items() if "call_id" in values)
     return Found(recordings, failures + clashes, notes.sentences(), named)
+
+
+def _paired(
+    known: dict[str, dict[str, Any]], marks: tuple[str, str], notes: Notes
+) -> list[tuple[str, str]]:
+    """Make one recording of the legs of each call; what else it may be called."""
+    names: list[tuple[str, str]] = []
+    for first, second, whole in list(pairs_by(known, marks)):
+        if first is None or second is None:
+            notes.count("Legs without the other one:", files.name(str(first or second)))
+            continue
+        known[first]["path_2"] = second
+        known.pop(second, None)
+        names += [(first, second), (first, str(whole))]
+    return names
 
 
 # -- file names ----------------------------------------------------------------------------------
