@@ -43,8 +43,9 @@ _ALSO_BEFORE_S = 20.0  # a value may be said back while it is still being stated
 Predicate = Literal[
     "at_turn_start", "whole_sentence", "not_answering", "covers_trigger", "reaches_trigger"
 ]
-Kind = Literal["digits", "date", "address"]
+Kind = Literal["digits", "code", "date", "address", "detail"]
 Kinds = Annotated[frozenset[Kind], *ONE_OR_MORE]
+_IN_FULL: frozenset[Kind] = frozenset(get_args(Kind)) - {"detail"}  # what has to be said back
 
 _CORRECTION_UNITS = 16  # characters between a value and the one that corrects it
 _SENTENCE = re.compile(r"[^。！!?？；;]+[。！!?？；;]*")
@@ -283,10 +284,10 @@ class Asks(Form):
 
 
 class States(Form):
-    """Somebody states a number, a date or an address."""
+    """Somebody states a number, a code, a date, an address or a detail."""
 
     by: Who = entry(CUSTOMER, "who states it")
-    kinds: Kinds = entry(get_args(Kind), "what is stated", "what")
+    kinds: Kinds = entry(_IN_FULL, "what is stated", "what")
     min_digits: Whole = entry(4, "a number of so many digits at least", ge=1)
     place: Where = entry(ANYWHERE, "where", "where")
 
@@ -312,7 +313,7 @@ class RepeatsBack(Form):
 
     by: Who = entry(AGENT, "who says it back")
     of: Who = entry(CUSTOMER, "who stated it")
-    kinds: Kinds = entry(get_args(Kind), "what was stated", "what")
+    kinds: Kinds = entry(_IN_FULL, "what was stated", "what")
     min_digits: Whole = entry(4, "a number of so many digits at least", ge=1)
     within_s: Number = entry(60.0, "so many seconds after it was stated at most", ge=0)
     share: Number = entry(0.5, "share of the values that is enough", ge=0, le=1)

@@ -55,7 +55,17 @@ _BETWEEN_NUMERALS = re.compile(
     "(?<=[零一二三四五六七八九幺])[\u4e00-\u9fff](?=[零一二三四五六七八九幺])"
     "|[要腰药妖](?=[三五七八九][零一二两幺三四五六七八九]{8,})"
 )
+_SAME_DIGIT = str.maketrans("幺〇○", "一零零")
 _DATE = re.compile(f"({_N})月({_N})[日号]")
+# Letters and digits that name something, read one by one: a plate, the end of an identity number.
+_CODE = re.compile("(?<![A-Z])(?:[A-Z]{0,2}[零一二两三四五六七八九]+){1,4}[A-Z]{0,2}(?![A-Z])")
+# What is worth saying back, yet often only mentioned: a day, a time, a door, a short number.
+_DETAIL = re.compile(
+    f"[{NUMERALS}]+(?:号楼?|日|栋|幢|座|单元|室|弄|房间?)(?:[{NUMERALS}]{{3,}})?"
+    f"|[{NUMERALS}]+点(?:半|钟|整|[{NUMERALS}]{{2,}}分?)?(?![儿都也的])"
+    "|(?:周|星期|礼拜)[一二三四五六日天]|[零一二三四五六七八九]{3,}"
+    "|[\u4e00-\u9fff]{2}(?:村|镇|乡|街道?|路|巷|小区|家园|花园|大厦|广场)"
+)
 _NUMBERED = f"[{NUMERALS}]+(?:号楼?|弄|栋|幢|座|单元|楼|室|层)"
 _ADDRESS = re.compile(
     "[\u4e00-\u9fff]{0,4}(?:省|市|区|县|镇|路|街|大道|巷|弄|村|小区|花园|大厦|广场|苑|城|园|栋|幢|单元|楼)"
@@ -78,6 +88,7 @@ _BARE_NAME = re.compile("(?:嗯|呃|哦|啊|我|免贵|是|叫|姓|小)*([\u4e00
 _FAIR_DIGIT = 0.7  # confidence from which on a digit was heard as it is written
 _SURE_DIGIT = 0.85  # under it one digit that differs may still be recognition's
 _LONG_NUMBER = 6  # digits, from which on it may be said in pieces
+_LAST_CHARACTERS = 4  # of a long code that are enough
 _JOIN_DIGITS = 4  # characters between two pieces of one number
 _CORRECTION = re.compile(
     "不对|不是|错了|说错|搞错|弄错|念错|报错|看错|记错|应该是|更正|哦不|啊不|重新说|重说"
@@ -97,7 +108,7 @@ class Surname:
 
 @dataclass(frozen=True, slots=True)
 class Information:
-    """One value somebody stated: a digit string, a date or an address."""
+    """One value somebody stated: digits, a code, a date, an address or a passing detail."""
 
     kind: str
     value: str
@@ -154,14 +165,26 @@ def duration_seconds(text: str) -> float | None:
 
 
 def stated_information(stream: Stream, kinds: frozenset[str], min_digits: int) -> list[Information]:
-    """List the values of the given kinds (``digits``, ``date``, ``address``) in a stream."""
-    text = _with_misheard_digits(stream.full.text)
+    """List the values of the given kinds in a stream.
+
+    ``digits`` (``min_digits`` of them at least), ``code`` (letters and digits), ``date``,
+    ``address``, and ``detail``: a day, a time, a door or a short number.
+    """
+    text = _as_said(stream.full.text)
     found: list[Information] = []
     if "address" in kinds:
         found += [Information("address", m[0], *m.span()) for m in _ADDRESS.finditer(text)]
     if "date" in kinds:
         found += [Information("date", f"{_digits(m[1])}-{_digits(m[2])}", *m.span())
                   for m in _DATE.finditer(text)]  # fmt: skip
+    if "code" in kinds:
+        found += [
+            Information("code", m[0], *m.span())
+            for m in _CODE.finditer(text)
+            if re.search("[A-Z]", m[0]) and len(m[0]) >= min_digits and len(_digits(m[0])) > 1
+        ]
+    if "detail" in kinds:
+        found += [Information("detail", m[0], *m.span()) for m in _DETAIL.finditer(text)]
     if "digits" in kinds:
         for m in _NUMERAL_RUN.finditer(text):
             digits = _digits(m[0])
@@ -188,14 +211,24 @@ def said_again(
     Returns
     -------
     tuple of (int, int, bool) or None
-        Where it was said, and whether that is sure. Digits are aligned one by one: those that
+        Where it was said, and whether that is sure. A code or a detail must be said in the same
+        words. Digits are aligned one by one: those that
         differ where either was recognised with little confidence leave it open; one of eight may
         have been dropped. An address may differ in two sounds of five.
     """
     if wanted.kind == "address":
         span = _similar_stretch(wanted.value, stream, start, end)
         return (*span, True) if span else None
-    text = _with_misheard_digits(stream.full.text[start:end])
+    text = _as_said(stream.full.text[start:end])
+    if wanted.kind in ("code", "detail"):
+        text, value = text.replace("两", "二"), wanted.value.replace("两", "二")
+        if value not in text and len(value) >= _LONG_NUMBER:
+            value = value[-_LAST_CHARACTERS:]
+        at = text.find(value)
+        if at < 0:
+            return None
+        first, last = start + at, start + at + len(value)
+        return first, last, min(stream.confidences[first:last]) >= _FAIR_DIGIT
     if wanted.kind == "date":
         for m in _DATE.finditer(text):
             if f"{_digits(m[1])}-{_digits(m[2])}" == wanted.value:
@@ -371,8 +404,9 @@ def _quantity(text: str, match: re.Match[str]) -> bool:
     )
 
 
-def _with_misheard_digits(text: str) -> str:
-    """Write a character that stands between numerals and sounds like a digit as that digit."""
+def _as_said(text: str) -> str:
+    """One spelling of digits and letters; a character between numerals that sounds as one is one."""
+    text = text.upper().translate(_SAME_DIGIT)
     return _BETWEEN_NUMERALS.sub(
         lambda m: next((d for d in _DIGIT if sounds_of(d) == sounds_of(m[0])), m[0]), text
     )
