@@ -197,9 +197,7 @@ class Says(Form):
         taken: set[int] = set()
         for name, match in sorted(found, key=lambda f: (-f[1].score, f[1].start - f[1].end)):
             middle = (stream.starts[match.start] + stream.ends[match.end - 1]) / 2
-            if not inside(middle, spans) or any(
-                b[0] <= match.start and match.end <= b[1] for b in barred
-            ):
+            if not inside(middle, spans) or any(_bars(b, match) for b in barred):
                 continue
             if any(stream.same_sentence(q, match.start) for q in quotes):
                 continue
@@ -227,17 +225,20 @@ class Says(Form):
         said = [stream.starts[m.start] for p in phrases for m in call.find(self.by, p, "normal")]
         return [g for g in call.groups(self.by) if any(g[0] <= s <= g[1] for s in said)]
 
-    def _barred(self, call: Call) -> list[tuple[int, int]]:
+    def _barred(self, call: Call) -> list[Match]:
+        """Where one of the exceptions is said."""
         stream = call.streams[self.by]
         strictness: Strictness = "exact" if self.strictness == "exact" else "strict"
         barred = [
-            (m.start, m.end)
-            for phrase in self.excluded
-            for m in call.find(self.by, phrase, strictness, False)
+            m for phrase in self.excluded for m in call.find(self.by, phrase, strictness, False)
         ]
         if self.excluded_patterns:
             text = stream.full.text
-            barred += [m.span() for p in self.excluded_patterns for m in p.finditer(text)]
+            barred += [
+                Match(m.start(), m.end(), 1.0, p.pattern)
+                for p in self.excluded_patterns
+                for m in p.finditer(text)
+            ]
         return barred
 
 
@@ -389,6 +390,13 @@ def _is_question(sentence: str) -> bool:
         return True
     last = re.split("[，,]", bare)[-1]
     return bool(_QUESTION_WORDS.search(last))
+
+
+def _bars(exception: Match, match: Match) -> bool:
+    """Say whether an exception covers a match: the same words count as what they are most like."""
+    if (exception.start, exception.end) == (match.start, match.end):
+        return exception.score >= match.score
+    return exception.start <= match.start and match.end <= exception.end
 
 
 def _answers(call: Call, hit: Hit) -> bool:
