@@ -12,11 +12,13 @@ from pipeline.rubric.context import Call, Condition, Scope, inside
 from pipeline.rubric.findings import Finding, Hit
 from pipeline.rubric.forms import Form, Number, Phrases, Reads, Who, Whole, entry
 from pipeline.rubric.places import ANYWHERE, Anchor, Place, Where
-from pipeline.rubric.speech_rules import statement_units
-from pipeline.schema import AGENT, SPEAKERS, Event, EventKind, Turn
+from pipeline.rubric.speech_rules import count_questions, statement_units
+from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Event, EventKind, Turn
 from pipeline.spans import overlap_s
+from pipeline.text import count_units
 
 _PAUSE_S = 1.0  # a shorter pause does not end a stretch of speech
+_SHORT_UNITS = 6  # a customer who says no more between two waits has not gone on with the matter
 _MIN_UNITS = 8  # shorter turns say nothing about tempo
 RESTS_ON = {
     "raised_voice": "{by}_level_dbfs",
@@ -41,7 +43,9 @@ class HasEvent(Form):
     max_s: Number = entry(float("inf"), "so many seconds long at most", ge=0)
     detail: dict[str, Any] = entry({}, "values of the event's detail, such as medium: music")
     at_least: Whole = entry(1, "so many such events", ge=1)
-    join_s: Number | None = entry(None, "events less than this apart are one", ge=0)
+    join_s: Number | None = entry(
+        None, "events less than this apart are one, if the customer hardly speaks", ge=0
+    )
     unless: Annotated[Condition | None, Reads("condition")] = entry(
         None, "an event with this does not count; it is the trigger there"
     )
@@ -53,7 +57,7 @@ class HasEvent(Form):
         spans = self.place.spans(call, scope, None)
         events = [e for e in call.dialogue.events if e.kind == self.kind]
         if self.join_s is not None:
-            events = _join(events, self.join_s)
+            events = _join(events, self.join_s, call)
         if self.broken_by is not None:
             events = [p for e in events for p in _pieces(e, call.turns(self.broken_by, True))]
         hits = tuple(
@@ -345,10 +349,17 @@ def _pieces(event: Event, turns: Sequence[Turn]) -> list[Event]:
     return [*pieces, replace(event, start=start)]
 
 
-def _join(events: list[Event], gap: float) -> list[Event]:
+def _join(events: list[Event], gap: float, call: Call) -> list[Event]:
+    """Make one of events close to each other, unless the customer says something in between."""
     out: list[Event] = []
     for event in sorted(events, key=lambda e: e.start):
-        if out and event.start - out[-1].end <= gap:
+        between = [
+            t.text for t in call.turns(CUSTOMER) if out and out[-1].end <= t.start < event.start
+        ]
+        goes_on = sum(map(count_units, between)) > _SHORT_UNITS or any(
+            map(count_questions, between)
+        )
+        if out and event.start - out[-1].end <= gap and not goes_on:
             out[-1] = replace(out[-1], end=max(out[-1].end, event.end))
         else:
             out.append(event)
