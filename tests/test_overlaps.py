@@ -54,6 +54,28 @@ def test_a_short_overlap_at_the_end_of_a_turn_is_terminal():
     assert kinds((CUSTOMER, 0, 5), (AGENT, 4.8, 8)) == [("overlap", "terminal", AGENT)]
 
 
+@pytest.mark.parametrize(
+    ("pause", "begins", "kind"),
+    [
+        (0.3, 3.1, "simultaneous"),
+        (0.3, 3.4, "simultaneous"),
+        (0.1, 3.05, "attempted"),
+        (0.3, 3.8, "attempted"),
+    ],
+)
+def test_an_attempt_that_began_in_a_pause_is_a_start_of_both(
+    pause: float, begins: float, kind: str
+):
+    talk = (CUSTOMER, 0, 3, 3 + pause, 8)
+    (event,) = overlaps(talk, (AGENT, begins, begins + 1.7))
+    assert event.detail["kind"] == kind
+
+
+def test_whoever_stops_for_one_who_began_in_a_pause_was_interrupted():
+    (event,) = overlaps((CUSTOMER, 0, 3, 3.3, 4), (AGENT, 3.2, 6))
+    assert (event.kind, event.detail["kind"]) == ("interruption", "successful")
+
+
 def test_taking_the_floor_is_a_successful_interruption():
     (event,) = overlaps((CUSTOMER, 0, 5), (AGENT, 4.2, 8))
     assert (event.kind, event.by) == ("interruption", AGENT)

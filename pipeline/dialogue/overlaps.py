@@ -5,7 +5,8 @@ An overlap alone is no interruption (Bennett 1981; Schegloff 2000). For B starti
 
 1. the overlap is short                          -> clean or terminal transition, not reported
 2. B says listening words, A goes on             -> backchannel
-3. A had hardly begun, or had paused for a while -> simultaneous start, an ``overlap``
+3. A had hardly begun, or had paused for a while -> simultaneous start, an ``overlap``;
+   so is an attempt (5) that began in a shorter pause of A
 4. A stops soon, B goes on                       -> interruption, yielded (B took the floor)
 5. B stops soon, A goes on                       -> interruption, not yielded (an attempt);
    an ``overlap`` of kind unsure when it may as well be a sign of listening
@@ -23,6 +24,7 @@ E. Schegloff, "Overlapping talk and the organization of turn-taking", Language i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from pipeline.dialogue.listening import Sounds, listening
@@ -38,6 +40,8 @@ SURE_BY_SOUND = 0.7  # where the sound is measured
 
 
 MAX_PAUSE_S = 0.5
+OPEN_S = 0.2  # a pause in which the other may begin
+REACTION_S = 0.2  # who begins so soon after a pause did not hear that it is over
 
 # What other systems' definitions ask for, where the settings do not say it.
 PRESETS: Mapping[str, Mapping[str, float]] = {
@@ -112,6 +116,10 @@ def _classify(
         return
     floor_s = sum(min(e, start) - s for s, e in a.spans if s < start)
     paused_s = start - max(min(e, start) for s, e in a.spans if s < start)
+    in_pause = any(
+        after[0] - before[1] >= OPEN_S and before[1] < start < after[0] + REACTION_S
+        for before, after in pairwise(a.spans)
+    )
     detail = {
         "overlap_s": round(seconds, 2),
         "words": _words(b, start, end + 1.0),
@@ -125,6 +133,9 @@ def _classify(
         yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
         return
     kind = _outcome(a, b, start, floor, options)
+    if kind == "attempted" and in_pause:
+        yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
+        return
     sure = _confidence(seconds, options)
     if kind == "attempted" and b.duration <= MAX_SHORT_S:
         by_chance, measured = _listening(b, sounds, shared_audio)
