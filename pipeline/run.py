@@ -46,6 +46,7 @@ from pipeline.signal.tones import find_tones
 from pipeline.signal.vocal import Vocals
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.asr.seams import settled
+from pipeline.speech.asr.whisper import instruction_set
 from pipeline.speech.language import (
     not_understood,
     spoken_languages,
@@ -347,6 +348,7 @@ def provenance(settings: Settings, weights: Mapping[str, str], rubric: Rubric) -
         settings_hash=settings.digest(),
         weights=dict(weights),
         rubric=rubric.sha256,
+        instructions=instruction_set(),
     )
 
 

@@ -326,6 +326,7 @@ class Provenance:
     settings_hash: str
     weights: Mapping[str, str]  # name -> SHA-256 of the weights that heard this call
     rubric: str | None = None
+    instructions: str = ""  # of the processor that heard it; no part of its identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ class Asr(_Section):
     device: Literal["cpu", "cuda", "auto"] = _setting("cpu", "", "where it runs")
     compute_type: str = _setting("int8", "", "CTranslate2 number format")
     threads: int = _setting(0, "", "CPU threads; 0 = all cores", ge=0, le=256)
+    reproducible: bool = _setting(
+        False, "", "the same words on every x86 processor: AVX2 and one library only, slower"
+    )
     language: str = _setting("zh", "", "language code the model is told")
     vocabulary: Literal["language", "all"] = _setting(
         "language", "", "the model's words: those zh and yue are written with (quicker), or all"

@@ -140,9 +140,21 @@ def test_notation_expands() -> None:
         ("两分钟", 120),
         ("三到五个工作日", 432000),
         ("十五秒", 15),
+        ("一两分钟", 120),
+        ("两三分钟", 180),
+        ("三五分钟", 300),
+        ("十来分钟", 900),
+        ("十几秒", 19),
+        ("几分钟", 540),
+        ("一分半钟", 90),
+        ("一个半小时", 5400),
+        ("两个半小时", 9000),
+        ("个把小时", 7200),
+        ("半天", 43200),
+        ("一两天", 172800),
     ],
 )
-def test_durations(said: str, seconds: float) -> None:
+def test_durations_are_taken_at_their_upper_end(said: str, seconds: float) -> None:
     assert duration_seconds(said) == seconds
 
 

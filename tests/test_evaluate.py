@@ -1,11 +1,13 @@
 """Evaluation against ground truth: perfect, empty, shifted, swapped and small cases by hand."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.commands import jobs
 from pipeline.errors import UsageError
 from pipeline.evaluation import (
     ITEM_HEADER,
@@ -751,6 +753,15 @@ def test_truths_are_found_beside_their_recordings(tmp_path):
     found = find_truths(tmp_path)
     assert [(p.name, t["call_id"]) for p, t in found] == [("a.mp3", "a"), ("b.1.WAV", "b")]
     assert evaluate_call(result_of(TALK), found[0][1]).call_id == "a"
+
+
+def test_calls_of_a_linked_folder_keep_their_truth(tmp_path):
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "calls")
+    lay(tmp_path / "calls", "a", TALK, [".wav"])
+    pairs = find_truths(tmp_path / "link")
+    found = jobs.Inputs([str(path) for path, _ in pairs]).find("Asia/Shanghai", None)
+    assert [r.path for r in found.recordings] == [os.path.abspath(path) for path, _ in pairs]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,15 @@ def test_noise_on_a_voice_nulls_its_level_and_pitch_and_what_rests_on_them(run):
     assert found["volume_match"] == found["pitch_variation"] == "cannot_tell"
 
 
+def test_the_agent_is_judged_on_the_clean_channel_whichever_it_is(run):
+    samples = CALL.stereo(agent=1)
+    samples[0] += noise(CALL.duration, 3, dbfs=-35)
+    told, guessed = (verdicts(run(samples, agent_channel=c)) for c in (1, None))
+    assert guessed == told
+    said = ("opening_greeting", "opening_self_introduction", "closing_goodbye", "pitch_variation")
+    assert "cannot_tell" not in {guessed[i] for i in said}
+
+
 def test_a_customer_whose_level_is_unknown_cannot_be_said_to_be_calm(run):
     """Fast speech alone is heard; a raised voice cannot be ruled out, so the match is not judged."""
     samples = CALL.stereo()

@@ -193,6 +193,12 @@ def test_the_usual_names_of_columns(tmp_path: Path):
     assert found.notes[-1] == "t.csv: columns that are not used: 主叫, 被叫."
 
 
+def test_empty_columns_at_the_end_are_not_spoken_of(tmp_path: Path):
+    found = read(text_table(tmp_path, "录音,坐席,,\na.wav,8001,,\n"))
+    assert cells(found) == [{"recording": "a.wav", "agent_id": "8001"}]
+    assert not any("not used" in note for note in found.notes)
+
+
 def test_a_seat_alone_is_the_id(tmp_path: Path):
     (row,) = cells(read(text_table(tmp_path, "录音,坐席\na.wav,8001\n")))
     assert row == {"recording": "a.wav", "agent_id": "8001"}

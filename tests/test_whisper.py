@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +33,24 @@ WORDS = WordModel(
 
 def guess(text: str, logprob: float = -0.3, length: int = 1) -> Guess:
     return Guess(text, (), logprob, 0.0, length)
+
+
+def test_reproducible_words_come_of_one_instruction_set_and_one_library():
+    """Asked of the library itself, in a process of its own: it looks once."""
+    code = (
+        "from pipeline.io import weights; from pipeline.speech.asr import whisper;"
+        "whisper.one_instruction_set();"
+        "whisper.load_whisper(weights.verified('whisper-base'), threads=1);"
+        "print(whisper.instruction_set())"
+    )
+    environment = os.environ | {"CT2_VERBOSE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert done.returncode == 0
+    if platform.machine() in ("x86_64", "AMD64"):
+        said = (done.stdout + done.stderr).decode()
+        assert "Selected ISA: AVX2" in said
+        assert "Use Intel MKL: false" in said
+        assert done.stdout.decode().split()[-1] == "avx2"
 
 
 def test_of_texts_that_sound_alike_the_one_of_known_words_is_taken():

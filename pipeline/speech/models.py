@@ -19,7 +19,7 @@ from pipeline.schema import Audio
 from pipeline.settings import Asr, Diarization, Settings, config_path
 from pipeline.speech.asr.sherpa import SherpaDecoder, load_sherpa
 from pipeline.speech.asr.vocabulary import LANGUAGES
-from pipeline.speech.asr.whisper import WhisperDecoder, load_whisper
+from pipeline.speech.asr.whisper import WhisperDecoder, load_whisper, one_instruction_set
 from pipeline.speech.asr.windows import Decoder
 from pipeline.speech.diarization import diarizers as diarization
 from pipeline.speech.diarization.diarizers import Diarizer
@@ -89,6 +89,8 @@ def _decoder(asr: Asr, known_words: WordModel | None) -> Decoder:
             revision=asr.revision,
         )
         return SherpaDecoder(recogniser, asr.batch_size)
+    if asr.reproducible:
+        one_instruction_set()
     model = load_whisper(
         _recognition_source(asr),
         device=asr.device,

@@ -17,6 +17,8 @@ arXiv:2212.04356. faster-whisper, MIT licence.
 from __future__ import annotations
 
 import math
+import os
+import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,7 @@ LIKE_LENGTHS = 1.25  # the longest window of a batch is at most that much longer
 MODEL_FRAMES = 3000
 LATEST_START = 50  # of the first words in a window, in steps of 0.02 s, as in training
 LOOP_PENALTY = 1000.0
+INSTRUCTIONS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "avx")  # the best first
 CALIBRATION_SLOPE, CALIBRATION_OFFSET = 0.63, 0.61
 
 
@@ -195,6 +198,26 @@ def calibrated(probability: float) -> float:
     inside = min(max(probability, 1e-3), 1 - 1e-3)
     odds = CALIBRATION_SLOPE * math.log(inside / (1 - inside)) + CALIBRATION_OFFSET
     return round(1 / (1 + math.exp(-odds)), 4)
+
+
+def one_instruction_set() -> None:
+    """Let recognition of this process use AVX2 and oneDNN alone, whatever the processor has.
+
+    Products of 8-bit numbers are rounded otherwise by other instructions and libraries, so words
+    differ by processor. To be called before a model is loaded: the libraries look once.
+    """
+    os.environ |= {"CT2_FORCE_CPU_ISA": "AVX2", "CT2_USE_MKL": "0", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+
+
+def instruction_set() -> str:
+    """The instructions that recognition may use here: ``avx512_vnni``, ``avx2``, ``aarch64`` ..."""
+    if forced := os.environ.get("CT2_FORCE_CPU_ISA"):
+        return forced.lower()
+    try:
+        known = Path("/proc/cpuinfo").read_text("ascii", "replace").split()
+    except OSError:
+        known = []
+    return next((name for name in INSTRUCTIONS if name in known), platform.machine().lower())
 
 
 def load_whisper(
