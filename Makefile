@@ -1,6 +1,6 @@
 # make demo   install into .venv, fetch and verify the weights, analyse data/samples
 # make test   install into .venv, then lint, types, import layers, tests: what CI runs
-.PHONY: demo test lint types layers unit install dev weights accuracy bench faults fairness clean
+.PHONY: demo test lint types layers unit install dev weights accuracy bench bench-desk faults fairness clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -59,6 +59,10 @@ accuracy: dev weights
 # Measure the time it takes beside the plain recipe; writes docs/performance.md and docs/performance.json.
 bench: dev weights
 	$(BIN)/python -m tests.benchmarks.performance
+
+# Measure the desk over 200,000 made-up calls; writes the table of budgets into docs/desk.md.
+bench-desk: dev
+	$(BIN)/python -m tests.benchmarks.desk --write
 
 # Draw agents with known truth and see how often their figures are right; writes docs/fairness.md, .json.
 fairness: dev

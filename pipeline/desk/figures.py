@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from pipeline.agents import MIN_CALLS, Changes, Compared, Pool, changes
+from pipeline.desk.judgements import ItemCount, Waiting, drawn, item_counts, item_days
 from pipeline.desk.queries import agents as queries
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import Filters
@@ -99,8 +100,7 @@ class Figures:
         """Pass rates of the items of a rubric (id, names) in a team."""
 
         def make() -> tuple[Compared, tuple[Pooled, ...]]:
-            query = queries.item_days(filters, team, weeks)
-            rows = scope.rows(scope.calls(query))
+            rows = item_days(scope, filters, team, weeks)
             judged = {row.item_id for row in rows}
             rates = tuple(pass_rate(i, *names[i]) for i in names if i in judged)
             pool = Pool(rates)
@@ -109,6 +109,21 @@ class Figures:
 
         reviews = scope.rows(decided.last_review())[0][0]
         return self._of(scope, ("items", filters, team, weeks, tuple(names), reviews), make)
+
+    def item_counts(
+        self, scope: Scope, rubric_hash: str, week_from: str | None
+    ) -> dict[str, dict[str, ItemCount]]:
+        """Verdicts in force on each item of a rubric, from a week on."""
+        reviews = scope.rows(decided.last_review())[0][0]
+        return self._of(
+            scope,
+            ("counts", rubric_hash, week_from, reviews),
+            lambda: item_counts(scope, rubric_hash, week_from),
+        )
+
+    def drawn(self, scope: Scope, week: str, most: int) -> list[Waiting]:
+        """What is drawn of a week for blind reviews, those that are done too."""
+        return self._of(scope, ("drawn", week, most), lambda: drawn(scope, week, most))
 
     def _of(self, scope: Scope, key: Hashable, make: Callable[[], T]) -> T:
         """What was made of this state of the store, or made now."""

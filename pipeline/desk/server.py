@@ -6,14 +6,18 @@ import contextlib
 import ipaddress
 import logging
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from pipeline.desk.app import LOCAL_HOSTS, create_app
+from pipeline.desk.queries.filters import Filters
+from pipeline.desk.scope import Scope
 from pipeline.desk.words import LANGUAGES
-from pipeline.errors import UsageError, nearest
+from pipeline.errors import CallcoachError, UsageError, nearest
 from pipeline.settings import Settings
 from pipeline.store import Store
 
@@ -56,8 +60,16 @@ def serve(
             lifespan="on",
         )
         ready(_address(host, listener.getsockname()[1]))
+        warm = threading.Thread(target=_sum, args=(app,), daemon=True)
+        warm.start()
         with contextlib.suppress(KeyboardInterrupt):  # the way to end it
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def _sum(app: FastAPI) -> None:
+    """Sum all calls by agent before somebody asks for it: over many calls that takes a while."""
+    with contextlib.suppress(CallcoachError):  # whoever asks for the page will be told
+        app.state.figures.pool(Scope(app.state.store), Filters())
 
 
 def _address(host: str, port: int) -> str:

@@ -21,7 +21,7 @@ SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address wor
 
 Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` many rows of SQLite;
 ``places`` which call a recording is; ``scores`` outside scores; ``reviewed`` scores by the verdicts
-in force; ``said`` what was said; ``runs`` progress;
+in force; ``said`` what was said; ``judged`` verdicts as bytes; ``runs`` progress;
 ``database`` address, connections, errors;
 ``migrations``; ``lock``; ``store`` the class.
 """

@@ -25,7 +25,7 @@ from pipeline.io.times import local_time
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import SPEAKERS
 from pipeline.settings import DEFAULT_ZONE
-from pipeline.store import reviewed, said
+from pipeline.store import judged, reviewed, said
 from pipeline.store.database import now, shown, writing
 from pipeline.store.rows import Identity, place_of, queue_of, recording_in, restarted
 from pipeline.store.tables import TABLES
@@ -330,6 +330,28 @@ def _legs(connection: Connection) -> None:
     connection.execute(calls.update().where(known).values(legs=1))
 
 
+def _judged(connection: Connection) -> None:
+    """Keep the verdicts on a call as bytes beside their rows."""
+    tables = tables_of(18).tables
+    calls, verdicts = tables["calls"], tables["verdicts"]
+    for name in ("judged", "judged_items"):
+        tables[name].create(connection)
+    query = sa.select(calls.c.call_id).order_by(calls.c.call_id).limit(ROWS)
+    columns = (verdicts.c[n] for n in ("call_id", "item_id", "verdict", "confidence"))
+    rows = sa.select(*columns).where(verdicts.c.source == "rubric")
+    rows = rows.order_by(verdicts.c.call_id, verdicts.c.position)
+    last = ""
+    while ids := connection.scalars(query.where(calls.c.call_id > last)).all():
+        last = ids[-1]
+        by_call: dict[str, list[tuple[str, str, float | None]]] = {}
+        for call_id, *verdict in connection.execute(
+            rows.where(verdicts.c.call_id.between(ids[0], last))
+        ):
+            by_call.setdefault(call_id, []).append((verdict[0], verdict[1], verdict[2]))
+        for call_id, found in by_call.items():
+            judged.write(connection, tables, call_id, found)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -349,6 +371,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _requests,
     _switch,
     _legs,
+    _judged,
 )
 
 
@@ -414,6 +437,20 @@ def tables_of(version: int) -> sa.MetaData:
             sa.Column("decided", sa.Text, nullable=False),  # table and id of what it decided
             sa.Column("row", sa.BigInteger, nullable=False),
             sa.Column("at", sa.Text, nullable=False),
+        )
+    if version >= 18:
+        sa.Table(
+            "judged",
+            metadata,
+            sa.Column("call_id", sa.Text, primary_key=True),
+            sa.Column("item_list", sa.Text, nullable=False),
+            sa.Column("codes", sa.LargeBinary, nullable=False),
+        )
+        sa.Table(
+            "judged_items",
+            metadata,
+            sa.Column("hash", sa.Text, primary_key=True),
+            sa.Column("ids", sa.Text, nullable=False),
         )
     return metadata
 

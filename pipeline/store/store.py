@@ -18,7 +18,17 @@ from sqlalchemy.engine import Connection, Engine
 from pipeline.errors import Conflict, ParameterError, nearest
 from pipeline.io import files
 from pipeline.schema import CallResult, Failure, Recording, Seconds
-from pipeline.store import database, migrations, packed, places, reviewed, runs, said, scores
+from pipeline.store import (
+    database,
+    judged,
+    migrations,
+    packed,
+    places,
+    reviewed,
+    runs,
+    said,
+    scores,
+)
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
 from pipeline.store.migrations import DECIDED, KEYS, SQL
 from pipeline.store.places import Basis, Known
@@ -149,6 +159,11 @@ class Store:
         """
         rows = rows_of(result, database.now())
         call_id = clean(result.recording.call_id)
+        given = [
+            (v["item_id"], v["verdict"], v["confidence"])
+            for v in rows["verdicts"]
+            if v["source"] == "rubric"
+        ]
         spoken = [(t["speaker"], t["text_masked"] or t["text"]) for t in rows["turns"]]
 
         def write(connection: Connection) -> None:
@@ -163,6 +178,7 @@ class Store:
                 scores.merge(connection, [call_id])
             reviewed.merge(connection, SQL, [call_id])
             said.index(connection, SQL, call_id, result.recording.started_at, spoken)
+            judged.write(connection, SQL, call_id, given)
 
         self._write(call_id, write)
 

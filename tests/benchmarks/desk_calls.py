@@ -1,4 +1,4 @@
-"""A made-up store of many calls for the desk's budgets: a few thousand calls, copied with other agents and numbers.
+"""A made-up store of many calls for the desk's budgets: some calls, copied with other agents and numbers.
 
 Nothing in it was recorded or heard. ``TEMPLATES`` calls are saved as any call is; the database then copies
 them under other ids, agents and hours, and moves their main measures by agent and at random (seeded by id,
@@ -77,7 +77,9 @@ def fill(store: Store, calls: int = CALLS, seed: int = 1) -> None:
 
 def _copy(connection: sa.Connection, copies: int) -> None:
     """Copy all calls but the long one so many times."""
-    teams = "CASE agent / 40 " + " ".join(f"WHEN {i} THEN '{t}'" for i, t in enumerate(TEAMS)) + " END"
+    teams = (
+        "CASE agent / 40 " + " ".join(f"WHEN {i} THEN '{t}'" for i, t in enumerate(TEAMS)) + " END"
+    )
     connection.execute(sa.text("CREATE TEMP TABLE old AS SELECT rowid AS n, * FROM calls"))
     connection.execute(sa.text("DELETE FROM old WHERE call_id = :hour"), {"hour": HOUR})
     names = [c.name for c in SQL["calls"].c]
@@ -107,7 +109,7 @@ def _copy(connection: sa.Connection, copies: int) -> None:
             connection.execute(sa.text("DELETE FROM calls WHERE call_id != :hour"), {"hour": HOUR})
         connection.execute(sa.text(f"INSERT INTO calls ({into}) SELECT {chosen} FROM old"))
     ks = "(WITH RECURSIVE k(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM k WHERE k < {}) SELECT k FROM k)"
-    for table in ("turns", "events", "verdicts", "results"):
+    for table in ("turns", "events", "verdicts", "results", "judged"):
         names = [c.name for c in SQL[table].c if c.name != "call_id"]
         columns = ", ".join(f'"{name}"' for name in names)
         connection.execute(sa.text(f"CREATE TEMP TABLE part AS SELECT * FROM {table}"))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.desk import decisions
+from pipeline.desk.judgements import doubtful
 from pipeline.desk.pages.evidence import Evidence, evidence_of, verdict_of
 from pipeline.desk.pages.figures import only
 from pipeline.desk.queries import decisions as queries
+from pipeline.desk.queries import judged
 from pipeline.desk.scope import NotFound, Scope
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
@@ -196,7 +197,11 @@ def reviews_page(view: View, options: Desk) -> ReviewsPage:
     elif kind == "sample":
         found = tuple(_line(view, r, names, "") for r in _sample(view))[:QUEUE]
     else:
-        rows = view.scope.rows(view.scope.calls(queries.waiting(kind, QUEUE)))
+        rows = (
+            view.scope.rows(view.scope.calls(queries.stale(QUEUE)))
+            if kind == "stale"
+            else doubtful(view.scope, QUEUE)
+        )
         found = tuple(_line(view, r, names, view.words(f"verdict.{r.verdict}")) for r in rows)
     agreed = []
     for item, (same, n) in sorted(agreement_by_item(view.scope).items()):
@@ -243,20 +248,10 @@ def _open_appeals(view: View, names: Mapping[str, str], options: Desk) -> Iterat
 
 
 def _sample(view: View) -> list[Any]:
-    """At random, the same for everybody: ten of each item and outcome in the newest week."""
+    """What was drawn of the newest week and nobody judged blind yet."""
     week = view.scope.rows(view.scope.calls(queries.newest_week()))[0][0]
     if week is None:
         return []
-    drawn: dict[tuple[str, str], int] = {}
-    rows = view.scope.rows(view.scope.calls(queries.week_of_verdicts(week)))
-
-    def lot(row: Any) -> bytes:
-        return hashlib.sha256(f"{week} {row.call_id} {row.item_id}".encode()).digest()
-
-    found = []
-    for row in sorted(rows, key=lot):
-        key = row.item_id, row.verdict
-        if drawn.setdefault(key, 0) < DRAWN:
-            drawn[key] += 1
-            found.append(row)
-    return found
+    done = {(r.call_id, r.item_id) for r in view.scope.rows(judged.reviewed_of(None, blind=True))}
+    drawn = view.figures.drawn(view.scope, week, DRAWN)
+    return [one for one in drawn if (one.call_id, one.item_id) not in done]

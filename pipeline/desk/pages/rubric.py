@@ -75,9 +75,7 @@ def _lines(view: View, digest: str, outline: Mapping[str, Any]) -> tuple[str, di
     words, scope = view.words, view.scope
     weeks = [week for (week,) in scope.rows(scope.calls(queries.weeks()))]
     first = weeks[min(len(weeks), DEFAULT_WEEKS) - 1] if weeks else None
-    counts: dict[str, dict[str, Any]] = {}
-    for row in scope.rows(scope.calls(queries.item_counts(digest, first))):
-        counts.setdefault(row.item_id, {})[row.verdict] = row
+    counts = view.figures.item_counts(scope, digest, first)
     agreed = agreement_by_item(scope)
     found = {}
     for item in outline["items"]:

@@ -11,8 +11,6 @@ from pipeline.desk.queries.decisions import newest_reviews
 from pipeline.desk.queries.filters import Filters
 from pipeline.store import SQL
 
-ITEM_DAY = ("agent_id", "started_at", "item_id", "judged", "passed")
-
 
 def pooled(filters: Filters, columns: Sequence[str], after: str, limit: int) -> sa.Select[Any]:
     """The next calls by id with the columns that are pooled; the id comes last."""
@@ -20,33 +18,6 @@ def pooled(filters: Filters, columns: Sequence[str], after: str, limit: int) -> 
     query = filters.apply(sa.select(*(calls[name] for name in columns), calls.call_id))
     query = query.where(calls.call_id > after, calls.status != "failed")
     return query.order_by(calls.call_id).limit(limit)
-
-
-def item_days(filters: Filters, team: str | None, weeks: tuple[str, str] | None) -> sa.Select[Any]:
-    """How often each agent of a team passed each item on each day, of the calls judged.
-
-    What counts is the verdict in force: the newest review, else the machine's.
-    """
-    calls, verdicts, reviewed = SQL["calls"].c, SQL["verdicts"].c, newest_reviews()
-    verdict = sa.func.coalesce(reviewed.c.verdict, verdicts.verdict)
-    day = sa.func.substr(calls.started_at, 1, 10)
-    query = sa.select(
-        calls.agent_id,
-        sa.func.min(calls.started_at).label("started_at"),
-        verdicts.item_id,
-        sa.func.count().label("judged"),
-        sa.func.sum(sa.case((verdict == "pass", 1), else_=0)).label("passed"),
-    ).join_from(SQL["calls"], SQL["verdicts"], calls.call_id == verdicts.call_id)
-    query = _with_reviews(query, reviewed)
-    query = filters.apply(query).where(
-        verdicts.source == "rubric",
-        verdict.in_(("pass", "fail")),
-        calls.agent_id.is_not(None),
-        calls.team.is_(None) if team is None else calls.team == team,
-    )
-    if weeks is not None:
-        query = query.where(calls.week.between(*weeks))
-    return query.group_by(calls.agent_id, day, verdicts.item_id)
 
 
 def _with_reviews(query: sa.Select[Any], reviewed: sa.Subquery) -> sa.Select[Any]:

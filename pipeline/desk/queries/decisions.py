@@ -86,49 +86,25 @@ def published(call_id: str) -> sa.Select[Any]:
     return sa.select(results.saved_at).where(results.call_id == call_id)
 
 
-def waiting(kind: str, limit: int) -> sa.Select[Any]:
-    """Verdicts that wait for a review: ``doubtful`` or ``stale``."""
-    calls, verdicts = SQL["calls"].c, SQL["verdicts"]
-    reviewed = newest_reviews()
+def stale(limit: int) -> sa.Select[Any]:
+    """Verdicts of the machine that are other ones than the newest review saw, the newest calls first."""
+    calls, verdicts, reviewed = SQL["calls"].c, SQL["verdicts"], newest_reviews()
+    same = sa.and_(
+        reviewed.c.call_id == verdicts.c.call_id,
+        reviewed.c.item_id == verdicts.c.item_id,
+        verdicts.c.source == "rubric",
+    )
     query = (
         sa.select(
-            verdicts.c.call_id, verdicts.c.item_id, verdicts.c.verdict, verdicts.c.confidence,
-            calls.slug, calls.started_at, calls.agent_name, calls.agent_id, calls.rubric_hash,
+            verdicts.c.call_id, verdicts.c.item_id, verdicts.c.verdict, calls.slug,
+            calls.started_at, calls.agent_name, calls.agent_id,
         )
-        .join_from(verdicts, SQL["calls"], calls.call_id == verdicts.c.call_id)
-        .outerjoin(
-            reviewed,
-            sa.and_(
-                reviewed.c.call_id == verdicts.c.call_id, reviewed.c.item_id == verdicts.c.item_id
-            ),
-        )
-        .where(verdicts.c.source == "rubric")
+        .join_from(reviewed, verdicts, same)
+        .join(SQL["calls"], calls.call_id == verdicts.c.call_id)
+        .where(reviewed.c.seen_verdict != verdicts.c.verdict)
     )  # fmt: skip
-    if kind == "stale":
-        query = query.where(reviewed.c.seen_verdict != verdicts.c.verdict)
-    else:
-        doubt = sa.and_(verdicts.c.verdict.in_(("pass", "fail")), verdicts.c.confidence < 0.7)
-        query = query.where(
-            reviewed.c.id.is_(None), sa.or_(verdicts.c.verdict == "cannot_tell", doubt)
-        )
     order = (calls.started_at.desc().nulls_last(), verdicts.c.call_id, verdicts.c.position)
     return query.order_by(*order).limit(limit)
-
-
-def week_of_verdicts(week: str) -> sa.Select[Any]:
-    """All judged verdicts of a week without a blind review, to draw samples from."""
-    calls, verdicts = SQL["calls"].c, SQL["verdicts"].c
-    blind = sa.select(REVIEWS.c.call_id, REVIEWS.c.item_id).where(REVIEWS.c.why == "sample")
-    query = sa.select(
-        verdicts.call_id, verdicts.item_id, verdicts.verdict, calls.slug, calls.started_at,
-        calls.agent_name, calls.agent_id, calls.rubric_hash,
-    ).join_from(SQL["calls"], SQL["verdicts"], calls.call_id == verdicts.call_id)  # fmt: skip
-    return query.where(
-        calls.week == week,
-        verdicts.source == "rubric",
-        verdicts.verdict.in_(("pass", "fail")),
-        sa.tuple_(verdicts.call_id, verdicts.item_id).not_in(blind),
-    )
 
 
 def newest_week() -> sa.Select[Any]:

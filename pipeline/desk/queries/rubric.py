@@ -7,30 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.desk.queries.decisions import newest_reviews
 from pipeline.desk.queries.filters import Filters
 from pipeline.store import SQL
-
-
-def item_counts(rubric_hash: str, week_from: str | None) -> sa.Select[Any]:
-    """Of each item of a rubric: verdicts in force, and how many people overturned."""
-    calls, verdicts, reviewed = SQL["calls"].c, SQL["verdicts"].c, newest_reviews()
-    verdict = sa.func.coalesce(reviewed.c.verdict, verdicts.verdict)
-    overturned = sa.case((reviewed.c.verdict != reviewed.c.seen_verdict, 1), else_=0)
-    same = sa.and_(reviewed.c.call_id == verdicts.call_id, reviewed.c.item_id == verdicts.item_id)
-    query = sa.select(
-        verdicts.item_id,
-        verdict.label("verdict"),
-        sa.func.count().label("calls"),
-        sa.func.count(reviewed.c.id).label("reviewed"),
-        sa.func.sum(overturned).label("overturned"),
-    ).join_from(SQL["calls"], SQL["verdicts"], calls.call_id == verdicts.call_id)
-    query = query.outerjoin(reviewed, same).where(
-        verdicts.source == "rubric", calls.rubric_hash == rubric_hash
-    )
-    if week_from is not None:
-        query = query.where(calls.week >= week_from)
-    return query.group_by(verdicts.item_id, verdict)
 
 
 def weeks() -> sa.Select[Any]:

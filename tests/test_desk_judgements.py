@@ -1,0 +1,104 @@
+"""Verdicts of many calls from their bytes: what their rows say, with what people said of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.desk.judgements import doubtful, drawn, item_counts, item_days
+from pipeline.desk.queries.filters import Filters
+from pipeline.desk.scope import Scope
+from pipeline.rubric import load_rubric
+from pipeline.store import Store
+from tests.desk_store import fill, people
+from tests.told import save_samples, told
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory):
+    """Some weeks of made-up calls, ten verdicts of which people overturned."""
+    with Store.open(tmp_path_factory.mktemp("judged") / "callcoach.db") as store:
+        fill(store, people(weeks=6, per_week=4))
+        rows = store.frame("verdicts").query("verdict in ('pass', 'fail')").iloc[::37].head(10)
+        for row in rows.itertuples():
+            other = "cannot_tell" if row.verdict == "pass" else "pass"
+            store.decide(
+                "reviews", "a", call_id=row.call_id, item_id=row.item_id, verdict=other,
+                seen_verdict=row.verdict,
+            )  # fmt: skip
+        yield store
+
+
+def in_force(store: Store):
+    """The rows of all verdicts, by what counts."""
+    rows = store.frame("verdicts").merge(
+        store.frame("calls", columns=["call_id", "agent_id", "started_at", "team"]), on="call_id"
+    )
+    for (call_id, item_id), verdict in reviews_in(store).items():
+        rows.loc[(rows.call_id == call_id) & (rows.item_id == item_id), "verdict"] = verdict
+    return rows
+
+
+def reviews_in(store: Store) -> dict[tuple[str, str], str]:
+    from pipeline.desk.queries.decisions import newest_reviews
+
+    found = store.fetch(newest_reviews().select())
+    return {(r.call_id, r.item_id): r.verdict for r in found}
+
+
+def test_counts_are_those_of_the_rows_with_what_people_said(made: Store):
+    digest = load_rubric("hotline").sha256
+    found = item_counts(Scope(made), digest, None)
+    rows = in_force(made)
+    expected = rows.groupby(["item_id", "verdict"]).size().to_dict()
+    assert {(i, v): n.calls for i, of in found.items() for v, n in of.items()} == expected
+    assert sum(n.reviewed for of in found.values() for n in of.values()) == 10
+    assert sum(n.overturned for of in found.values() for n in of.values()) == 10
+    assert item_counts(Scope(made), "another", None) == {}
+
+
+def test_days_of_items_are_those_of_the_rows(made: Store):
+    rows = in_force(made)
+    rows = rows[(rows.team == "售后组") & rows.verdict.isin(["pass", "fail"])]
+    keys = [rows.agent_id, rows.started_at.str[:10], rows.item_id]
+    judged = rows.groupby(keys).size().to_dict()
+    passed = (rows.verdict == "pass").groupby(keys).sum().to_dict()
+    found = item_days(Scope(made), Filters(), "售后组", None)
+    assert {(d.agent_id, d.started_at, d.item_id): d.judged for d in found} == judged
+    assert {(d.agent_id, d.started_at, d.item_id): d.passed for d in found} == passed
+    assert item_days(Scope(made), Filters(), "其他组", None) == []
+
+
+def test_a_draw_has_ten_of_each_at_most_and_is_the_same_for_all(made: Store):
+    week = max(w for w in made.frame("calls").week if w)
+    one = drawn(Scope(made), week, 3)
+    assert one == drawn(Scope(made), week, 3)
+    most = Counter((w.item_id, w.verdict) for w in one)
+    assert max(most.values()) <= 3
+    assert len(set(one)) == len(one) > 5
+    assert {w.verdict for w in one} == {"pass", "fail"}
+    assert one != sorted(one)  # by lot, not by name
+
+
+def test_what_is_doubtful_waits_until_somebody_judged_it(tmp_path: Path):
+    with Store.open(tmp_path / "callcoach.db") as store:
+        save_samples(store)
+        rows = store.frame("verdicts").query("source == 'rubric'")
+        weak = rows.verdict.isin(["pass", "fail"]) & (rows.confidence < 0.7)
+        expected = {
+            (r.call_id, r.item_id)
+            for r in rows[weak | (rows.verdict == "cannot_tell")].itertuples()
+        }
+        found = doubtful(Scope(store), 500)
+        assert {(w.call_id, w.item_id) for w in found} == expected
+        assert expected
+        call_id, item_id = min(expected)
+        store.decide(
+            "reviews", "a", call_id=call_id, item_id=item_id, verdict="pass", why="doubtful"
+        )
+        left = {(w.call_id, w.item_id) for w in doubtful(Scope(store), 500)}
+        assert left == expected - {(call_id, item_id)}
+        store.save(told(call_id))  # a new analysis says the same
+        assert {(w.call_id, w.item_id) for w in doubtful(Scope(store), 500)} == left
