@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.audio import resample
 from pipeline.errors import WeightsError
 from pipeline.evaluation.texts import align
 from pipeline.io import weights
@@ -21,6 +25,7 @@ from pipeline.settings import load_settings
 from pipeline.speech.asr.whisper import Guess, WhisperDecoder, calibrated, choose, load_whisper
 from pipeline.speech.models import word_model
 from pipeline.text import WordModel, normalise_for_cer
+from tests.tiny_models import MELS, V3_TOKENS, whisper_large_v3
 
 RATE = 16_000
 DATA = Path(__file__).parents[1] / "data"
@@ -122,3 +127,58 @@ def test_windows_are_decoded_with_others_of_like_length(whisper: WhisperDecoder)
     ]  # fmt: skip
     assert [len(b) for b in whisper._batches([RATE] * 20)] == [8, 8, 4]
     assert whisper._batches([]) == []
+
+
+PROMPTS = (  # the program's own once, and one as people write them
+    "客服热线通话，普通话，简体中文：",
+    "云帆银行信用卡中心，挂失，账单，还款",
+)
+
+
+def sounds() -> dict[str, Audio]:
+    """What tempts a recogniser to write its prompt: nothing, noise, music, foreign speech."""
+    chance, t = np.random.default_rng(0), np.arange(4 * RATE) / RATE
+    chord = sum(np.sin(2 * np.pi * f * t) for f in (220.0, 277.2, 329.6))
+    made = {
+        "silence": np.zeros(4 * RATE),
+        "noise": 0.05 * chance.standard_normal(4 * RATE),
+        "music": 0.1 * chord * (0.6 + 0.4 * np.sin(2 * np.pi * 2 * t)),
+    }
+    speak = shutil.which("espeak-ng")
+    for voice, text in {
+        "en": "I do not speak Chinese, can you help me with my order?",
+        "yue": "你好呀，我想问下我部电话点解唔开得机。",
+    }.items():
+        if speak:
+            wave = subprocess.run(
+                [speak, "-v", voice, "--stdout", text], capture_output=True, check=True
+            ).stdout
+            samples, rate = soundfile.read(io.BytesIO(wave), dtype="float32")
+            made[voice] = 0.5 * resample(resample(samples, rate, 8000), 8000, RATE)
+    return {name: np.asarray(audio, np.float32) for name, audio in made.items()}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_prompt_is_never_a_transcript(whisper: WhisperDecoder, prompt: str):
+    chosen = load_settings(overrides={"asr.prompt": prompt, "asr.beam_size": 1}).asr
+    decoder = WhisperDecoder(whisper._model, chosen, whisper._words)
+    heard = decoder(list(sounds().values()))
+    texts = [normalise_for_cer("".join(w.text for w in h.words)) for h in heard]
+    plain = normalise_for_cer(prompt)
+    rows = {plain[i : i + 4] for i in range(len(plain) - 3)}
+    assert not [t for t in texts if any(row in t for row in rows)]
+
+
+@pytest.mark.parametrize("trim", [True, False])
+def test_the_shape_of_large_v3_is_loaded_and_decoded(tmp_path: Path, trim: bool):
+    folder = whisper_large_v3(tmp_path)
+    model = load_whisper(folder, compute_type="float32", threads=1, trim=trim)
+    assert model.model.n_mels == MELS
+    chosen = load_settings(overrides={"asr.language": "yue", "asr.beam_size": 2}).asr
+    decoder = WhisperDecoder(model, chosen, None)
+    noise = np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32) * 0.1
+    (heard,) = decoder([noise])
+    assert all(0 <= w.start <= w.end <= 30 for w in heard.words)
+    assert heard.logprob < 0
+    assert model.hf_tokenizer.token_to_id("<|yue|>") == model.hf_tokenizer.token_to_id("<|su|>") + 1
+    assert model.hf_tokenizer.get_vocab_size() == V3_TOKENS

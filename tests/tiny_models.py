@@ -1,4 +1,6 @@
-"""Tiny models of the right shape: ONNX files written byte by byte, as no package here makes them.
+"""Tiny models of the right shape: SenseVoice, Paraformer, and a Whisper as large-v3.
+
+ONNX files are written byte by byte, as no package here makes them.
 
 References
 ----------
@@ -7,11 +9,14 @@ Protocol Buffers, "Encoding"; ``onnx.proto`` of ONNX 1.16.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.io import weights
 
 FLOAT, INT32, INT64 = 1, 6, 7
 KINDS = {np.dtype(np.float32): FLOAT, np.dtype(np.int32): INT32, np.dtype(np.int64): INT64}
@@ -147,3 +152,64 @@ def _written(folder: Path, model: bytes) -> Path:
     lines = "".join(f"{token} {i}\n" for i, token in enumerate(TOKENS))
     (folder / "tokens.txt").write_text(lines, encoding="utf-8")
     return folder
+
+
+WIDTH, MELS, V3_TOKENS = 16, 128, 51_866
+AFTER = "<|su|>"  # the language before the one that large-v3 has more, <|yue|>
+
+
+def whisper_large_v3(folder: Path) -> Path:
+    """A Whisper of one layer with the mel bands and tokens of large-v3, and weights of chance."""
+    from ctranslate2.specs.whisper_spec import WhisperConfig, WhisperSpec
+
+    base = weights.verified("whisper-base")
+    tokenizer = _with_cantonese(json.loads((base / "tokenizer.json").read_text("utf-8")))
+    names = {i: t for t, i in tokenizer["model"]["vocab"].items()}
+    names |= {t["id"]: t["content"] for t in tokenizer["added_tokens"]}
+    spec = WhisperSpec(1, 1, 1, 1)
+    spec.encoder.position_encodings.encodings = np.zeros((1500, WIDTH), np.float32)
+    spec.decoder.position_encodings.encodings = np.zeros((448, WIDTH), np.float32)
+    chance = np.random.default_rng(0)
+    shapes = {
+        "embeddings/weight": (V3_TOKENS, WIDTH), "projection/weight": (V3_TOKENS, WIDTH),
+        "conv1/weight": (WIDTH, MELS, 3), "conv2/weight": (WIDTH, WIDTH, 3),
+        "self_attention/linear_0/weight": (3 * WIDTH, WIDTH),
+        "attention/linear_1/weight": (2 * WIDTH, WIDTH),
+        "ffn/linear_0/weight": (4 * WIDTH, WIDTH), "ffn/linear_1/weight": (WIDTH, 4 * WIDTH),
+    }  # fmt: skip
+    for name, given in spec.variables(ordered=True):
+        if given is not None:
+            continue
+        of, _, leaf = name.rpartition("/")
+        if leaf in ("beta", "gamma"):
+            values = np.full(WIDTH, leaf == "gamma", np.float32)
+        else:
+            ends = (shape for end, shape in shapes.items() if f"/{name}".endswith(f"/{end}"))
+            if "self_attention/linear_1" in name:
+                ends = iter(())
+            values = chance.normal(0, 0.2, next(ends, (WIDTH, WIDTH))).astype(np.float32)
+        part = spec
+        for step in of.split("/"):
+            kind, _, number = step.rpartition("_")
+            many = getattr(part, kind, None) if number.isdigit() else None
+            part = many[int(number)] if isinstance(many, list) else getattr(part, step)
+        setattr(part, leaf, values)
+    languages = [t["id"] for t in tokenizer["added_tokens"] if len(t["content"]) in (6, 7)]
+    spec._config = WhisperConfig([], [220, 50257], languages[:100], [(0, 0)])
+    spec.register_vocabulary([names[i] for i in range(V3_TOKENS)])
+    spec.validate()
+    folder.mkdir(parents=True, exist_ok=True)
+    spec.save(str(folder))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_size": MELS}), "utf-8")
+    return folder
+
+
+def _with_cantonese(tokenizer: dict) -> dict:
+    """The tokenizer of the older Whispers with one language more, all after it moved by one."""
+    added = tokenizer["added_tokens"]
+    at = next(t["id"] for t in added if t["content"] == AFTER) + 1
+    moved = [t | {"id": t["id"] + (t["id"] >= at)} for t in added]
+    cantonese = next(t for t in added if t["content"] == AFTER) | {"id": at, "content": "<|yue|>"}
+    ordered = sorted([*moved, cantonese], key=lambda t: t["id"])
+    return tokenizer | {"added_tokens": ordered}

@@ -33,7 +33,7 @@ LONGEST_HEARD = 4  # characters of a word that is written for others of its soun
 LEAST_COST = 0.3  # nats; so much a word must be likelier, however unsure what was heard
 # Numbers and names are never words: they are what was heard.
 KEPT = re.compile(
-    "[零一二三四五六七八九十百千万亿两点]|(?<=姓)..?|(?<=我叫)..?.?|(?<=小).|.{1,3}(?=先生|女士|小姐)"
+    "[零一二三四五六七八九十百千万亿两点]|(?<=姓)..?|(?<=我叫)..?.?|(?<=小).|.{1,3}(?=先[生省升]|女士|小姐)"
 )
 
 

@@ -38,6 +38,7 @@ FRAMES_PER_S = 100
 LIKE_LENGTHS = 1.25  # the longest window of a batch is at most that much longer than the shortest
 MODEL_FRAMES = 3000
 LATEST_START = 50  # of the first words in a window, in steps of 0.02 s, as in training
+LEAK = 4  # so many characters of the prompt in a row are not taken for words
 LOOP_PENALTY = 1000.0
 INSTRUCTIONS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "avx")  # the best first
 CALIBRATION_SLOPE, CALIBRATION_OFFSET = 0.63, 0.61
@@ -94,11 +95,12 @@ class WhisperDecoder:
         length = max(longest, round(self._options.min_window_s * FRAMES_PER_S))
         length = MODEL_FRAMES if careful else min(MODEL_FRAMES, length + length % 2)
         encoded = self._encode(np.stack([pad_or_trim(f, length) for f in features]))
-        guesses = self._search(encoded, careful)
+        guesses = self._search(encoded, careful, self._options.prompt)
         doubted = [i for i, own in enumerate(guesses) if self._doubtful(own)]
         if doubted and length < MODEL_FRAMES:
             whole = np.stack([pad_or_trim(features[i], MODEL_FRAMES) for i in doubted])
-            for i, more in zip(doubted, self._search(self._encode(whole), careful), strict=True):
+            longer = self._search(self._encode(whole), careful, self._options.prompt)
+            for i, more in zip(doubted, longer, strict=True):
                 guesses[i] += more
         chosen = [choose(own, self._words, self._options.word_weight) for own in guesses]
         frames = [min(f.shape[-1], length) for f in features]
@@ -123,13 +125,17 @@ class WhisperDecoder:
         ]
         return np.concatenate(parts)
 
-    def _search(self, encoded: NDArray[Any], careful: bool) -> list[list[Guess]]:
-        """Beam search: some hypotheses of each window, the likeliest first."""
+    def _search(self, encoded: NDArray[Any], careful: bool, prompt: str) -> list[list[Guess]]:
+        """Beam search: some hypotheses of each window, the likeliest first.
+
+        A window of which all hypotheses hold words of the prompt is searched again without it: what
+        was said is heard then too.
+        """
         tokenizer, options = self._tokenizer, self._options
-        prompt = tokenizer.encode(options.prompt) if options.prompt else []
+        told = tokenizer.encode(prompt) if prompt else []
         results = self._model.model.generate(
             _storage(encoded),
-            [self._model.get_prompt(tokenizer, prompt)] * len(encoded),
+            [self._model.get_prompt(tokenizer, told)] * len(encoded),
             beam_size=options.beam_size,
             num_hypotheses=min(options.hypotheses, options.beam_size),
             return_scores=True,
@@ -144,17 +150,17 @@ class WhisperDecoder:
             ]
             for result in results
         ]
-        return [self._own_words(own) or own for own in guesses]
+        kept = [[g for g in own if not _repeats(prompt, g.text)] for own in guesses]
+        leaked = [i for i, own in enumerate(kept) if prompt and not own]
+        if leaked:
+            for i, again in zip(leaked, self._search(encoded[leaked], careful, ""), strict=True):
+                kept[i] = again
+        return [own or every for own, every in zip(kept, guesses, strict=True)]
 
     def _guess(self, ids: Sequence[int], logprob: float, no_speech: float) -> Guess:
         tokens = tuple(t for t in ids if t < self._tokenizer.eot)
         text = simplify(self._tokenizer.decode(list(tokens)))
         return Guess(text, tokens, float(logprob), float(no_speech), len(ids))
-
-    def _own_words(self, guesses: list[Guess]) -> list[Guess]:
-        """Leave out hypotheses that are empty or only repeat the prompt."""
-        prompt = normalise_for_cer(self._options.prompt)
-        return [g for g in guesses if normalise_for_cer(g.text) not in prompt]
 
     def _doubtful(self, guesses: Sequence[Guess]) -> bool:
         """Whether the likeliest hypothesis is not likely, or repeats itself."""
@@ -258,6 +264,17 @@ def load_whisper(
             "Connect to the model hub once, name a local folder in asr.source of the preset, "
             "or use --preset embedded; asr.vocabulary=all loads it as it is.",
         ) from cause
+
+
+def _repeats(prompt: str, text: str) -> bool:
+    """Whether a text is empty, or has a row of characters of the prompt.
+
+    >>> _repeats("这是客服热线的录音", "客服热线：您好"), _repeats("这是客服热线的录音", "热线您好")
+    (True, False)
+    """
+    said, told = normalise_for_cer(text), normalise_for_cer(prompt)
+    rows = (told[i : i + LEAK] for i in range(len(told) - LEAK + 1))
+    return said in told or any(row in said for row in rows)
 
 
 def _storage(array: NDArray[Any]) -> Any:
