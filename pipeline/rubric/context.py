@@ -45,6 +45,12 @@ class Hearing(Form):
     min_hit_confidence: Number = entry(
         0.52, "a phrase found with less was perhaps said", ge=0, le=1
     )
+    min_said_confidence: Number = entry(
+        0.2, "words recognised with less were perhaps others", ge=0, le=1
+    )
+    few_turns: Whole = entry(
+        4, "in a place of so few turns, one that was not understood at all leaves it open", ge=0
+    )
     min_units_per_s: Number = entry(1.2, "fewer characters per second of speech: unheard", ge=0)
     min_probability: Number = entry(0.35, "a less likely verdict is cannot_tell", ge=0, le=1)
     blocking_problems: tuple[str, ...] = entry((), "problems of a channel that nobody is heard in")
@@ -228,10 +234,9 @@ class Call:
             return False, 0.0, f"the {speaker} speaks another language ({party.language})"
         if speaker == AGENT and not self.turns(AGENT, listening=True):
             return False, 0.0, "no words of the agent were recognised"
-        speech = unheard = weighted = worst = 0.0
-        for turn in self.dialogue.turns:
-            if turn.speaker != speaker or not _touches(turn, spans):
-                continue
+        speech = unheard = weighted = worst = noise = 0.0
+        turns = [t for t in self.dialogue.turns if t.speaker == speaker and _touches(t, spans)]
+        for turn in turns:
             seconds = max(turn.duration, 0.01)
             needed = self.hearing.min_word_confidence
             good = bool(turn.text) and turn.confidence >= needed
@@ -241,10 +246,13 @@ class Call:
             if not good or turn.confidence < self.hearing.close_word_confidence:
                 worst = max(worst, seconds)
             worst = max(worst, turn.unheard_s)
+            if turn.confidence < self.hearing.min_said_confidence:
+                noise = max(noise, seconds)
             weighted += seconds * turn.confidence
         if not speech:
             return True, 0.9, ""
         lost = close and worst >= MIN_UNHEARD_S
+        lost = lost or (noise >= MIN_UNHEARD_S and len(turns) <= self.hearing.few_turns)
         if lost or unheard / speech > self.hearing.max_unheard_ratio:
             return (
                 False,

@@ -50,6 +50,11 @@ _IN_FULL: frozenset[Kind] = frozenset(get_args(Kind)) - {"detail"}  # what has t
 _CORRECTION_UNITS = 16  # characters between a value and the one that corrects it
 _SENTENCE = re.compile(r"[^。！!?？；;]+[。！!?？；;]*")
 _CLAUSE = re.compile(r"[^。！!?？；;，,]+[。！!?？；;，,]*")
+_PART = re.compile(r"[^。！!?？；;，,、]+")
+# What a part of a sentence asks for: 住哪儿，几点在家 are two questions.
+_ASKED = re.compile(
+    "多少|什么|哪[儿里个位年天家种一]|几[个位点号次天年岁楼层]|多[大长久高远]|怎么称呼|贵姓|了没$|没有$|吗$|了吗$"
+)
 _QUESTION_TAIL = 14  # units that a question at the end of a text without punctuation may take
 _UNMARKED = 12  # characters; a longer text without any punctuation holds several sentences
 _MARKS = re.compile("[，。！？,.!?；;、]")
@@ -112,7 +117,12 @@ class Says(Form):
         distinct = len({name for name, _ in found})
         wanted = len(self.phrases) if self.mode == "all" else self.at_least
         enough = distinct >= wanted and len(hits) >= self.times
-        good = [h for h in hits if h.confidence >= call.hearing.min_hit_confidence]
+        good = [
+            h
+            for h in hits
+            if h.confidence >= call.hearing.min_hit_confidence
+            and call.said_confidence(h) >= call.hearing.min_said_confidence
+        ]
         if enough:
             confidence = max(h.confidence for h in hits)
             truth: bool | None = True if good else None
@@ -374,7 +384,11 @@ def count_questions(text: str) -> int:
     """
     if len(text) >= _UNMARKED and not _MARKS.search(text):
         return max(int(_is_question(text)), len(_QUESTION_WORDS.findall(text)))
-    return sum(1 for s in _SENTENCE.findall(text) if _is_question(s))
+    return sum(
+        max(1, sum(1 for c in _PART.findall(s) if _ASKED.search(c)))
+        for s in _SENTENCE.findall(text)
+        if _is_question(s)
+    )
 
 
 def statement_units(text: str) -> int:
