@@ -317,9 +317,11 @@ def _by_switch(earlier: CallResult, recording: Recording, settings: Settings) ->
         sorted((*earlier.events, *earlier.superseded), key=lambda e: (e.start, e.end, e.kind)),
         counted, aside, recording.switch, earlier.duration, settings.silences,
     )  # fmt: skip
-    mixed = {t.speaker for t in aside if t.level_dbfs is not None}
+    later = (t for t in counted if t.speaker == AGENT and t.leg > 1 == t.heard_leg)
+    mixed = {t.speaker for t in (*aside, *later) if t.level_dbfs is not None}
     voices = {who: voice for who, voice in earlier.voices.items() if who not in mixed}
-    measures = measure_call(counted, events, voices, earlier.duration, settings.voice)
+    first = first_leg(counted, events, earlier.duration)
+    measures = measure_call(*first[:2], voices, first[2], settings.voice)
     events, measures, _ = without_unknown(
         events, measures, earlier.parties, earlier.role_confidence
     )

@@ -182,6 +182,7 @@ class Turn:
     unheard: tuple[Span, ...] = ()
     aside: str | None = None
     leg: int = 1
+    heard_leg: int | None = None  # where the switch tells another one
 
     @property
     def duration(self) -> Seconds:

@@ -116,7 +116,7 @@ def test_rubric_items_go_by_the_switch(folder: Path):
     run(folder)
     assert verdict_of(tables(folder)[3], "transfer_reason") == "not_applicable"
     assert verdict_of(tables(folder)[3], "hold_thanks") == "pass"
-    run(folder, "a.wav,转接,26,,")
+    run(folder, "a.wav,转接,32,,")
     assert verdict_of(tables(folder)[3], "transfer_reason") == "fail"
     run(folder, "a.wav,暂停,5,24,")
     assert verdict_of(tables(folder)[3], "transfer_reason") == "not_applicable"
@@ -126,7 +126,7 @@ def test_rubric_items_go_by_the_switch(folder: Path):
 def test_speech_of_machines_and_of_others_is_nobodys(folder: Path):
     run(folder)
     before = tables(folder)
-    run(folder, "a.wav,ivr,0,5,\na.wav,agent_leave,30,,N1")
+    run(folder, "a.wav,ivr,0,5,\na.wav,agent_leave,27,,N1")
     call, _, turns, _ = tables(folder)
     aside = turns[turns["aside"].notna()]
     assert aside["aside"].tolist() == ["ivr", "away"]
@@ -136,7 +136,7 @@ def test_speech_of_machines_and_of_others_is_nobodys(folder: Path):
     assert pd.isna(call["agent_level_dbfs"])  # measured with turns that do not count
     assert not pd.isna(call["customer_level_dbfs"])
     assert "(2 of the turns) are neither" in call["warnings"]
-    run(folder, "a.wav,ivr,0,5,\na.wav,agent_leave,30,,N1", force=True)
+    run(folder, "a.wav,ivr,0,5,\na.wav,agent_leave,27,,N1", force=True)
     forced = tables(folder)[0]
     assert forced["agent_level_dbfs"] == pytest.approx(before[0]["agent_level_dbfs"], abs=1)
     same = ["agent_units", "agent_talk_s", "holds", "hold_s", "dead_air", "agent_turns"]
@@ -171,19 +171,42 @@ def test_agreement_counts_pairs_and_errors() -> None:
 def test_when_the_agent_is_away() -> None:
     join, leave, transfer = "agent_join", "agent_leave", "transfer"
     inf = float("inf")
-    for moves, agent, away in (
-        ([], "A", []),
-        ([(transfer, 50, None)], "A", [(50, inf)]),
-        ([(join, 5, "A"), (leave, 90, "A")], "A", [(-inf, 5), (90, inf)]),
-        ([(join, 5, "A"), (join, 60, "B"), (leave, 70, "A")], "A", [(-inf, 5), (60, inf)]),
-        ([(join, 5, "A"), (join, 60, "B"), (leave, 70, "B")], "A", [(-inf, 5), (60, 70)]),
-        ([(join, 5, "B"), (leave, 50, "B"), (join, 50, "A")], "A", [(-inf, 50)]),
-        ([(join, 5, "B"), (join, 60, "C"), (leave, 60, "B")], None, [(-inf, 5), (60, inf)]),
-        ([(join, 5, "12"), (leave, 60, "12")], "0012", [(-inf, 5), (60, inf)]),
-        ([(transfer, 50, "A"), (join, 55, "B")], "A", [(50, inf)]),
+    for moves, agent, away, over in (
+        ([], "A", [], None),
+        ([(transfer, 50, None)], "A", [(50, inf)], 50),
+        ([(transfer, 50, None), (join, 80, "A")], "A", [(50, 80)], None),
+        ([(join, 0, "A"), (transfer, 50, None), (join, 80, "A")], "A", [(-inf, 0), (50, 80)], None),
+        ([(join, 5, "A"), (leave, 90, "A")], "A", [(-inf, 5), (93, inf)], None),
+        ([(join, 5, "A"), (join, 60, "B"), (leave, 70, "A")], "A", [(-inf, 5), (60, inf)], 60),
+        ([(join, 5, "A"), (join, 60, "B"), (leave, 70, "B")], "A", [(-inf, 5), (60, 70)], None),
+        ([(join, 5, "B"), (leave, 50, "B"), (join, 50, "A")], "A", [(-inf, 50)], None),
+        ([(join, 5, "B"), (join, 60, "C"), (leave, 60, "B")], None, [(-inf, 5), (60, inf)], 60),
+        ([(join, 5, "12"), (leave, 60, "12")], "0012", [(-inf, 5), (63, inf)], None),
+        ([(transfer, 50, "A"), (join, 55, "B")], "A", [(50, inf)], 50),
     ):
         events = [SwitchEvent(kind, at, at, who) for kind, at, who in moves]
-        assert agent_away(events, agent) == away, moves
+        assert agent_away(events, agent) == (away, over), moves
+
+
+def test_after_a_transfer_another_leg_begins_and_nobody_is_accused_of_it(folder: Path):
+    run(folder)
+    before = tables(folder)
+    assert before[0]["legs"] == 1
+    run(folder, "a.wav,转接,23,,N1")
+    call, _, turns, verdicts = tables(folder)
+    assert call["legs"] == 2
+    assert turns["leg"].tolist() == [1, 2, 2, 2]
+    assert turns["aside"].isna().all()
+    assert call["agent_units"] == 14
+    assert pd.isna(call["agent_level_dbfs"])
+    assert verdict_of(verdicts, "hold_thanks") != "fail"
+    closing = verdicts[verdicts["item_id"].str.startswith("closing")]
+    assert not (closing["verdict"] == "fail").any()
+    run(folder, "a.wav,暂停,5,6,")
+    call, _, turns, _ = tables(folder)
+    assert turns["leg"].tolist() == [1, 1, 1, 1]
+    assert call["agent_units"] == before[0]["agent_units"]
+    assert call["agent_level_dbfs"] == before[0]["agent_level_dbfs"]
 
 
 def test_what_the_switch_takes_away_comes_back_when_it_is_corrected() -> None:

@@ -3,8 +3,9 @@
 A kind of event of which the switch gives any for a call is known for that call: heard events of that
 kind are superseded, and so is what was heard within it and is not so (silence in a hold, an
 interruption in a greeting of a machine). Speech in an ``ivr`` is a machine's; machines are heard
-elsewhere as well. Speech on the agent's side in a hold, or while the agent of the call has left or
-another agent is on as well, is not charged to the agent. A kind without an event says nothing.
+elsewhere as well. Speech on the agent's side in a hold, or while the agent of the call is away or
+another agent is on as well, is not charged to the agent; what comes after another has taken over is a
+second leg. A kind without an event says nothing.
 Applying it again to what was heard gives the same.
 
 Conventions: times in seconds of the recording; clocks of switch and recorder differ by ``EDGE_S``.
@@ -30,6 +31,7 @@ from pipeline.settings import Silences
 from pipeline.spans import contains, gaps, overlap_s
 
 EDGE_S = 1.0
+LEAVE_S = 3.0  # what is said so soon after leaving was said before: nobody else is there yet
 MOST = 0.5  # of what was heard: from which share on it lies in what the switch knows
 KINDS: Mapping[SwitchKind, EventKind] = {
     "hold": "hold",
@@ -40,6 +42,7 @@ KINDS: Mapping[SwitchKind, EventKind] = {
     "pause": "recorder_pause",
 }
 """What the kinds of the switch are called among events."""
+MOVES = ("agent_join", "agent_leave", "transfer")
 
 _WITHIN: Mapping[SwitchKind, frozenset[EventKind]] = {
     "hold": frozenset(("dead_air", "silence", "response_delay", "recorder_pause")),
@@ -53,7 +56,7 @@ _INSTEAD = "instead_of"  # in the detail of what a superseded hold is, when it i
 def part_turns(
     turns: Sequence[Turn], switch: Sequence[SwitchEvent] | None, agent_id: str | None
 ) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
-    """Part the turns that count from those that belong to nobody who is judged.
+    """Part the turns that count from those that belong to nobody who is judged, and tell legs.
 
     Parameters
     ----------
@@ -66,58 +69,73 @@ def part_turns(
     Returns
     -------
     turns, aside
-        Those that an ``aside`` of another source set apart stay apart.
+        Those that an ``aside`` of another source set apart stay apart. What comes after another agent
+        has taken over is a second leg.
     """
     said = switch or ()
     machine = [(e.start, e.end) for e in said if e.kind == "ivr"]
     held = [(e.start + EDGE_S, e.end - EDGE_S) for e in said if e.kind == "hold"]
-    away = agent_away(said, agent_id)
+    away, over = agent_away(said, agent_id)
+    later = [] if over is None else [(over, float("inf"))]
+    if not any(t.speaker == AGENT and _share(t.spans, later) > MOST for t in turns):
+        later = []
+    moved = any(e.kind in MOVES for e in said)
     counted: list[Turn] = []
     aside: list[Turn] = []
     for turn in turns:
+        heard = turn.leg if turn.heard_leg is None else turn.heard_leg
+        leg = heard if not moved else 2 if _share(turn.spans, later) > MOST else 1
+        turn = replace(turn, leg=leg, heard_leg=None if leg == heard else heard)
         if turn.aside in ("ivr", "hold", "away"):
             turn = replace(turn, aside=None)
         if turn.aside is None:
             is_agent = turn.speaker == AGENT
             if _share(turn.spans, machine) > MOST:
                 turn = replace(turn, aside="ivr")
-            elif is_agent and _share(turn.spans, away) > MOST:
-                turn = replace(turn, aside="away")
             elif is_agent and contains(held, (turn.start, turn.end)):
                 turn = replace(turn, aside="hold")
+            elif is_agent and leg == 1 and _share(turn.spans, away) > MOST:
+                turn = replace(turn, aside="away")
         (counted if turn.aside is None else aside).append(turn)
     return tuple(counted), tuple(aside)
 
 
-def agent_away(switch: Sequence[SwitchEvent], agent_id: str | None) -> list[Span]:
-    """When the agent of the call is not alone on it: before joining, after leaving or a transfer,
-    and while another agent is on as well, when nobody can tell whose words are heard.
+def agent_away(
+    switch: Sequence[SwitchEvent], agent_id: str | None
+) -> tuple[list[Span], Seconds | None]:
+    """When the agent of the call is not alone on it, and from when on another has taken over.
 
-    Where the agent is none of those who are named, it is the first one who joins.
+    That is before joining, after leaving (and ``LEAVE_S``) or a transfer, and while another agent is on
+    as well, when nobody can tell whose words are heard. Where the agent is none of those who are named,
+    it is the first one who joins.
     """
     moves = sorted(
-        (e for e in switch if e.kind in ("agent_join", "agent_leave", "transfer")),
-        key=lambda e: (e.end, e.kind == "agent_join"),
+        (e for e in switch if e.kind in MOVES), key=lambda e: (e.end, e.kind == "agent_join")
     )
     named = [e.agent_id for e in moves if e.agent_id is not None]
     joined = [e.agent_id for e in moves if e.kind == "agent_join" and e.agent_id is not None]
     own = (None, agent_id if agent_id in named else next(iter(joined or named), agent_id))
     first = next((e.kind for e in moves if e.agent_id in own), "")
     here: set[str] = set() if first == "agent_join" else {AGENT}
-    since = None if here else float("-inf")
+    since = float("inf") if here else float("-inf")
+    is_transferred = False
     found: list[Span] = []
     for move in moves:
         who = AGENT if move.agent_id in own else str(move.agent_id)
         if move.kind != "agent_join":
             here.discard(who)
+            is_transferred = move.kind == "transfer"
         else:
             here.add("another" if move.agent_id is None and AGENT in here else who)
-        if here == {AGENT} and since is not None:
-            found.append((since, move.end))
-            since = None
-        elif here != {AGENT} and since is None:
-            since = move.end
-    return found if since is None else [*found, (since, float("inf"))]
+        if here == {AGENT}:
+            found += [(since, move.end)] if since < move.end else []
+            since = float("inf")
+        else:
+            since = min(since, move.end + (LEAVE_S if move.kind == "agent_leave" else 0.0))
+    if since == float("inf"):
+        return found, None
+    has_taken_over = AGENT not in here and (bool(here) or is_transferred)
+    return [*found, (since, float("inf"))], since if has_taken_over else None
 
 
 def take_events(
