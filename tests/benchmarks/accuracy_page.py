@@ -205,6 +205,10 @@ def _preface(data: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
         "changed; the base set is two-channel A-law at 8 kHz, 30 dB signal to noise, no crosstalk.",
         f"- Program: preset `{PRESET}`, version {data['version']}; weights {weights}.",
         f"- Machine: {data['cores']} CPU cores, no GPU.",
+        "- **All of this is tuning.** Voices, texts and calls of this page were looked at while things were "
+        "chosen: it says what a condition does, and is no promise. What was measured at first sight, on "
+        "voices and sentences that nothing was chosen on, is said so in `voices.md` and `recognition.md`. "
+        "A reporting set that was looked at for a repair becomes a tuning set and is replaced.",
         "- Speech is synthetic (neural text-to-speech, eight voices), so recognition and roles are "
         "easier or harder than on your calls: measure those with `callcoach evaluate FOLDER`.",
     ]
