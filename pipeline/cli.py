@@ -241,6 +241,9 @@ def export(
     sound: Annotated[
         bool, typer.Option("--sound", help="Make the curves of the desk for calls without.")
     ] = False,
+    calls: Annotated[
+        list[str] | None, typer.Option(help="Also a file a call: json, rttm or srt; repeatable.")
+    ] = None,
     settings: Set = None,
 ) -> None:
     """Write the tables of a store anew, as CSV, Parquet and Excel."""
@@ -248,8 +251,8 @@ def export(
 
     if sound:
         jobs.fill_sound(store)
-
-    jobs.export_store(store, out, _settings("embedded", settings, None), workbook=workbook)
+    given = _settings("embedded", settings, None)
+    jobs.export_store(store, out, given, calls or (), workbook=workbook)
 
 
 @app.command()

@@ -364,6 +364,14 @@ def test_a_rubric_is_tried_on_a_stored_call(callcoach, analysed: Path):
     assert "'b'" in done.stderr
 
 
+def test_a_store_is_exported_with_a_file_a_call(callcoach, analysed: Path, tmp_path: Path):
+    done = callcoach("export", analysed, "--out", tmp_path, "--no-workbook", "--calls", "srt")
+    assert done.returncode == 0, done.stderr
+    assert "坐席：" in (tmp_path / "calls" / "a.srt").read_text("utf-8")
+    assert not (tmp_path / "callcoach.xlsx").exists()
+    told(callcoach("export", analysed, "--out", tmp_path, "--calls", "stl"), "stl", "srt")
+
+
 def test_two_rubrics_are_compared_on_stored_calls(callcoach, analysed: Path, tmp_path: Path):
     hotline = "rubrics/hotline.yaml"
     same = callcoach("rubric", "diff", hotline, hotline, "--out", analysed)

@@ -28,8 +28,8 @@ from pipeline.batch.identity import Settled, settle, stamp_of
 from pipeline.batch.runner import Step, Tally, analyse
 from pipeline.commands import console as terminal
 from pipeline.commands.run_log import LOG_NAME, Journal
-from pipeline.errors import MetadataError, NoRecordings, OutputError, UsageError
-from pipeline.export import Exported, export
+from pipeline.errors import MetadataError, NoRecordings, OutputError, ParameterError, UsageError
+from pipeline.export import Exported, export, export_calls
 from pipeline.io import files
 from pipeline.io.times import is_local, local_time
 from pipeline.recordings import EventRow, Found, Knows, Row, find_recordings, read_events, read_rows
@@ -414,11 +414,19 @@ def _scores(path: str) -> outside.Scores:
     return sheet
 
 
-def export_store(source: str, out: Path, settings: Settings, **choices: Any) -> None:
-    """Write the tables of a store anew."""
+def export_store(
+    source: str, out: Path, settings: Settings, of_calls: Sequence[str] = (), **choices: Any
+) -> None:
+    """Write the tables of a store anew, and a file a call in the formats ``of_calls``."""
     with Store.open(source, create=False) as store:
+        try:
+            count = export_calls(store, out / "calls", of_calls) if of_calls else 0
+        except ParameterError as cause:
+            raise UsageError(cause.message, cause.hint) from cause
         written = _exported(store, out, settings, **choices)
     terminal.paths(written.files, out, None)
+    if count:
+        terminal.say(f"{count} calls, each as {', '.join(of_calls)}: {out / 'calls'}")
 
 
 def fill_sound(source: str) -> None:

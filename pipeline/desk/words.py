@@ -84,10 +84,6 @@ class Words:
         start = f"{hours}:{minutes:02d}" if hours else str(minutes)
         return f"{start}:{whole % 60:02d}"
 
-    def spoken_clock(self, seconds: Seconds) -> str:
-        """The same as a screen reader should say it: ``1 分 12 秒``."""
-        return self("time.spoken", minutes=int(seconds) // 60, seconds=int(seconds) % 60)
-
     def started(self, started_at: str | None) -> str:
         """When a call began, in its own time: ``2026-03-19 10:15``."""
         if not started_at:
