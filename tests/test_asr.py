@@ -258,3 +258,12 @@ def test_words_never_leave_their_utterance(text: str, seconds: float):
     assert found.rejected or found.text
     for word in found.words:
         assert span[0] <= word.start <= word.end <= round(span[1], 3) + 1e-9
+
+
+def test_a_dictated_number_is_one_word_with_its_time():
+    text = "电话1-3-8-0-8，好"
+    (found,) = hear([(1.0, 4.0)], Answers([text]))
+    assert found.text == "电话13808，好"
+    number = found.words[2]
+    assert (number.text, number.confidence) == ("13808，", pytest.approx(0.9))
+    assert found.words[1].end <= number.start < number.end <= found.words[3].start

@@ -184,3 +184,33 @@ def test_correction_keeps_length_and_sound(rows: list[tuple[str, float]]):
     written = HOMOPHONES.corrected(text, [p for _, p in rows], 2.0)
     assert len(written) == len(text)
     assert [zh.readings(c) for c in written] == [zh.readings(c) for c in text]
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [
+        ("1-3-8-0-8-5-5-3-3-1-6", "13808553316"),
+        ("一三八零八五五三三幺六", "13808553316"),
+        ("号199-05-7-6-6-8-2", "19905766 82".replace(" ", "")),
+        ("4 40 8 16 9 5 2对不对", "440816952"),
+    ],
+)
+def test_dictated_numbers_have_one_written_form_and_one_reading(text: str, digits: str):
+    ((start, end, written),) = zh.dictated(text)
+    assert written == digits
+    whole = text[:start] + written + text[end:]
+    assert zh.normalise_for_cer(whole) == zh.normalise_for_cer(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "三百二十八万一千一百三十八点四八",
+        "3281138.48",
+        "2026年3月15日10:30",
+        "138085533161",
+        "1,234,567元",
+    ],
+)
+def test_quantities_and_dates_are_not_dictated(text: str):
+    assert zh.dictated(text) == []

@@ -7,7 +7,7 @@ unit is one syllable as spoken, so digits are expanded before they are counted.
 
 from pipeline.text.domain import Lexicon
 from pipeline.text.lexicons import backchannels, is_backchannel, surnames
-from pipeline.text.numbers import spoken_form
+from pipeline.text.numbers import dictated, spoken_form
 from pipeline.text.script import is_hanzi, normalise_for_cer, simplify
 from pipeline.text.sounds import readings, syllables
 from pipeline.text.units import count_units
@@ -18,6 +18,7 @@ __all__ = [
     "WordModel",
     "backchannels",
     "count_units",
+    "dictated",
     "is_backchannel",
     "is_hanzi",
     "normalise_for_cer",

@@ -132,6 +132,22 @@ def spoken_range(numeral: str) -> tuple[float, float]:
     return value, value
 
 
+def dictated(text: str) -> list[tuple[int, int, str]]:
+    """Numbers of five digits and more that were said digit by digit: from where to where, and digits.
+
+    >>> dictated("电话1-3-8-0-8，工号一零零八六"), dictated("1,2,3,4,5个，12345元")
+    ([(2, 11, '13808'), (14, 19, '10086')], [])
+    """
+    found = []
+    for match in _DICTATED.finditer(text):
+        digits = "".join(
+            str(_DIGIT_VALUES.get(c, c)) for c in match[0] if c.isdigit() or c in _DIGIT_VALUES
+        )
+        if len(digits) > _LONGEST_CARDINAL and digits != match[0]:
+            found.append((match.start(), match.end(), digits))
+    return found
+
+
 def read_digits(digits: str) -> str:
     """Read a run of digits one by one.
 
@@ -214,6 +230,11 @@ def _bare(match: re.Match[str]) -> str:
 
 _NUM = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _EDGE = r"(?<![\d.])"
+# Digits one by one, with what recognisers write between them; no quantity follows.
+_DICTATED = re.compile(
+    r"(?<![\d.:%十百千万])(?:\d{1,4}(?:[- ]\d{1,4}){2,}|\d(?:, ?\d{1,2}){3,}|[零一二三四五六七八九幺]{5,})"
+    r"(?![\d.:%十百千万亿个位名天年月日号元块点分秒、,-])"
+)
 
 # Tried in this order; each rule sees what the earlier ones left.
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (

@@ -91,10 +91,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--calls", type=Path, default=SAMPLES)
     parser.add_argument("--transcripts", type=Path)
     options = parser.parse_args(argv)
-    truths: list[tuple[Path, dict[str, object] | str]] = list(find_truths(options.calls))
+    truths: list[tuple[Path, dict[str, object] | str]] = []
     if options.transcripts:
         rows = read_transcripts(options.transcripts, options.calls)
-        truths = [(row.path, row.text) for row in rows]
+        truths += [(row.path, row.text) for row in rows]
+    else:
+        truths += find_truths(options.calls)
     given = {"diarization.speakers": 1} if options.transcripts else {}
     variants = [Variant(setting, given) for setting in ("", *options.settings)]
     for variant in variants:  # nothing is loaded while the clocks run

@@ -13,6 +13,7 @@ attached to the word before it.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from pipeline.text import (
     Lexicon,
     WordModel,
     count_units,
+    dictated,
     is_hanzi,
     normalise_for_cer,
     repeats_itself,
@@ -200,6 +202,7 @@ def _utterance(
         words = _as_known(words, known_words, options.homophone_cost)
     if lexicon is not None:
         words = _corrected(words, lexicon)
+    words = _dictated(words)
     text = "".join(w.text for w in words)
     spoken = [w.confidence for w in words if normalise_for_cer(w.text)]
     confidence = float(np.mean(spoken)) if spoken else 0.0
@@ -293,6 +296,23 @@ def _corrected(words: list[Word], lexicon: Lexicon) -> list[Word]:
     plain = lexicon.correct("".join(words[i].text[0] for i in places))
     for i, word in zip(places, _rewritten([words[i] for i in places], plain), strict=True):
         words[i] = word
+    return words
+
+
+def _dictated(words: list[Word]) -> list[Word]:
+    """Write numbers that were said digit by digit in one way, as one word of digits."""
+    text, edges = "", [0]
+    for word in words:
+        text += word.text
+        edges.append(len(text))
+    for start, end, digits in reversed(dictated(text)):
+        first, last = bisect_right(edges, start) - 1, bisect_left(edges, end)
+        own = words[first:last]
+        if edges[first] != start:
+            continue
+        sure = sum(w.confidence for w in own) / len(own)
+        after = text[end : edges[last]]
+        words[first:last] = [Word(own[0].start, own[-1].end, digits + after, round(sure, 4))]
     return words
 
 
