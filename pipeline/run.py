@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -35,6 +36,8 @@ from pipeline.schema import (
     Provenance,
     Recording,
     Seconds,
+    Span,
+    Speaker,
     Verdict,
     Waveform,
 )
@@ -54,7 +57,13 @@ from pipeline.speech.language import (
     without_misheard,
 )
 from pipeline.speech.legs import handovers, legs_of, split_voices
-from pipeline.speech.machines import find_machines, machine_event, without_machines
+from pipeline.speech.machines import (
+    find_machines,
+    heard_before,
+    machine_event,
+    prints_of,
+    without_machines,
+)
 from pipeline.speech.models import Models
 from pipeline.speech.roles import Usual, assign_roles, find_parties
 from pipeline.speech.speaker_assignment import assign_speech, tell_voices
@@ -69,10 +78,15 @@ def run_call(
     rubric: Rubric,
     decoded: Callable[[Seconds], None] = lambda seconds: None,
     usual: Usual | None = None,
+    *,
+    earlier: CallResult | None = None,
+    repeated: Mapping[int, Sequence[Span]] = types.MappingProxyType({}),
 ) -> CallResult:
     """Analyse one recording; ``decoded`` is told its length as soon as that is known.
 
-    ``usual`` says on which channel the agent is in other calls of its source.
+    ``usual`` says on which channel the agent is in other calls of its source, ``repeated`` what of
+    which channel is heard in other calls as well. With what was found ``earlier`` nothing is
+    recognised again.
 
     Raises
     ------
@@ -90,42 +104,52 @@ def run_call(
         audio = {
             c: Resampled(wave.samples[c], wave.sample_rate, SAMPLE_RATE) for c in channels.channels
         }
-    with clock("speech"):
-        voices = assign_speech(audio, channels, tones, settings, models)
-        shared = voices.source == "diarization"
-    with clock("recognition"):
-        heard = recognise(
-            [(label, voices.audio[label], spans) for label, spans in voices.speech.items()],
-            models.decoder,
-            settings.asr,
-            lexicon=models.lexicon,
-            known_words=models.known_words,
-            hallucinations=models.lexicon.hallucinations,
-        )
-        spoken, announced = voices.speech, list[Seconds]()
-        if shared:
-            heard, spoken = settled(heard, spoken)
-            (one,) = audio.values()
-            spoken, heard, announced = split_voices(
-                spoken, heard, one, lambda part, spans: tell_voices(part, spans, settings, models)
+    announced: list[Seconds] = []
+    spoken: Mapping[Speaker, tuple[Span, ...]]
+    if earlier is not None:
+        spoken, heard, announced = heard_before(earlier)
+        source = earlier.speaker_source
+        shared = source == "diarization"
+    else:
+        with clock("speech"):
+            voices = assign_speech(audio, channels, tones, settings, models)
+            spoken, source = voices.speech, voices.source
+            shared = source == "diarization"
+        with clock("recognition"):
+            heard = recognise(
+                [(label, voices.audio[label], spans) for label, spans in spoken.items()],
+                models.decoder,
+                settings.asr,
+                lexicon=models.lexicon,
+                known_words=models.known_words,
+                hallucinations=models.lexicon.hallucinations,
             )
-        heard_as = {v: audio[channels.channels[0] if shared else int(v)] for v in spoken}
+            if shared:
+                heard, spoken = settled(heard, spoken)
+                (one,) = audio.values()
+                spoken, heard, announced = split_voices(
+                    spoken, heard, one, lambda part, at: tell_voices(part, at, settings, models)
+                )
+    with clock("recognition"):
+        channel_of = {v: channels.channels[0] if shared else int(v) for v in spoken}
+        heard_as = {v: audio[c] for v, c in channel_of.items()}
         languages = spoken_languages(
             spoken, heard_as, heard, settings.asr.language, models.language_of
         )
         heard = without_misheard(heard, languages)
     with clock("dialogue"):
-        machines, _, in_doubt = find_machines(
+        machines, others, in_doubt = find_machines(
             spoken,
             heard,
-            {v: tones.music[channels.channels[0] if shared else int(v)] for v in spoken},
+            {v: tones.music[c] for v, c in channel_of.items()},
             heard_as,
             models.embedder,
+            {v: repeated.get(c, ()) for v, c in channel_of.items()},
             shared_audio=shared,
         )
         people, heard = without_machines(spoken, heard, machines)
         roles, parties, doubts = find_parties(
-            recording, channels, voices.source, people, heard, usual
+            recording, channels, source, people, heard, usual, {g.label for g in machines}
         )
         parties = with_languages(parties, languages, roles.speakers)
         heard, speech = roles.apply(heard, people)
@@ -209,7 +233,7 @@ def run_call(
         sample_rate=wave.source_sample_rate,
         codec=wave.codec,
         language=settings.asr.language,
-        speaker_source=voices.source,
+        speaker_source=source,
         role_confidence=roles.confidence,
         warnings=(
             *wave.warnings, *channels.warnings, *doubts, *in_doubt, *taken_over, *told,
@@ -229,6 +253,7 @@ def run_call(
         aside=aside,
         superseded=superseded,
         curves=drawn,
+        prints=None if earlier else prints_of([*machines, *others], channel_of.__getitem__, wave),
     )  # fmt: skip
 
 

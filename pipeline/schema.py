@@ -319,6 +319,20 @@ class Dialogue:
 
 
 @dataclass(frozen=True, slots=True)
+class Print:
+    """The fingerprint of a stretch of speech that may be a machine's.
+
+    ``is_open`` says that it counts as one when it is heard in another call as well.
+    """
+
+    channel: int
+    start: Seconds
+    end: Seconds
+    is_open: bool
+    marks: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """What produced a result: enough to repeat it and to know when it is out of date."""
 
@@ -348,7 +362,8 @@ class CallResult:
 
     ``aside`` are turns that nobody is judged by, ``superseded`` events that were heard and whose place
     what the switch knows has taken; neither counts. ``curves`` is what pages draw of a new call
-    (``pipeline.signal.curves``), kept apart from the rest.
+    (``pipeline.signal.curves``), ``prints`` what is compared with other calls
+    (``pipeline.signal.prints``); both are kept apart from the rest.
     """
 
     recording: Recording
@@ -374,6 +389,9 @@ class CallResult:
     aside: tuple[Turn, ...] = ()
     superseded: tuple[Event, ...] = ()
     curves: bytes | None = field(default=None, compare=False, repr=False, metadata=UNWRITTEN)
+    prints: tuple[Print, ...] | None = field(
+        default=None, compare=False, repr=False, metadata=UNWRITTEN
+    )
 
     def dialogue(self) -> Dialogue:
         """The call as a rubric sees it."""

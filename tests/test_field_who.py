@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+from scipy.signal import resample_poly
 
 from pipeline.agents.tables import agent_table
 from pipeline.audio import decode
@@ -20,7 +23,9 @@ from pipeline.run import run_call
 from pipeline.schema import AGENT, CUSTOMER, Audio, Span, Waveform
 from pipeline.settings import config_path, load_settings
 from pipeline.signal.pauses import recorder_pauses
+from pipeline.signal.prints import Marks, is_same_sound, marks_of
 from pipeline.speech.machines import find_machines
+from pipeline.store import Store
 from tests import audio_files, fakes
 from tests.fakes import RATE, Script
 
@@ -330,3 +335,89 @@ def test_two_mono_tracks_of_one_container_are_two_channels(tmp_path: Path):
     assert (wave.channels, wave.sample_rate) == (2, 8000)
     np.testing.assert_allclose(wave.samples, sound[:, : wave.samples.shape[1]], atol=1e-3)
     assert any("two mono audio streams" in w for w in wave.warnings)
+
+
+# --- what is heard in several calls -------------------------------------------------------------
+
+BANK = Path(__file__).parents[1] / "data" / "utterances"
+
+
+def clip(name: str) -> Audio:
+    samples, rate = soundfile.read(BANK / f"{name}.flac", dtype="float32")
+    return np.asarray(resample_poly(samples, RATE, rate), np.float32)
+
+
+def call_of(path: Path, prompt: str, agent: str, customer: str, *, at: float, gain: float) -> Path:
+    """A prompt, what an agent says after it, the customer's answer, and the agent again."""
+    said, answer = clip(agent), clip(customer)
+    opening = clip(prompt) * gain
+    second = at + opening.size / RATE + 0.8
+    third = second + said.size / RATE + 0.5
+    fourth = third + answer.size / RATE + 0.5
+    both = np.stack([fakes.noise(fourth + said.size / RATE + 1.0, seed) for seed in (3, 4)])
+    fakes.place(both[0], opening, at)
+    fakes.place(both[0], said, second)
+    fakes.place(both[1], answer, third)
+    fakes.place(both[0], said[::-1], fourth)  # other words of the same length
+    soundfile.write(path, both.T, RATE, subtype="ULAW" if gain < 1 else "PCM_16")
+    return path
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two calls that begin with one prompt, at other times, levels and codecs; one with none."""
+    folder = tmp_path_factory.mktemp("prompted")
+    return [
+        call_of(folder / "a.wav", "return_a1", "wrong_a4", "return_c1", at=0.5, gain=1.0),
+        call_of(folder / "b.wav", "return_a1", "courier_a3", "courier_c1", at=2.1, gain=0.4),
+        call_of(folder / "c.wav", "courier_a5", "wrong_a2", "wrong_c1", at=0.5, gain=1.0),
+    ]
+
+
+def machines_of(store: Store, *paths: Path) -> dict[str, list[tuple[float, float]]]:
+    load = lambda settings: fakes.models(CALL)  # noqa: E731
+    steps = fakes.batch([fakes.recording(p, agent_channel=0) for p in paths], SETTINGS, store, load)
+    assert {s.outcome for s in steps} <= {"analysed", "unchanged"}
+    return {
+        r.recording.call_id: [
+            (round(start, 1), round(end, 1)) for _, start, end in kinds(r, "machine_speech")
+        ]
+        for r in store.results()
+    }
+
+
+def test_what_two_calls_hold_alike_is_a_machine_whichever_came_first(
+    prompted: list[Path], tmp_path: Path
+):
+    results = []
+    for name, rounds in (
+        ("one", [prompted]),
+        ("forward", [prompted[:1], prompted[1:]]),
+        ("backward", [prompted[1:], prompted[:1]]),
+    ):
+        with Store.open(tmp_path / f"{name}.db") as store:
+            for number, paths in enumerate(rounds):
+                told = machines_of(store, *paths)
+                if number + 1 < len(rounds):
+                    assert not any(told.values())  # nobody else holds it yet
+            results.append(told)
+            assert len(told["a"]) == len(told["b"]) >= 1
+            assert told["c"] == []
+            first = told["a"][0]
+            assert first[0] == pytest.approx(0.5, abs=0.1)
+            people = [t for t in store.load("a").turns if t.speaker == AGENT]
+            assert all(t.start > told["a"][-1][1] for t in people)
+    assert results[0] == results[1] == results[2]
+
+
+def test_a_fingerprint_stands_level_and_codec_and_tells_other_speech():
+    one, other = clip("return_a1"), clip("courier_a5")
+    quiet = np.concatenate([np.zeros(57, np.float32), 0.2 * one])
+    told = io.BytesIO()
+    soundfile.write(told, quiet, RATE, format="WAV", subtype="GSM610")
+    told.seek(0)
+    heard, _ = soundfile.read(told, dtype="float32")
+    marks = marks_of(one, RATE)
+    assert is_same_sound(marks, marks_of(heard, RATE))
+    assert not is_same_sound(marks, marks_of(other, RATE))
+    assert Marks.from_bytes(marks.to_bytes()).pairs.tolist() == marks.pairs.tolist()

@@ -20,6 +20,7 @@ from pipeline.batch.engines import Engine, Task
 from pipeline.batch.engines.inline import failure
 from pipeline.batch.identity import Copy, content_of, filled, stamp_of
 from pipeline.batch.layouts import Layouts
+from pipeline.batch.repeats import tell_anew
 from pipeline.errors import RecordingError
 from pipeline.io import files
 from pipeline.rubric import Rubrics
@@ -162,7 +163,10 @@ def analyse(
             if before.stamp != (stamp := stamp_of(recording.path, recording.path_2)):
                 store.stamp(recording.call_id, recording, stamp)
             yield Step(recording, "unchanged", before.duration, warnings=before.warnings)
-    yield from _worked(todo, store, engine)
+    heard: set[str] = set()
+    for step in _worked(todo, store, engine):
+        heard |= {step.recording.call_id} if step.outcome == "analysed" else set()
+        yield step
     alone: list[tuple[Recording, bool]] = []
     for copy in copies:
         same = store.of_contents([copy.sha256]).get(copy.sha256)
@@ -173,7 +177,11 @@ def analyse(
             f"{copy.recording.path} holds the same as {copy.place}: one call, {next(iter(same))}."
         )
         yield Step(copy.recording, "a copy", warnings=(note,))
-    yield from _worked(alone, store, engine)
+    for step in _worked(alone, store, engine):
+        heard |= {step.recording.call_id} if step.outcome == "analysed" else set()
+        yield step
+    for _ in tell_anew(store, engine, heard):
+        pass
 
 
 def _need(recording: Recording, before: Known, wanted: Provenance) -> Need:

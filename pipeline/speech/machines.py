@@ -19,7 +19,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.schema import SAMPLE_RATE, Event, Seconds, Sound, Span, Speaker, Utterance, Word
+from pipeline.schema import (
+    AGENT,
+    SAMPLE_RATE,
+    CallResult,
+    Event,
+    Print,
+    Seconds,
+    Sound,
+    Span,
+    Speaker,
+    Utterance,
+    Waveform,
+    Word,
+)
+from pipeline.signal.prints import marks_of
 from pipeline.spans import join, overlap_s, total_s, touches, union
 from pipeline.speech.diarization.voices import Embedder
 from pipeline.text import syllables
@@ -78,10 +92,10 @@ class Group:
         return sum(self.signs.values())
 
     @property
-    def is_print_worth(self) -> bool:
-        """Whether it would be a machine's if it were heard in other calls as well."""
+    def would_tell(self) -> bool:
+        """Whether it counts as a machine's if it is heard in other calls as well."""
         length = self.span[1] - self.span[0]
-        return length >= LEAST_S and self.score + REPEATED >= SURE and "repeated" not in self.signs
+        return length >= LEAST_S and self.score + REPEATED >= SURE
 
 
 REPEATED, WORDS_MOST, TIGHT, AROUND, EDGE, WORDLESS = 2.0, 3.0, 4.0, 3.0, 1.0, 1.0
@@ -169,6 +183,53 @@ def without_machines(
                     )
                 )  # fmt: skip
     return people, tuple(sorted(told, key=lambda u: (u.start, u.end)))
+
+
+def prints_of(
+    groups: Sequence[Group], channel_of: Callable[[Speaker], int], wave: Waveform
+) -> tuple[Print, ...]:
+    """Fingerprints of the groups that are a machine's, or would be if other calls held them too."""
+    found = []
+    for group in groups:
+        if group.would_tell:
+            (start, end), channel = group.span, channel_of(group.label)
+            first, last = (round(at * wave.sample_rate) for at in (start, end))
+            marks = marks_of(wave.samples[channel][first:last], wave.sample_rate)
+            is_open = group.score < SURE
+            found.append(Print(channel, start, end, is_open, marks.to_bytes()))
+    return tuple(found)
+
+
+def heard_before(
+    earlier: CallResult,
+) -> tuple[dict[Speaker, tuple[Span, ...]], tuple[Utterance, ...], list[Seconds]]:
+    """Speech and words of a stored call by voice, as before machines were told, and its handovers."""
+    is_mono = earlier.speaker_source == "diarization"
+    label = {p.role: p.role if is_mono else str(p.channel) for p in earlier.parties if p.live}
+    turns = (*earlier.turns, *earlier.aside)
+    machines = [e for e in earlier.events if e.kind == "machine_speech" and "spans" in e.detail]
+    speech = {
+        name: tuple(
+            union(
+                (s for t in turns if t.speaker == role for s in t.spans),
+                (
+                    (a, b)
+                    for e in machines
+                    if e.detail["heard_with"] == role
+                    for a, b in e.detail["spans"]
+                ),
+            )
+        )
+        for role, name in label.items()
+    }
+
+    def voice(one: Utterance) -> Speaker:
+        whose = (e.detail["heard_with"] for e in machines if e.start - 0.2 <= one.start < e.end)
+        return label[next(whose, AGENT) if one.speaker == MACHINE else one.speaker]
+
+    heard = tuple(replace(u, speaker=voice(u)) for u in earlier.utterances)
+    begun = {t.leg: t.start for t in sorted(turns, key=lambda t: -t.start) if t.leg > 1}
+    return speech, heard, sorted(begun.values())
 
 
 def machine_event(group: Group, role: Speaker, heard: Sequence[Utterance]) -> Event:

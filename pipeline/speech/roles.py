@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.schema import AGENT, CUSTOMER, Party, Recording, Span, Speaker, Utterance
@@ -40,6 +40,7 @@ CUSTOMER_PHRASES = (
 FIRST_SPEAKER = {"inbound": 1.0, "outbound": -0.3, None: 0.7}
 MAX_PER_PHRASE = 2
 SWAPPED_MARGIN = 3.0
+MACHINE_BESIDE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ def find_parties(
     speech: Mapping[Speaker, Sequence[Span]],
     heard: Sequence[Utterance],
     usual: Usual | None = None,
+    beside_machines: Collection[Speaker] = (),
 ) -> tuple[Roles, tuple[Party, ...], list[str]]:
     """Say which voice is the agent, and which channel each party is heard in.
 
@@ -107,6 +109,8 @@ def find_parties(
     heard : sequence of Utterance
     usual : Usual, optional
         Where the agent usually is in calls of this source; metadata goes before it.
+    beside_machines : collection of label
+        Channels in which machines speak as well; in calls that come in they are on the agent's side.
 
     Returns
     -------
@@ -133,6 +137,7 @@ def find_parties(
             agent_voice=by_metadata,
             direction=recording.direction,
             usual=usual if source == "channel" else None,
+            beside_machines=beside_machines if source == "channel" else (),
         )
         if later:
             roles = roles.joined(assign_roles(heard, later))
@@ -155,6 +160,7 @@ def assign_roles(
     agent_voice: Speaker | None = None,
     direction: str | None = None,
     usual: Usual | None = None,
+    beside_machines: Collection[Speaker] = (),
 ) -> Roles:
     """Tell agent and customer apart.
 
@@ -170,12 +176,17 @@ def assign_roles(
         ``inbound`` or ``outbound``.
     usual : Usual, optional
         Where the agent is in other calls of the source; voices are channels.
+    beside_machines : collection of str
+        Voices in whose channels machines speak as well.
     """
     texts = {v: "".join(u.text for u in utterances if u.speaker == v) for v in voices}
     odds = {v: _evidence(text) for v, text in texts.items()}
     first = next((u.speaker for u in utterances if u.speaker in odds and not u.rejected), None)
     if first in odds:
         odds[first] += FIRST_SPEAKER.get(direction, 0.7)
+    if direction != "outbound" and len(beside_machines) == 1:  # prompts are the switch's
+        (switch,) = beside_machines
+        odds[switch] += MACHINE_BESIDE
     if agent_voice is not None and agent_voice in voices:
         warning = _swapped(odds, agent_voice)
         confidence = _probability(odds, agent_voice) if warning else 1.0

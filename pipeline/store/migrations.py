@@ -352,6 +352,11 @@ def _judged(connection: Connection) -> None:
             judged.write(connection, tables, call_id, found)
 
 
+def _prints(connection: Connection) -> None:
+    """Keep fingerprints of what may be speech of machines, to find it in other calls."""
+    tables_of(19).tables["prints"].create(connection)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -372,6 +377,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _switch,
     _legs,
     _judged,
+    _prints,
 )
 
 
@@ -427,6 +433,19 @@ def tables_of(version: int) -> sa.MetaData:
             sa.Column("call_id", sa.Text, index=True),  # null: what was heard before
             sa.Column("hash", sa.Text, nullable=False),
             sa.Column("tokens", sa.Text().with_variant(ARRAY(sa.Text), "postgresql")),
+        )
+    if version >= 19:
+        sa.Table(
+            "prints",
+            metadata,
+            sa.Column("call_id", sa.Text, primary_key=True),
+            sa.Column("position", sa.BigInteger, primary_key=True),
+            sa.Column("channel", sa.BigInteger, nullable=False),
+            sa.Column("start", sa.Double, nullable=False),
+            sa.Column("end", sa.Double, nullable=False),
+            sa.Column("is_open", sa.Boolean, nullable=False),
+            sa.Column("repeated", sa.Boolean, nullable=False),
+            sa.Column("marks", sa.LargeBinary, nullable=False),
         )
     if version >= 15:
         sa.Table(

@@ -96,6 +96,11 @@ def rows_of(result: CallResult, saved_at: str) -> dict[str, list[dict[str, Any]]
     }
     if result.curves is not None:  # those of a call that is judged again are kept already
         rows["sound"] = [sound_row(call_id, result.sha256, CURVES_VERSION, result.curves)]
+    if result.prints is not None:
+        rows["prints"] = [
+            {"call_id": call_id, "position": i, "repeated": False, **dataclasses.asdict(one)}
+            for i, one in enumerate(result.prints)
+        ]
     return rows
 
 

@@ -47,6 +47,7 @@ from pipeline.store.tables import Column, columns_of
 BATCH_ROWS = 20_000
 FETCH_ROWS = 1000  # at a time: more of them no longer fit the processor's cache
 RESULT_ROWS = 100
+PRINT_ROWS, PRINT_CALLS = 5000, 500  # at a time
 QUERY_S = 2.0  # a page waits no longer for one query
 
 T = TypeVar("T")
@@ -307,6 +308,36 @@ class Store:
             connection.execute(table.insert(), row)
 
         self._write(f"sound {key}", write)
+
+    def prints(self, call_ids: Sequence[str] | None = None) -> Iterator[Sequence[sa.Row[Any]]]:
+        """Rows of ``prints`` in parts, of some calls or of all, in the order of calls."""
+        table = SQL["prints"]
+        ordered = sa.select(table).order_by(table.c.call_id, table.c.position)
+
+        def rows_of(query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+            return self._read(lambda c: c.execute(query).all())
+
+        if call_ids is not None:
+            chosen = sorted({clean(i) for i in call_ids})
+            for first in range(0, len(chosen), PRINT_CALLS):
+                some = chosen[first : first + PRINT_CALLS]
+                yield rows_of(ordered.where(table.c.call_id.in_(some)))
+            return
+        key = sa.tuple_(table.c.call_id, table.c.position)
+        last: tuple[str, int] = ("", -1)
+        while rows := rows_of(ordered.where(key > last).limit(PRINT_ROWS)):
+            yield rows
+            last = (rows[-1].call_id, rows[-1].position)
+
+    def mark_repeated(self, keys: Sequence[tuple[str, int]]) -> None:
+        """Keep that these prints (call, position) are heard in other calls as well."""
+        table = SQL["prints"]
+        update = table.update().where(
+            table.c.call_id == sa.bindparam("of_call"), table.c.position == sa.bindparam("at")
+        )
+        rows = [{"of_call": call_id, "at": position} for call_id, position in keys]
+        if rows:
+            self._write("prints", lambda c: c.execute(update.values(repeated=True), rows))
 
     def note(self, actor: str, action: str, object_: str, detail: str = "") -> None:
         """Add a row to ``audit``: who did what to what, now (UTC)."""

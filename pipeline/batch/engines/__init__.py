@@ -10,12 +10,12 @@ tasks give the same results on each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.rubric import Rubrics
-from pipeline.schema import CallResult, Failure, Recording
+from pipeline.schema import CallResult, Failure, Recording, Span
 from pipeline.settings import Settings
 from pipeline.speech.models import Models
 from pipeline.speech.roles import Usual
@@ -26,11 +26,14 @@ class Task:
     """One recording to analyse; with ``earlier``, only to judge again what was found then.
 
     ``usual`` is where the agent is in other calls of its source, for a call whose words leave doubt.
+    ``repeated`` (by channel) is heard in other calls as well: what was recognised ``earlier`` is told
+    anew with that.
     """
 
     recording: Recording
     earlier: CallResult | None = None
     usual: Usual | None = None
+    repeated: Mapping[int, Sequence[Span]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

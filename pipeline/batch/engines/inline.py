@@ -33,12 +33,19 @@ class InlineEngine:
         recording = task.recording
         try:
             rubric = self._job.rubrics.of(recording)
-            if task.earlier is not None:
+            if task.earlier is not None and task.repeated is None:
                 return judge_again(task.earlier, recording, self._job.settings, rubric)
             self.load()
             assert self._models is not None
             return run_call(
-                recording, self._job.settings, self._models, rubric, decoded, task.usual
+                recording,
+                self._job.settings,
+                self._models,
+                rubric,
+                decoded,
+                task.usual,
+                earlier=task.earlier,
+                repeated=task.repeated or {},
             )
         except RecordingError as error:
             return failure(recording, error)

@@ -247,7 +247,7 @@ def _answer(pipe: Connection, engine: InlineEngine, task: Task) -> _Message:
         pipe.send(_Message("decoded", float(seconds)))
 
     try:
-        if task.earlier is None:
+        if task.earlier is None or task.repeated is not None:
             engine.load()
         pipe.send(_Message("working"))
         return _Message("done", engine.work(task, decoded))
