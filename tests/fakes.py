@@ -18,7 +18,10 @@ from scipy.io import wavfile
 
 from pipeline.batch.engines import Job
 from pipeline.batch.engines.inline import InlineEngine
+from pipeline.batch.identity import settle
 from pipeline.batch.runner import Step, analyse
+from pipeline.commands import jobs
+from pipeline.qa_scores import read_scores
 from pipeline.rubric import Rubrics, load_rubric
 from pipeline.run import run_call
 from pipeline.schema import (
@@ -26,6 +29,7 @@ from pipeline.schema import (
     CUSTOMER,
     Audio,
     CallResult,
+    Failure,
     Recording,
     Span,
     SpeakerSegment,
@@ -277,3 +281,28 @@ def analyser(folder: Path, script: Script, settings: Settings, **told: object) -
         return run_call(known, settings, models(script), rubric)
 
     return analyse
+
+
+def analyse_tables(
+    inputs: jobs.Inputs,
+    out: Path,
+    rubrics: Rubrics,
+    load: Callable[[Settings], Models],
+    *,
+    force: bool = False,
+) -> tuple[str, list[Failure]]:
+    """What ``callcoach analyze`` does but for the files it writes: what it says, and what failed."""
+    place, settings = jobs.Place(out), rubrics.settings
+    out.mkdir(exist_ok=True)
+    found = inputs.find(settings.time.zone, inputs.metadata, inputs.events, place)
+    said = [*found.warnings]
+    with Store.open(out) as store:
+        settled = settle(found, store)
+        engine = InlineEngine(Job(settings, rubrics, load))
+        steps = list(jobs._steps(found, settled, settings, store, engine, rubrics, force=force))
+        if inputs.scores is not None:
+            sheet = read_scores(inputs.scores)
+            said += [*sheet.notes, *jobs._import_scores(store, sheet, rubrics)]
+    failures = [step.failure for step in steps if step.failure is not None]
+    said += [*settled.notes, *(f"{f.message} {f.hint}" for f in failures)]
+    return "\n".join(said), failures

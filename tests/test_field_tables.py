@@ -15,12 +15,8 @@ from typing import Any
 import openpyxl
 import pytest
 
-from pipeline.batch.engines import Job
-from pipeline.batch.engines.inline import InlineEngine
-from pipeline.batch.identity import settle
 from pipeline.commands import jobs
 from pipeline.commands.workbench import status
-from pipeline.qa_scores import read_scores
 from pipeline.rubric import Rubrics
 from pipeline.schema import AGENT, CUSTOMER
 from pipeline.settings import Settings, load_settings
@@ -54,24 +50,16 @@ class Field:
 
     def run(self, *inputs: str, failed: int = 0, **tables: str | Path) -> str:
         """What ``callcoach analyze`` does but for the exported files; returns what it says."""
-        given = {name: str(path) for name, path in tables.items() if name != "scores"}
         named = [str(self.folder / name) for name in inputs or ("in",)]
+        scores = tables.get("scores")
+        metadata = tables.get("metadata")
+        given = jobs.Inputs(
+            named, str(metadata) if metadata else None, Path(scores) if scores else None
+        )
         settings = load_settings(overrides={"compliance.rubric": str(self.folder / "rubric.yaml")})
-        place = jobs.Place(self.folder / "out")
-        place.out.mkdir(exist_ok=True)
-        found = jobs.Inputs(named).find(settings.time.zone, given.get("metadata"), None, place)
-        said = [*found.warnings]
-        with Store.open(place.out) as store:
-            settled = settle(found, store)
-            rubrics = Rubrics(settings)
-            engine = InlineEngine(Job(settings, rubrics, load))
-            steps = list(jobs._steps(found, settled, settings, store, engine, rubrics))
-            if "scores" in tables:
-                sheet = read_scores(tables["scores"])
-                said += [*sheet.notes, *jobs._import_scores(store, sheet, rubrics)]
-        failures = [step.failure for step in steps if step.failure is not None]
+        said, failures = fakes.analyse_tables(given, self.folder / "out", Rubrics(settings), load)
         assert len(failures) == failed
-        return "\n".join([*said, *settled.notes, *(f"{f.message} {f.hint}" for f in failures)])
+        return said
 
     def column(self, name: str, table: str = "calls") -> list[Any]:
         with Store.open(self.folder / "out") as store:

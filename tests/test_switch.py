@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.batch.engines.choosing import Kind
 from pipeline.commands import jobs
 from pipeline.commands.workbench import agreement_with_switch
 from pipeline.dialogue.switch import agent_away, part_turns, take_events
 from pipeline.errors import UsageError
 from pipeline.evaluation import compare_with_switch
+from pipeline.rubric import Rubrics
 from pipeline.schema import AGENT, CUSTOMER, Event, SwitchEvent, Turn
 from pipeline.settings import Settings, load_settings
 from pipeline.speech.models import Models, weights_used
@@ -31,6 +31,7 @@ CALL = Script.of(
     (AGENT, 31.0, "再见"),
 )
 DECODER = ScriptDecoder(CALL)
+RUBRICS = Rubrics(load_settings())
 
 
 def load(settings: Settings) -> Models:
@@ -42,8 +43,7 @@ def run(folder: Path, events: str | None = None, *, force: bool = False) -> None
     if events is not None:
         table.write_text(f"recording,kind,start,end,agent_id\n{events}\n", encoding="utf-8")
     inputs = jobs.Inputs([str(folder / "in")], events=str(table) if events is not None else None)
-    place = jobs.Place(folder / "out", engine=Kind.INLINE, load=load)
-    jobs.analyze(inputs, place, load_settings(), force=force)
+    assert fakes.analyse_tables(inputs, folder / "out", RUBRICS, load, force=force)[1] == []
 
 
 def tables(folder: Path) -> tuple[pd.Series, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
