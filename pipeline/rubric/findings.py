@@ -33,7 +33,8 @@ class Finding:
 
     ``looked`` are the spans that were searched, ``note`` says in words what was found,
     ``parts`` are the findings of the conditions inside, in the order of the rubric; ``wrong`` says
-    that what was found is itself what fails (said too often), rather than missing.
+    that what was found is itself what fails (said too often), rather than missing. ``faint`` is what
+    was too unlikely to raise a doubt, yet not out of the question.
     """
 
     truth: bool | None
@@ -45,6 +46,7 @@ class Finding:
     rule: str = ""
     parts: tuple[Finding, ...] = ()
     wrong: bool = False
+    faint: tuple[Hit, ...] = ()
 
     def named(self, rule: str) -> Finding:
         """The same finding with the words of the condition that produced it."""
@@ -82,8 +84,7 @@ def negation(finding: Finding) -> Finding:
 def _joined(truth: bool | None, findings: Sequence[Finding]) -> Finding:
     deciding = [f for f in findings if f.truth is truth] or list(findings)
     hits = tuple(h for f in deciding for h in f.hits)
-    all_needed = all(f.truth is truth for f in findings)
-    pick = min if truth is not None and all_needed and truth else max
+    pick = min if truth is not None and all(f.truth is truth for f in findings) else max
     confidence = pick((f.confidence for f in deciding), default=0.0)
     first = next(iter(deciding), None)
     return Finding(
@@ -95,4 +96,5 @@ def _joined(truth: bool | None, findings: Sequence[Finding]) -> Finding:
         note="; ".join(dict.fromkeys(f.note for f in deciding if f.note)),
         parts=tuple(findings),
         wrong=any(f.wrong for f in deciding),
+        faint=tuple(h for f in deciding for h in f.faint),
     )

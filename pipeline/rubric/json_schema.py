@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pipeline.rubric.context import Hearing
 from pipeline.rubric.forms import Form
 from pipeline.rubric.load import EXAMPLE_KEYS, Item, Short
+from pipeline.rubric.meaning_rules import Meaning
 from pipeline.rubric.measured_rules import Quantity
 from pipeline.rubric.parsing import BARE, OPERATORS, TURN_MEASURES
 from pipeline.rubric.places import INNER, Part, Place
@@ -38,6 +39,7 @@ def json_schema() -> dict[str, Any]:
         },
         "quantity": {"anyOf": [_TEXT, _form(Quantity) | {"required": ["turns"]}]},
         "intents": _TEXTS,
+        "meaning": {"anyOf": [_TEXT, _form(Meaning)]},
         "item": _TEXT,
         "section": _TEXT,
         "sources": _TEXTS,

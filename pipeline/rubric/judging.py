@@ -162,6 +162,12 @@ def _decide(
             continue
         finding = condition.evaluate(call, scope)
         steps.append(Step(question, finding))
+        signs = finding.faint if finding.truth is False else finding.hits
+        if not finding.truth and question == "when" and signs:
+            done = _done_in_doubt(call, item, signs)
+            if done is not None:
+                steps.append(Step("pass", done))
+                return "pass", done, signs
         if finding.truth is not True:
             return ("cannot_tell" if finding.truth is None else "not_applicable"), finding, ()
         if question == "when":
@@ -185,6 +191,17 @@ def _decide(
     if finding.truth is None:
         return "cannot_tell", finding, trigger
     return ("pass" if finding.truth else "fail"), finding, trigger
+
+
+def _done_in_doubt(call: Call, item: Item, trigger: tuple[Hit, ...]) -> Finding | None:
+    """What was done after a trigger in doubt: that it was done speaks for the trigger."""
+    scope = Scope(trigger)
+    if item.passes is None or item.fails is not None:
+        return None
+    if item.unless is not None and item.unless.evaluate(call, scope).truth is not False:
+        return None
+    done = item.passes.evaluate(call, scope)
+    return replace(done, note="its trigger is in doubt") if done.truth else None
 
 
 def _passed_if_heard(

@@ -29,6 +29,7 @@ from pipeline.rubric.forms import (
     read,
 )
 from pipeline.rubric.located import Located, load_located, parse_located
+from pipeline.rubric.meaning_rules import Meaning
 from pipeline.rubric.parsing import Names
 from pipeline.rubric.places import ANYWHERE, Where
 from pipeline.schema import AGENT, CUSTOMER, VerdictName
@@ -125,6 +126,9 @@ class Short(Form):
     agent_never_says: Phrases = entry((), "phrases that the agent must not say")
     excluded: Phrases = entry((), "a hit inside one of these does not count", "except")
     quoted_after: Phrases = entry((), "words after which somebody else is quoted", "except_after")
+    or_means: Annotated[Meaning | None, Reads("meaning")] = entry(
+        None, "an intent that is as good as the phrases"
+    )
     after: Phrases = entry((), "the trigger: phrases of the customer")
     where: Where = entry(ANYWHERE, "where, instead of after")
     within_s: Number | None = entry(None, "so many seconds after the trigger at most", ge=0)
@@ -406,7 +410,8 @@ def _written_out(node: Located) -> Located:
 
     ``agent_says: $apology, after: $complaint, within_s: 30`` asks for words of the agent after words
     of the customer; without ``after``, at a place (``where: opening``) or anywhere;
-    ``agent_never_says`` forbids words. ``except`` and ``except_after`` are those of ``says``.
+    ``agent_never_says`` forbids words. ``except``, ``except_after`` and ``or_means`` are those of
+    ``says``.
     """
     keys = node.mapping((*Item.written(), *Short.written()))
     short = [k for k in Short.written() if k in keys]
@@ -418,7 +423,7 @@ def _written_out(node: Located) -> Located:
         keys[short[0]].fail(f"{short[0]} belongs to agent_says.", "Add agent_says: with phrases.")
     if clash is not None:
         keys[clash].fail(f"{clash} and {says} cannot stand together.", "Write one of the two.")
-    alone = [k for k in short if k not in (says, "except", "except_after")]
+    alone = [k for k in short if k not in (says, "except", "except_after", "or_means")]
     if says == "agent_never_says" and alone:
         keys[alone[0]].fail(f"agent_never_says has no {alone[0]}.", f"Take {alone[0]} out.")
     for one, other in (("when", "after"), ("where", "after")):
@@ -433,7 +438,7 @@ def _written_out(node: Located) -> Located:
 
     out = {k: v for k, v in keys.items() if k not in Short.written()}
     spoken = {"by": at("by", AGENT), "any": keys[says]}
-    spoken |= {k: keys[k] for k in ("except", "except_after", "where") if k in keys}
+    spoken |= {k: keys[k] for k in ("except", "except_after", "or_means", "where") if k in keys}
     if says == "agent_never_says":
         spoken["match"] = at("match", "strict")
         return replace(node, value=out | {"fail": at("fail", {"says": at("says", spoken)})})

@@ -7,6 +7,7 @@ is kept as evidence, so that a reader sees which sentence it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -19,6 +20,8 @@ from pipeline.schema import AGENT, Span, Turn
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
+FAINT = 0.6  # of the lower edge of the band of doubt: from here on something is a faint sign
+
 
 def _band(given: object) -> object:
     numbers = isinstance(given, (list, tuple)) and all(isinstance(g, (int, float)) for g in given)
@@ -27,7 +30,17 @@ def _band(given: object) -> object:
     raise ValueError("two probabilities are needed, the lower first, such as [0.4, 0.6].")
 
 
-class Means(Form):
+class Meaning(Form):
+    """What is meant, in doubt between two probabilities; also beside phrases (``or_means``)."""
+
+    intents: Annotated[tuple[str, ...], Reads("intents")] = entry(..., "one of these", "intent")
+    excluded: Phrases = entry((), "a sentence with one of these does not count", "except")
+    doubt: Annotated[tuple[Share, Share] | None, BeforeValidator(_band)] = entry(
+        None, "probabilities between these two are in doubt"
+    )
+
+
+class Means(Meaning):
     """Somebody shows one of some intents, at a place, in one turn or in several.
 
     ``doubt`` is the band of probabilities in doubt; None takes that of the intent. A sentence in which
@@ -35,14 +48,9 @@ class Means(Form):
     """
 
     by: Who = entry(AGENT, "who shows it; may be left out where the intent says who usually does")
-    intents: Annotated[tuple[str, ...], Reads("intents")] = entry(..., "one of these", "intent")
     place: Where = entry(ANYWHERE, "where", "where")
     times: Whole = entry(1, "in so many turns", ge=1)
     in_a_row: Whole | None = entry(None, "in so many turns one after the other", ge=2)
-    excluded: Phrases = entry((), "a sentence with one of these does not count", "except")
-    doubt: Annotated[tuple[Share, Share] | None, BeforeValidator(_band)] = entry(
-        None, "probabilities between these two are in doubt"
-    )
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Read the intents in the turns of the place."""
@@ -54,6 +62,7 @@ class Means(Form):
         ]
         shown: list[Hit] = []
         doubted: list[Hit] = []
+        faint: list[Hit] = []
         surest = 0.0
         for turn in call.turns(self.by) if spans else ():
             if turn.start > spans[-1][1] or not _meets(turn, spans):
@@ -81,7 +90,9 @@ class Means(Form):
                     doubted.append(found)
                 else:
                     surest = max(surest, found.confidence)
-        return self._weigh(call, scope, spans, shown, doubted, surest).named(self.describe())
+                    faint += [found] if found.confidence >= FAINT * low else []
+        finding = self._weigh(call, scope, spans, shown, doubted, surest)
+        return replace(finding, faint=tuple(faint)).named(self.describe())
 
     def describe(self) -> str:
         """Say in words what is looked for."""

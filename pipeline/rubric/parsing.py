@@ -18,7 +18,7 @@ from pipeline.rubric.context import Condition
 from pipeline.rubric.forms import Form, Reader, read
 from pipeline.rubric.located import Located
 from pipeline.rubric.logic_rules import AllOf, AnyOf, ForAny, ForEach, InOrder, ItemIs, Not
-from pipeline.rubric.meaning_rules import Means
+from pipeline.rubric.meaning_rules import Meaning, Means
 from pipeline.rubric.measured_rules import (
     GapAfter,
     HasEvent,
@@ -106,7 +106,14 @@ class Names:
             return rule.model_validate({name: inside})  # type: ignore[return-value]
         if operator == "means":
             usual["by"] = self._usual_speaker(body)
-        return read(rule, body, self.readers(), **usual)  # type: ignore[return-value]
+        found = read(rule, body, self.readers(), **usual)
+        if isinstance(found, Says) and found.or_means is not None:
+            also = Means(
+                by=found.by, place=found.place, times=found.times, in_a_row=found.in_a_row,
+                **dict(found.or_means),
+            )  # fmt: skip
+            return AnyOf(conditions=(found, also))
+        return found  # type: ignore[return-value]
 
     def readers(self) -> Mapping[str, Reader]:
         """How values are read that are more than text, number or flag (:class:`forms.Reads`)."""
@@ -119,6 +126,7 @@ class Names:
             "anchor": self.anchor,
             "quantity": self.quantity,
             "intents": self._intents,
+            "meaning": self._meaning,
             "item": self._reference,
             "clock": _clock,
         }
@@ -205,6 +213,12 @@ class Names:
         intents = tuple(i.choice(known) for i in at.items())
         self.intents.update(intents)
         return intents
+
+    def _meaning(self, at: Located) -> Meaning:
+        """An intent by name, or with its band of doubt and exceptions."""
+        if isinstance(at.value, dict):
+            return read(Meaning, at, self.readers())
+        return Meaning(intents=self._intents(at))
 
     def _usual_speaker(self, at: Located) -> str:
         """Who usually shows the intents of ``means``; needed where it does not say by whom."""

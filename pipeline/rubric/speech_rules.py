@@ -19,10 +19,12 @@ from pipeline.rubric.forms import (
     Number,
     Patterns,
     Phrases,
+    Reads,
     Who,
     Whole,
     entry,
 )
+from pipeline.rubric.meaning_rules import Meaning
 from pipeline.rubric.places import ANYWHERE, Part, Place, Where
 from pipeline.schema import AGENT, CUSTOMER, Span, Speaker, Turn
 from pipeline.text import count_units
@@ -90,12 +92,17 @@ class Says(Form):
     not_beside: Phrases = entry((), "a hit does not count in a turn with one of these")
     beside: Phrases = entry((), "a hit counts only in a turn with one of these")
     usually: Part | None = entry(None, "where it is mostly said, if anywhere")
+    or_means: Annotated[Meaning | None, Reads("meaning")] = entry(
+        None, "an intent that is as good as the phrases, from the same speaker in the same place"
+    )
 
     @model_validator(mode="after")
     def _has_words(self) -> Self:
         given = len(self.model_fields_set & {"any", "all", "none"})
         if given > 1 or (not given and not self.patterns):
             raise ValueError("exactly one of any, all, none (or regex) is needed.")
+        if self.or_means is not None and not self.any:
+            raise ValueError("or_means goes with any.")
         return self
 
     @property
