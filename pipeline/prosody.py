@@ -31,8 +31,7 @@ from pipeline.signal.level import (
     LUFS_BLOCK_S,
     active_speech_level,
     gated_rms_dbfs,
-    level_spread,
-    level_tracks,
+    level_track,
     loudness_lufs,
 )
 from pipeline.signal.pitch import F0Track, pitch_spread, track_speaker_f0
@@ -136,7 +135,8 @@ class _Speaker:
         if not spans:
             return list(self.turns), Voice()
         turns = [self._turn(t, own, track) for t, own in zip(self.turns, self.alone, strict=True)]
-        levels = [t.level_dbfs for t in turns if not t.is_backchannel and t.level_dbfs is not None]
+        own = (t.level_dbfs for t in turns if not t.is_backchannel)
+        levels = [level for level in own if level is not None and math.isfinite(level)]
         spread = pitch_spread(track.sure_hz, min_voiced_s=self.options.min_voiced_s)
         loudness = math.nan
         if total_s(spans) >= LUFS_BLOCK_S:
@@ -144,7 +144,7 @@ class _Speaker:
         active_level, _ = active_speech_level(self.samples, self.sample_rate, spans)
         return turns, Voice(
             level_dbfs=_speech_level(self.samples, self.sample_rate, spans, self._noise_dbfs()),
-            level_sd_db=_finite(level_spread(levels).sd_db) if len(levels) >= 3 else None,
+            level_sd_db=float(np.std(levels)) if len(levels) >= 3 else None,
             active_level_dbfs=_finite(active_level),
             loudness_lufs=_finite(loudness),
             f0_median_hz=_finite(spread.median_hz),
@@ -195,7 +195,7 @@ class _Speaker:
 
     def _track(self, alone: Sequence[Span]) -> NDArray[np.float64]:
         clip, spans = _cut(self.samples, self.sample_rate, alone)
-        parts = [level_tracks(clip, self.sample_rate, s).level_dbfs for s in spans]
+        parts = [level_track(clip, self.sample_rate, s) for s in spans]
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _noise_dbfs(self) -> float | None:

@@ -16,8 +16,7 @@ from pipeline.errors import ParameterError
 from pipeline.signal.level import (
     active_speech_level,
     gated_rms_dbfs,
-    level_spread,
-    level_tracks,
+    level_track,
     loudness_lufs,
 )
 
@@ -238,38 +237,21 @@ def test_loudness_too_short_is_nan():
 
 def test_track_of_a_staircase():
     y = np.concatenate([sine(0.5, peak=p) for p in (0.01, 0.1, 1.0)])
-    track = level_tracks(y, SR)
-    assert track.times == pytest.approx(np.arange(15) * 0.1 + 0.05)
-    assert track.level_dbfs == pytest.approx(np.repeat([-40, -20, 0], 5) + SINE_DB, abs=0.01)
+    track = level_track(y, SR)
+    assert track == pytest.approx(np.repeat([-40, -20, 0], 5) + SINE_DB, abs=0.01)
 
 
 def test_track_of_a_region():
     y = np.concatenate([sine(1, peak=0.1), sine(1, peak=1.0)])
-    track = level_tracks(y, SR, (0.8, 1.27))
-    assert track.times == pytest.approx([0.85, 0.95, 1.05, 1.15, 1.235])
-    assert track.level_dbfs == pytest.approx(np.array([-20, -20, 0, 0, 0]) + SINE_DB, abs=0.02)
+    track = level_track(y, SR, (0.8, 1.27))
+    assert track == pytest.approx(np.array([-20, -20, 0, 0, 0]) + SINE_DB, abs=0.02)
 
 
 def test_track_drops_a_small_rest_and_tiny_regions():
-    assert level_tracks(sine(0.54), SR).times.size == 5
-    assert level_tracks(sine(0.56), SR).times.size == 6
-    assert level_tracks(sine(1), SR, (0.5, 0.54)).times.size == 0
-    assert level_tracks(sine(1), SR, (5.0, 6.0)).times.size == 0
-
-
-def test_spread_of_known_levels():
-    spread = level_spread([*range(-40, -19), math.nan, -math.inf])
-    assert (spread.median_dbfs, spread.p5_dbfs, spread.p95_dbfs) == (-30, -39, -21)
-    assert spread.range_db == 18
-    assert spread.sd_db == pytest.approx(math.sqrt((21**2 - 1) / 12))
-    assert (spread.n, spread.reason) == (21, "")
-
-
-def test_spread_of_too_few_levels_says_why():
-    spread = level_spread([-20.0, math.nan, -21.0])
-    assert math.isnan(spread.sd_db)
-    assert math.isnan(spread.median_dbfs)
-    assert (spread.n, spread.reason) == (2, "2 levels, 3 needed")
+    assert level_track(sine(0.54), SR).size == 5
+    assert level_track(sine(0.56), SR).size == 6
+    assert level_track(sine(1), SR, (0.5, 0.54)).size == 0
+    assert level_track(sine(1), SR, (5.0, 6.0)).size == 0
 
 
 # --- edges -----------------------------------------------------------------------------------
@@ -280,7 +262,7 @@ def test_silence_is_minus_infinity():
     assert gated_rms_dbfs(silence, SR) == -math.inf
     assert active_speech_level(silence, SR) == (-math.inf, 0.0)
     assert loudness_lufs(silence, SR) == -math.inf
-    assert np.all(level_tracks(silence, SR).level_dbfs == -math.inf)
+    assert np.all(level_track(silence, SR) == -math.inf)
 
 
 def test_nothing_is_nan():
@@ -290,10 +272,10 @@ def test_nothing_is_nan():
     assert math.isnan(gated_rms_dbfs(sine(), SR, [(7.0, 8.0)]))
     assert all(map(math.isnan, active_speech_level(nothing, SR)))
     assert math.isnan(loudness_lufs(nothing, SR))
-    assert level_tracks(nothing, SR).times.size == 0
+    assert level_track(nothing, SR).size == 0
 
 
-@pytest.mark.parametrize("measure", [*MEASURES, level_tracks])
+@pytest.mark.parametrize("measure", [*MEASURES, level_track])
 @pytest.mark.parametrize(
     ("y", "sr", "words"),
     [
@@ -316,11 +298,7 @@ def test_malformed_arguments_are_refused():
     with pytest.raises(ParameterError, match="one sample"):
         gated_rms_dbfs(sine(), SR, block_s=0)
     with pytest.raises(ParameterError, match="one sample"):
-        level_tracks(sine(), SR, hop_s=-1)
-    with pytest.raises(ParameterError, match="1 or more"):
-        level_spread([1.0], min_n=0)
-    with pytest.raises(ParameterError, match="1-D"):
-        level_spread([[1.0]])
+        level_track(sine(), SR, hop_s=-1)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +307,7 @@ def test_malformed_arguments_are_refused():
         lambda y: gated_rms_dbfs(y, SR, [(1.0, 2.0)]),
         lambda y: active_speech_level(y, SR, [(1.0, 2.0)])[0],
         lambda y: loudness_lufs(y, SR, [(1.0, 2.0)]),
-        lambda y: level_tracks(y, SR, (1.0, 2.0)).level_dbfs[0],
+        lambda y: level_track(y, SR, (1.0, 2.0))[0],
     ],
 )
 def test_a_second_of_a_long_recording_is_neither_changed_nor_paid_for_by_the_rest(measure):
@@ -347,7 +325,7 @@ def test_a_second_of_a_long_recording_is_neither_changed_nor_paid_for_by_the_res
 def test_the_input_is_not_changed():
     y = speech_like()
     before = y.copy()
-    for measure in [*MEASURES, level_tracks]:
+    for measure in [*MEASURES, level_track]:
         measure(y, SR)
     assert np.array_equal(y, before)
 
@@ -362,9 +340,8 @@ def test_a_gain_moves_every_level_by_itself(gain_db, seed):
     gained = y * 10 ** (gain_db / 20)
     for measure in MEASURES[:2]:
         assert measure(gained, SR) - measure(y, SR) == pytest.approx(gain_db, abs=0.01)
-    track, other = level_tracks(y, SR).level_dbfs, level_tracks(gained, SR).level_dbfs
+    track, other = level_track(y, SR), level_track(gained, SR)
     assert other - track == pytest.approx(np.full(track.size, gain_db), abs=0.01)
-    assert level_spread(other).sd_db == pytest.approx(level_spread(track).sd_db, abs=0.01)
 
 
 @settings(max_examples=10, deadline=None)

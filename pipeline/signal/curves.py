@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.schema import CURVES_VERSION, Audio, Seconds, Span, Speaker
-from pipeline.signal.level import level_tracks
+from pipeline.signal.level import level_track
 from pipeline.signal.pitch import F0Track
 
 PEAKS_HZ = 25
@@ -78,7 +78,7 @@ def lane(
     largest = max(float(peaks.max(initial=0.0)), QUIETEST_PEAK)
     piece = round(sample_rate / LEVEL_HZ) * BLOCKS_AT_ONCE  # a call of hours is squared by parts
     parts = [
-        level_tracks(samples[at : at + piece], sample_rate, hop_s=1 / LEVEL_HZ).level_dbfs
+        level_track(samples[at : at + piece], sample_rate, hop_s=1 / LEVEL_HZ)
         for at in range(0, samples.size, piece)
     ]
     level = np.concatenate([np.zeros(0), *parts])

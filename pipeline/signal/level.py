@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -53,47 +52,6 @@ PIECE_S = 120.0
 Region = tuple[float, float]
 FloatArray = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.floating]
-
-
-@dataclass(frozen=True, slots=True)
-class LevelTrack:
-    """Short-term level over time.
-
-    Attributes
-    ----------
-    times : ndarray of float64, shape (n,)
-        Middle of each block, seconds from the start of the recording.
-    level_dbfs : ndarray of float64, shape (n,)
-        RMS of each block in dBFS; -inf for digital silence.
-    """
-
-    times: FloatArray
-    level_dbfs: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class LevelSpread:
-    """How much a level moves. All values in dB, nan where ``reason`` is not empty.
-
-    Attributes
-    ----------
-    median_dbfs, p5_dbfs, p95_dbfs : float
-        Percentiles of the finite levels, dBFS.
-    sd_db, range_db : float
-        Standard deviation and P95 - P5, dB.
-    n : int
-        Finite levels used.
-    reason : str
-        Why there is no value; empty when there is one.
-    """
-
-    median_dbfs: float
-    p5_dbfs: float
-    p95_dbfs: float
-    sd_db: float
-    range_db: float
-    n: int
-    reason: str = ""
 
 
 def gated_rms_dbfs(
@@ -251,9 +209,9 @@ def loudness_lufs(y: npt.ArrayLike, sr: int, regions: Sequence[Region] | None = 
     return _gated_loudness(np.array(blocks))
 
 
-def level_tracks(
+def level_track(
     y: npt.ArrayLike, sr: int, region: Region | None = None, hop_s: float = 0.1
-) -> LevelTrack:
+) -> FloatArray:
     """Short-term level of one region, one value per `hop_s`.
 
     Parameters
@@ -269,8 +227,9 @@ def level_tracks(
 
     Returns
     -------
-    LevelTrack
-        Empty when the region holds less than half a block.
+    ndarray of float64, shape (n,)
+        RMS of each block in dBFS, -inf for digital silence. Empty when the region holds less than
+        half a block.
 
     Raises
     ------
@@ -281,7 +240,7 @@ def level_tracks(
     size = _block_size(hop_s, sr)
     spans = sample_spans(None if region is None else [region], sr, samples.size)
     if not spans or spans[0][1] - spans[0][0] < size / 2:
-        return LevelTrack(np.zeros(0), np.zeros(0))
+        return np.zeros(0)
     start, stop = spans[0]
     edges = np.arange(start, stop, size)
     if stop - edges[-1] < size / 2:
@@ -289,40 +248,8 @@ def level_tracks(
     counts = np.diff(edges, append=stop)
     power = np.add.reduceat(span_samples(samples, start, stop) ** 2, edges - start) / counts
     with np.errstate(divide="ignore"):
-        return LevelTrack((edges + counts / 2) / sr, 10 * np.log10(power))
-
-
-def level_spread(level_dbfs: npt.ArrayLike, *, min_n: int = 3) -> LevelSpread:
-    """Centre and spread of levels, of the turns of a call or of the blocks of a track.
-
-    Parameters
-    ----------
-    level_dbfs : array_like of float, shape (n,)
-        Levels, dBFS; -inf and nan (silence, no samples) are left out.
-    min_n : int
-        Fewest finite levels that give a value, >= 1.
-
-    Returns
-    -------
-    LevelSpread
-        With nan and a reason when fewer than `min_n` levels are finite.
-
-    Raises
-    ------
-    ParameterError
-        For levels that are not one-dimensional or are +inf, or a `min_n` under 1.
-    """
-    levels = np.asarray(level_dbfs, dtype=np.float64)
-    if levels.ndim != 1 or np.any(levels == np.inf):
-        raise ParameterError(f"levels must be 1-D and below +inf, got shape {levels.shape}.")
-    if min_n < 1:
-        raise ParameterError(f"min_n must be 1 or more, got {min_n}.")
-    finite = levels[np.isfinite(levels)]
-    if finite.size < min_n:
-        reason = f"{finite.size} levels, {min_n} needed"
-        return LevelSpread(math.nan, math.nan, math.nan, math.nan, math.nan, finite.size, reason)
-    low, middle, high = (float(v) for v in np.percentile(finite, [5, 50, 95]))
-    return LevelSpread(middle, low, high, float(finite.std()), high - low, finite.size)
+        levels: FloatArray = 10 * np.log10(power)
+    return levels
 
 
 def mono_samples(y: npt.ArrayLike, sr: int) -> Samples:
