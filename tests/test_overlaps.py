@@ -71,9 +71,15 @@ def test_an_attempt_that_began_in_a_pause_is_a_start_of_both(
     assert event.detail["kind"] == kind
 
 
-def test_whoever_stops_for_one_who_began_in_a_pause_was_interrupted():
-    (event,) = overlaps((CUSTOMER, 0, 3, 3.3, 4), (AGENT, 3.2, 6))
-    assert (event.kind, event.detail["kind"]) == ("interruption", "successful")
+@pytest.mark.parametrize(
+    ("pause", "begins", "kind"),
+    [(0.3, 3.4, "successful"), (0.4, 3.5, "simultaneous"), (0.4, 3.2, "successful")],
+)
+def test_whoever_stops_was_interrupted_but_for_a_start_of_both(
+    pause: float, begins: float, kind: str
+):
+    (event,) = overlaps((CUSTOMER, 0, 3, 3 + pause, 4), (AGENT, begins, 6))
+    assert event.detail["kind"] == kind
 
 
 def test_taking_the_floor_is_a_successful_interruption():

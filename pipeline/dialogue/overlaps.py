@@ -6,7 +6,7 @@ An overlap alone is no interruption (Bennett 1981; Schegloff 2000). For B starti
 1. the overlap is short                          -> clean or terminal transition, not reported
 2. B says listening words, A goes on             -> backchannel
 3. A had hardly begun, or had paused for a while -> simultaneous start, an ``overlap``;
-   so is an attempt (5) that began in a shorter pause of A
+   so is an attempt (5) in a shorter pause of A, and what began when A had hardly begun again
 4. A stops soon, B goes on                       -> interruption, yielded (B took the floor)
 5. B stops soon, A goes on                       -> interruption, not yielded (an attempt);
    an ``overlap`` of kind unsure when it may as well be a sign of listening
@@ -41,6 +41,7 @@ SURE_BY_SOUND = 0.7  # where the sound is measured
 
 MAX_PAUSE_S = 0.5
 OPEN_S = 0.2  # a pause in which the other may begin
+WIDE_OPEN_S = 0.35  # so long that the floor was free for both, whoever gives way
 REACTION_S = 0.2  # who begins so soon after a pause did not hear that it is over
 
 # What other systems' definitions ask for, where the settings do not say it.
@@ -116,10 +117,11 @@ def _classify(
         return
     floor_s = sum(min(e, start) - s for s, e in a.spans if s < start)
     paused_s = start - max(min(e, start) for s, e in a.spans if s < start)
-    in_pause = any(
-        after[0] - before[1] >= OPEN_S and before[1] < start < after[0] + REACTION_S
+    pauses = [
+        (before[1], after[0])
         for before, after in pairwise(a.spans)
-    )
+        if before[1] < start < after[0] + REACTION_S
+    ]
     detail = {
         "overlap_s": round(seconds, 2),
         "words": _words(b, start, end + 1.0),
@@ -133,7 +135,11 @@ def _classify(
         yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
         return
     kind = _outcome(a, b, start, floor, options)
-    if kind == "attempted" and in_pause:
+    if any(
+        (until - since >= OPEN_S and kind == "attempted")
+        or (until - since >= WIDE_OPEN_S and until <= start)
+        for since, until in pauses
+    ):
         yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
         return
     sure = _confidence(seconds, options)
