@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.errors import RubricError
 from pipeline.rubric import Rubric, judge, load_rubric, rubric_from_text, run_examples, trace
+from pipeline.rubric.agitation import agitation
 from pipeline.rubric.choosing import Rubrics
 from pipeline.rubric.meaning_rules import moments
 from pipeline.schema import Dialogue, Recording, Turn, Verdict, Word
@@ -260,3 +261,58 @@ def test_a_missing_folder_of_intents_is_told(tmp_path: Path):
     file.write_text(file.read_text("utf-8").replace("intents: mine", "intents: yours"), "utf-8")
     with pytest.raises(RubricError, match=r"shop\.yaml:1: intents: there is no folder"):
         load_rubric(file)
+
+
+def voiced(text: str, start: float, level: float, rate: float, pitch: float) -> Turn:
+    """A customer's turn of 3 s with its level (dBFS), rate (units/min) and pitch (Hz)."""
+    span = ((start, start + 3.0),)
+    return Turn(
+        0, "customer", start, start + 3.0, span, text, (), 0.95, units=len(text),
+        speaking_rate=rate, level_dbfs=level, f0_median_hz=pitch,
+    )  # fmt: skip
+
+
+CALM = [voiced("我想问一下我的订单", 10.0 * i, -30.0, 200.0, 200.0) for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("level", "rate", "pitch", "wanted"),
+    [
+        (-30.0, 200.0, 200.0, 0.0),  # as at first
+        (-40.0, 120.0, 150.0, 0.0),  # softer, slower, lower is no agitation
+        (-24.0, 200.0, 200.0, 1 / 6),  # half way between 3 and 9 dB, of three measures
+        (-21.0, 280.0, 260.0, 1.0),
+    ],
+)
+def test_agitation_is_measured_against_the_speakers_own_beginning(
+    level: float, rate: float, pitch: float, wanted: float
+):
+    later = voiced("你们什么时候给我送过来", 60.0, level, rate, pitch)
+    more, said = agitation([*CALM, later], later)
+    assert more == pytest.approx(wanted, abs=0.02)
+    assert bool(said) == (wanted > 0)
+
+
+def test_agitation_is_unknown_at_first_and_for_short_turns():
+    loud = voiced("快一点", 60.0, -10.0, 300.0, 300.0)
+    assert agitation([loud], loud) == (0.0, "")
+    assert agitation([*CALM, CALM[1]], CALM[1]) == (0.0, "")
+
+
+def test_a_raised_voice_counts_a_little_beside_the_words_and_is_shown():
+    text = "空调开了一夜也不凉"
+    chance = IntentReader().probability(text, "complaint")
+    band = f"[{chance * 0.9:.3f}, {chance + 0.03:.3f}]"
+    rule = f"    fail: {{means: {{intent: complaint, voice: true, doubt: {band}}}}}\n"
+    agent = said(LOOKS).turns[0]
+    for turn, wanted in (
+        (voiced(text, 60.0, -30.0, 200.0, 200.0), "cannot_tell"),
+        (voiced(text, 60.0, -20.0, 300.0, 280.0), "fail"),
+    ):
+        call = Dialogue(Recording("c", "c"), 70.0, (agent, *CALM, turn), ())
+        one = judge(call, rubric(rule))[0]
+        assert one.verdict == wanted
+        assert ("10 dB louder" in (one.matched or "")) == (wanted == "fail")
+    mild = voiced("我住在六楼，有电梯", 60.0, -20.0, 300.0, 280.0)
+    call = Dialogue(Recording("c", "c"), 70.0, (agent, *CALM, mild), ())
+    assert judge(call, rubric(rule))[0].verdict == "pass"

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from pipeline.rubric.agitation import agitation
 from pipeline.rubric.context import Call, Scope, inside
 from pipeline.rubric.findings import Finding, Hit
-from pipeline.rubric.forms import Form, Phrases, Reads, Who, Whole, entry
+from pipeline.rubric.forms import Flag, Form, Phrases, Reads, Who, Whole, entry
 from pipeline.rubric.places import ANYWHERE, Where
 from pipeline.schema import AGENT, Span, Turn
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
+VOICE_WEIGHT = 0.7  # logits that a fully agitated voice adds: 0.45 becomes 0.62, 0.2 becomes 0.33
 FAINT = 0.6  # of the lower edge of the band of doubt: from here on something is a faint sign
 
 
@@ -51,6 +54,7 @@ class Means(Meaning):
     place: Where = entry(ANYWHERE, "where", "where")
     times: Whole = entry(1, "in so many turns", ge=1)
     in_a_row: Whole | None = entry(None, "in so many turns one after the other", ge=2)
+    voice: Flag = entry(False, "a louder, faster, higher voice than at first counts a little")
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Read the intents in the turns of the place."""
@@ -76,10 +80,14 @@ class Means(Meaning):
                         continue
                     if any(start <= b <= end for b in barred):
                         continue
-                    found = Hit(
-                        start, end, self.by, _short(turn.text[part.start : part.end]),
-                        f"means {intent}", part.probability,
-                    )  # fmt: skip
+                    chance, heard_in = part.probability, ""
+                    if self.voice:
+                        more, heard_in = agitation(call.dialogue.turns, turn)
+                        odds = chance / max(1.0 - chance, 1e-6) * exp(VOICE_WEIGHT * more)
+                        chance = odds / (1.0 + odds)
+                    matched = f"means {intent}" + (f", voice {heard_in}" if heard_in else "")
+                    quote = _short(turn.text[part.start : part.end])
+                    found = Hit(start, end, self.by, quote, matched, chance)
                     break
                 if found is None:
                     continue
