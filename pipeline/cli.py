@@ -494,6 +494,7 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     agent: Annotated[str | None, typer.Option(help="Id of the agent.")] = None,
     team: Annotated[str | None, typer.Option(help="Name of the team.")] = None,
+    call: Annotated[str | None, typer.Option(help="Id of the call.")] = None,
     first: Annotated[str, typer.Option("--from", help="First week, 2026-W01.")] = "",
     last: Annotated[str, typer.Option("--to", help="Last week, 2026-W13.")] = "",
     lang: Annotated[str, typer.Option(help="Language: zh or en.")] = "zh",
@@ -503,14 +504,14 @@ def report(
     preset: Preset = "embedded",
     settings: Set = None,
 ) -> None:
-    """Write the page of an agent or a team as one file, to send, hear and print."""
+    """Write the page of an agent, a team or a call as one file, to send, hear and print."""
     from pipeline.desk import report as reports
     from pipeline.store import Store
 
     with Store.open(store, create=False) as opened:
         html = reports.report(
-            opened, _settings(preset, settings, None), agent=agent, team=team, first=first,
-            last=last, language=lang, clips=clips,
+            opened, _settings(preset, settings, None), agent=agent, team=team, call=call,
+            first=first, last=last, language=lang, clips=clips,
         )  # fmt: skip
     try:
         out.write_text(html, "utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.desk.judgements import doubtful, drawn, item_counts, item_days
+from pipeline.desk.judgements import doubtful, drawn, item_counts, item_days, newest_with
 from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope
 from pipeline.rubric import load_rubric
@@ -50,13 +50,26 @@ def reviews_in(store: Store) -> dict[tuple[str, str], str]:
 
 def test_counts_are_those_of_the_rows_with_what_people_said(made: Store):
     digest = load_rubric("hotline").sha256
-    found = item_counts(Scope(made), digest, None)
+    found = item_counts(Scope(made), digest, ())
     rows = in_force(made)
     expected = rows.groupby(["item_id", "verdict"]).size().to_dict()
     assert {(i, v): n.calls for i, of in found.items() for v, n in of.items()} == expected
     assert sum(n.reviewed for of in found.values() for n in of.values()) == 10
     assert sum(n.overturned for of in found.values() for n in of.values()) == 10
-    assert item_counts(Scope(made), "another", None) == {}
+    assert item_counts(Scope(made), "another", ()) == {}
+    weeks = sorted(set(made.frame("calls").week))
+    parts = [item_counts(Scope(made), digest, part) for part in (weeks[:2], weeks[2:])]
+    both = sum(n.calls for part in parts for of in part.values() for n in of.values())
+    assert item_counts(Scope(made), digest, weeks) == found
+    assert both == len(rows)
+
+
+def test_moments_of_an_item_are_of_the_newest_calls(made: Store):
+    rows = made.frame("verdicts").query("item_id == 'closing_thanks' and verdict == 'fail'")
+    started = made.frame("calls").set_index("call_id").started_at
+    ids = newest_with(Scope(made), "closing_thanks", "fail", 5)
+    assert [started[i] for i in ids] == sorted((started[i] for i in rows.call_id), reverse=True)[:5]
+    assert newest_with(Scope(made), "nothing", "fail", 5) == []
 
 
 def test_days_of_items_are_those_of_the_rows(made: Store):

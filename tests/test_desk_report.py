@@ -13,7 +13,8 @@ import soundfile
 from pipeline.desk.report import MOST_CLIPS, report
 from pipeline.errors import CallcoachError
 from pipeline.settings import load_settings
-from pipeline.store import Store
+from pipeline.store import SQL, Store
+from pipeline.store.database import writing
 from tests.desk_client import client, get, text_of
 from tests.desk_store import fill, people
 from tests.told import save_samples
@@ -73,6 +74,7 @@ def test_moments_are_in_the_file_as_sound(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "asked", [{}, {"agent": "N102", "team": "x"}, {"agent": "no"}, {"team": "no"},
+              {"call": "no"}, {"call": "x", "agent": "N102"}, {"call": "x", "first": "2026-W01"},
               {"agent": "N102", "first": "W1"}, {"agent": "N102", "language": "fr"}],
 )  # fmt: skip
 def test_what_cannot_be_reported_is_said(made: Store, asked: dict[str, str]):
@@ -86,3 +88,44 @@ def test_notes_for_coaches_stay_at_the_desk(made: Store):
     html = report(made, load_settings(), agent="N160")
     assert "内部看法" not in html
     assert "谢谢你的耐心" in html
+
+
+def test_a_call_is_one_file_with_the_figures_of_its_page(tmp_path: Path):
+    with Store.open(tmp_path / "callcoach.db") as store:
+        save_samples(store)
+        for language in ("zh", "en"):
+            html = report(store, load_settings(), call="refund_silent_hold", language=language)
+            page = get(client(store), f"/calls/refund_silent_hold?lang={language}")
+            measures = r'class="measures">(.*?)</table>'
+            shown = re.findall(measures, page, re.S)
+            of_file = text_of(re.search(measures, html, re.S)[1]).replace(" ", "")
+            assert all(one.replace(" ", "") in of_file for one in figures_of(shown[0])[4:])
+            score = r"<strong>([\d.]+)</strong>"
+            assert re.findall(score, html)[:2] == re.findall(score, page)[:2]
+            said = text_of(html)
+            assert all(t in said for t in store.frame("turns", "refund_silent_hold").text)
+            for hidden in ("<script", "<form", "<a ", "href="):
+                assert hidden not in html
+            clips = set(re.findall(r'src="data:audio/ogg;base64,([^"]+)"', html))
+            assert 1 <= len(clips) <= MOST_CLIPS
+
+
+def test_masked_words_stay_masked(tmp_path: Path):
+    with Store.open(tmp_path / "callcoach.db") as store:
+        save_samples(store)
+        turns = store.frame("turns", "refund_silent_hold")
+        own = turns[turns.speaker == "agent"].iloc[0]
+        with writing(store._engine) as connection:
+            table = SQL["turns"]
+            of_turn = (table.c.call_id == "refund_silent_hold") & (table.c.turn == int(own.turn))
+            connection.execute(table.update().where(of_turn).values(text_masked="我是某某"))
+        browser = client(store)
+        page = get(browser, "/calls/refund_silent_hold")
+        html = report(store, load_settings(), call="refund_silent_hold")
+        for shown in (page, html):
+            assert own.text not in text_of(shown)
+            assert own.text[:6] not in text_of(shown)
+            assert "我是某某" in shown
+        words = browser.get("/api/v1/calls/refund_silent_hold/words").json()["data"]
+        assert not [w for w in words if w["turn"] == own.turn]
+        assert len({w["turn"] for w in words}) > 5

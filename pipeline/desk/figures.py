@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+import sqlalchemy as sa
 
 from pipeline.agents import MIN_CALLS, Changes, Compared, Pool, changes
 from pipeline.desk.judgements import ItemCount, Waiting, drawn, item_counts, item_days
@@ -23,7 +24,7 @@ from pipeline.desk.scope import Scope
 from pipeline.measures import Pooled, pass_rate
 
 ROWS = 5000  # calls read at a time: far below the time limit of a query
-KEPT = 24
+KEPT = 48
 PATIENCE = 20.0  # a figure that took long to make is kept so many times as long while calls come in
 
 T = TypeVar("T")
@@ -41,7 +42,8 @@ class Figures:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[int, float, Any]] = OrderedDict()
-        self._lock = threading.RLock()
+        self._making: dict[Hashable, threading.RLock] = {}
+        self._lock = threading.Lock()
 
     def pool(self, scope: Scope, filters: Filters) -> Pool:
         """All calls of a direction and queue, summed by agent and day."""
@@ -110,15 +112,19 @@ class Figures:
         reviews = scope.rows(decided.last_review())[0][0]
         return self._of(scope, ("items", filters, team, weeks, tuple(names), reviews), make)
 
+    def known(self, scope: Scope, name: str, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """Rows of a query over all visible calls that only changes with them, by a name of its own."""
+        return self._of(scope, ("rows", name), lambda: scope.rows(scope.calls(query)))
+
     def item_counts(
-        self, scope: Scope, rubric_hash: str, week_from: str | None
+        self, scope: Scope, rubric_hash: str, weeks: tuple[str, ...]
     ) -> dict[str, dict[str, ItemCount]]:
-        """Verdicts in force on each item of a rubric, from a week on."""
+        """Verdicts in force on each item of a rubric in some weeks; in all calls where there are none."""
         reviews = scope.rows(decided.last_review())[0][0]
         return self._of(
             scope,
-            ("counts", rubric_hash, week_from, reviews),
-            lambda: item_counts(scope, rubric_hash, week_from),
+            ("counts", rubric_hash, weeks, reviews),
+            lambda: item_counts(scope, rubric_hash, weeks),
         )
 
     def drawn(self, scope: Scope, week: str, most: int) -> list[Waiting]:
@@ -126,20 +132,29 @@ class Figures:
         return self._of(scope, ("drawn", week, most), lambda: drawn(scope, week, most))
 
     def _of(self, scope: Scope, key: Hashable, make: Callable[[], T]) -> T:
-        """What was made of this state of the store, or made now."""
-        counter, whose = scope.analysed(), key
+        """What was made of this state of the store, or made now; others wait only for the same."""
+        counter = scope.analysed()
         with self._lock:
-            known = self._kept.get(whose)
-            if known is not None and (known[0] == counter or time.monotonic() < known[1]):
-                self._kept.move_to_end(whose)
-                return cast(T, known[2])
+            making = self._making.setdefault(key, threading.RLock())
+        with making:
+            with self._lock:
+                known = self._kept.get(key)
+                if known is not None and (known[0] == counter or time.monotonic() < known[1]):
+                    self._kept.move_to_end(key)
+                    self._making.pop(key, None)
+                    return cast(T, known[2])
             start = time.monotonic()
-            made = make()
-            took = time.monotonic() - start
-            until = start + PATIENCE * took if took > 1 else 0.0
-            self._kept[whose] = (counter, until, made)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            try:
+                made = make()
+                took = time.monotonic() - start
+                until = start + PATIENCE * took if took > 1 else 0.0
+                with self._lock:
+                    self._kept[key] = (counter, until, made)
+                    while len(self._kept) > KEPT:
+                        self._kept.popitem(last=False)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
             return made
 
 

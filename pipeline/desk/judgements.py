@@ -95,18 +95,25 @@ def item_days(
 
 
 def item_counts(
-    scope: Scope, rubric_hash: str, week_from: str | None
+    scope: Scope, rubric_hash: str, weeks: Sequence[str]
 ) -> dict[str, dict[str, ItemCount]]:
-    """Of each item of a rubric, by verdict in force: calls, and what people reviewed and overturned."""
-    query = queries.of_rubric(queries.codes(Filters()), rubric_hash, week_from)
+    """Of each item of a rubric, by verdict in force: calls, and what people reviewed and overturned.
+
+    In some weeks, read one at a time so that no query takes long; in all calls where there are none.
+    """
     counts: dict[str, dict[str, list[int]]] = {}
-    for ids, _, codes in _matrices(scope, scope.rows(scope.calls(query))):
-        for code, verdict in enumerate(CODES):
-            for item, n in zip(ids, (codes % DOUBTFUL == code).sum(axis=0).tolist(), strict=True):
-                if n:
-                    counts.setdefault(item, {}).setdefault(verdict, [0, 0, 0])[0] += n
-    changed = queries.of_rubric(queries.overruled(Filters()), rubric_hash, week_from)
-    for row in scope.rows(scope.calls(changed)):
+    changed: list[Any] = []
+    for week in weeks or (None,):
+        query = queries.of_rubric(queries.codes(Filters()), rubric_hash, week)
+        for ids, _, codes in _matrices(scope, scope.rows(scope.calls(query))):
+            for code, verdict in enumerate(CODES):
+                found = (codes % DOUBTFUL == code).sum(axis=0).tolist()
+                for item, n in zip(ids, found, strict=True):
+                    if n:
+                        counts.setdefault(item, {}).setdefault(verdict, [0, 0, 0])[0] += n
+        overruled = queries.of_rubric(queries.overruled(Filters()), rubric_hash, week)
+        changed += scope.rows(scope.calls(overruled))
+    for row in changed:
         of_item = counts.setdefault(row.item_id, {})
         of_item.setdefault(row.machine, [0, 0, 0])[0] -= 1
         now = of_item.setdefault(row.person, [0, 0, 0])
@@ -132,6 +139,17 @@ def drawn(scope: Scope, week: str, most: int) -> list[Waiting]:
                     (int(lots[r, column]), _waiting(some[r], item, CODES[code])) for r in chosen
                 ]
     return [one for _, one in sorted(found)]
+
+
+def newest_with(scope: Scope, item: str, verdict: str, most: int) -> list[str]:
+    """The newest of ``LOOKED`` calls in which the machine gave a verdict on an item: their ids."""
+    query = queries.newest(queries.codes(Filters(), "call_id"), LOOKED)
+    found: list[str] = []
+    for ids, some, codes in _matrices(scope, scope.rows(scope.calls(query))):
+        if item in ids:
+            given = codes[:, ids.index(item)] % DOUBTFUL == CODES.index(verdict)
+            found += [some[row].call_id for row in np.flatnonzero(given)[:most]]
+    return found[:most]
 
 
 def doubtful(scope: Scope, most: int) -> list[Waiting]:

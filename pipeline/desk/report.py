@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from importlib.resources import files
 from typing import Any
@@ -20,6 +20,7 @@ from markupsafe import Markup
 from pipeline.desk.audit import audit
 from pipeline.desk.figures import Figures
 from pipeline.desk.pages.agent import AgentPage, Heard, agent_page
+from pipeline.desk.pages.call import CallPage, call_page
 from pipeline.desk.pages.team import team_page
 from pipeline.desk.playback import Recordings
 from pipeline.desk.scope import Scope
@@ -40,21 +41,22 @@ def report(
     *,
     agent: str | None = None,
     team: str | None = None,
+    call: str | None = None,
     first: str = "",
     last: str = "",
     language: str = "zh",
     clips: bool = True,
 ) -> str:
-    """The page of an agent or a team as one HTML file.
+    """The page of an agent, a team or a call as one HTML file.
 
     Parameters
     ----------
     store : Store
     settings : Settings
-    agent, team : str, optional
-        Id of the agent, or name of the team; one of them.
+    agent, team, call : str, optional
+        Id of the agent, name of the team, or id of the call; one of them.
     first, last : str
-        ISO weeks, both included; by default the newest 13 with calls.
+        ISO weeks, both included; by default the newest 13 with calls. Not of a call.
     language : {"zh", "en"}
     clips : bool
         Whether moments are in the file as sound.
@@ -62,35 +64,42 @@ def report(
     Raises
     ------
     UsageError
-        If neither or both are given, or the language is none.
+        If none or several are given, or the language is none.
     CallcoachError
-        If there is no such agent, or a week is none.
+        If there is no such agent or call, or a week is none.
     """
     chosen = next((one for one in LANGUAGES if one == language), None)
     if chosen is None:
         raise UsageError(f'--lang "{language}" is not known.', nearest(language, LANGUAGES))
-    if (agent is None) == (team is None):
-        raise UsageError("A report is of one agent or one team.", "Give --agent ID or --team NAME.")
+    if sum(one is not None for one in (agent, team, call)) != 1:
+        raise UsageError(
+            "A report is of one agent, one team or one call.",
+            "Give --agent ID, --team NAME or --call ID.",
+        )
+    if call is not None and (first or last):
+        raise UsageError("A call has no weeks.", "Leave --from and --to out.")
     asked = {"from": first, "to": last} | ({"team": team} if team is not None else {})
     query = tuple((name, value) for name, value in asked.items() if value)
     view = View(Scope(store), Figures(), Words(chosen), "light", "/report", query)
     sounds: Mapping[str, str] = {}
     page: Any
-    if agent is not None:
-        template, page = "agent.html", agent_page(view, slug_of(agent))
-        if clips:
-            recordings = Recordings(settings.recordings.roots, settings.desk.cache_mib)
-            try:
-                sounds = dict(_clips(view.scope, page, recordings))
-            finally:
-                recordings.close()
-    else:
-        template, page = "team.html", team_page(view)
-        if not page.rows:
-            raise UsageError(
-                f'There is no team "{team}" in these weeks.', "Check --team, --from, --to."
-            )
-    audit(view.scope, "report", agent or team or "", f"{first}-{last}")
+    recordings = Recordings(settings.recordings.roots, settings.desk.cache_mib)
+    try:
+        if agent is not None:
+            template, page = "agent.html", agent_page(view, slug_of(agent))
+            sounds = dict(_clips(view.scope, _of_agent(page), recordings)) if clips else {}
+        elif call is not None:
+            template, page = "call_report.html", call_page(view, slug_of(call), recordings)
+            sounds = dict(_clips(view.scope, _of_call(page), recordings)) if clips else {}
+        else:
+            template, page = "team.html", team_page(view)
+            if not page.rows:
+                raise UsageError(
+                    f'There is no team "{team}" in these weeks.', "Check --team, --from, --to."
+                )
+    finally:
+        recordings.close()
+    audit(view.scope, "report", agent or team or call or "", f"{first}-{last}")
     style = files("pipeline.desk").joinpath("static/desk.css").read_text("utf-8")
     html = (
         templates()
@@ -109,12 +118,27 @@ def report(
     return _LINK.sub(r"<span>\1</span>", html)
 
 
-def _clips(scope: Scope, page: AgentPage, recordings: Recordings) -> Iterator[tuple[str, str]]:
-    """The first moments of the page as ``data:`` addresses, by call and second."""
-    groups = [s.moments for s in page.praise]
+def _of_agent(page: AgentPage) -> list[Heard]:
+    """The moments of an agent's page, in its order."""
+    groups = [one.moments for one in page.praise]
     groups += [page.focus.moments if page.focus else (), page.listen]
-    groups += [h.moments for h in page.habits]
-    wanted = {key_of(one): one for group in groups for one in group if one.moment is not None}
+    return [one for group in (*groups, *(h.moments for h in page.habits)) for one in group]
+
+
+def _of_call(page: CallPage) -> list[Heard]:
+    """The moments of a call's verdicts: what to change first, then what was well done."""
+    return [
+        Heard(page.slug, page.name, card.item, "", card.evidence.moment, name == "pass")
+        for name in ("fail", "pass", "cannot_tell")
+        for card in page.tabs.get(name, ())
+    ]
+
+
+def _clips(
+    scope: Scope, moments: Iterable[Heard], recordings: Recordings
+) -> Iterator[tuple[str, str]]:
+    """The first moments as ``data:`` addresses, by call and second."""
+    wanted = {key_of(one): one for one in moments if one.moment is not None}
     made = 0
     for key, one in wanted.items():
         if made == MOST_CLIPS:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipeline.errors import CallcoachError, ParameterError
-from pipeline.schema import CURVES_VERSION, CallResult
+from pipeline.schema import CURVES_VERSION, CallResult, Verdict
 from pipeline.store import SQL, Once, Store
 
 THIS_MACHINE = "this machine"
@@ -71,11 +72,20 @@ class Scope:
         return found
 
     def result(self, call_id: str) -> CallResult | None:
-        """The whole result of a visible call; None where only a failure is known of it."""
+        """The result of a visible call, with masked words; None where only a failure is known of it.
+
+        A turn that is masked shows what is left of it: no single words, and no quote from its time.
+        """
         try:
-            return self._store.load(call_id)
+            result = self._store.load(call_id)
         except ParameterError:
             return None
+        turns = SQL["turns"].c
+        query = sa.select(turns.turn, turns.text_masked).where(
+            turns.call_id == call_id, turns.text_masked.is_not(None)
+        )
+        masked = {row.turn: row.text_masked for row in self._store.fetch(query)}
+        return _without_hidden(result, masked) if masked else result
 
     def sound(self, call_id: str, sha256: str) -> bytes | None:
         """The kept curves of a visible call."""
@@ -122,3 +132,28 @@ class Scope:
     def note(self, action: str, object_: str, detail: str = "") -> None:
         """Write into the audit what this viewer did."""
         self._store.note(self.viewer, action, object_, detail)
+
+
+def _without_hidden(result: CallResult, masked: Mapping[int, str]) -> CallResult:
+    """A result as it may be shown, ``masked`` texts by number of the turn."""
+    hidden = [t for t in result.turns if t.turn in masked]
+
+    def shown(verdict: Verdict) -> Verdict:
+        start, quote = verdict.start, verdict.quote or ""
+        end = start if verdict.end is None else verdict.end
+        is_hidden = any(
+            quote in t.text
+            or t.text in quote
+            or (start is not None and end is not None and start < t.end and end >= t.start)
+            for t in hidden
+        )
+        return replace(verdict, quote=None) if quote and is_hidden else verdict
+
+    return replace(
+        result,
+        turns=tuple(
+            replace(t, text=masked[t.turn], words=()) if t.turn in masked else t
+            for t in result.turns
+        ),
+        verdicts=tuple(shown(v) for v in result.verdicts),
+    )

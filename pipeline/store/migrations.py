@@ -357,6 +357,12 @@ def _prints(connection: Connection) -> None:
     tables_of(19).tables["prints"].create(connection)
 
 
+def _by_score(connection: Connection) -> None:
+    """Find the newest calls of a score without looking at the calls themselves."""
+    calls = tables_of(20).tables["calls"].c
+    sa.Index("calls_started_score", calls.started_at, calls.compliance_score).create(connection)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -378,6 +384,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _legs,
     _judged,
     _prints,
+    _by_score,
 )
 
 

@@ -310,7 +310,7 @@ def _choices(view: View, asked: Mapping[str, str]) -> Iterator[Choice]:
     every = ("", words("filter.all"))
     directions = ((d, words(f"direction.{d}")) for d in DIRECTIONS)
     yield Choice("direction", asked.get("direction", ""), (every, *directions))
-    queues = view.scope.rows(view.scope.calls(call_queries.choices("queue")))
+    queues = view.figures.known(view.scope, "queue", call_queries.choices("queue"))
     if queues:
         yield Choice("queue", asked.get("queue", ""), (every, *((q, q) for (q,) in queues)))
 

@@ -128,11 +128,11 @@ def _tags(row: Any, words: Words) -> Iterator[Tag]:
 
 def _choices(view: View, asked: dict[str, str]) -> Iterator[Choice]:
     words, every = view.words, ("", view.words("filter.all"))
-    agents = view.scope.rows(view.scope.calls(queries.agents()))
+    agents = view.figures.known(view.scope, "agents", queries.agents())
     named = ((r.agent_id, f"{r.agent_name or ''} {r.agent_id}".strip()) for r in agents)
     yield Choice("agent", asked.get("agent", ""), (every, *named))
     for name in ("team", "queue"):
-        values = view.scope.rows(view.scope.calls(queries.choices(name)))
+        values = view.figures.known(view.scope, name, queries.choices(name))
         if values:
             yield Choice(name, asked.get(name, ""), (every, *((v, v) for (v,) in values)))
     directions = ((d, words(f"direction.{d}")) for d in DIRECTIONS)

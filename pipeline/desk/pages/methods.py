@@ -76,7 +76,7 @@ def measure_data() -> list[dict[str, Any]]:
 def methods_page(view: View) -> MethodsPage:
     """Gather the page."""
     words, scope = view.words, view.scope
-    rows = scope.rows(scope.calls(queries.heard_with()))
+    rows = view.figures.known(scope, "heard with", queries.heard_with())
     heard = []
     for row in rows:
         outline = scope.document("rubrics", row.rubric_hash)

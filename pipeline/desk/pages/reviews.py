@@ -249,7 +249,7 @@ def _open_appeals(view: View, names: Mapping[str, str], options: Desk) -> Iterat
 
 def _sample(view: View) -> list[Any]:
     """What was drawn of the newest week and nobody judged blind yet."""
-    week = view.scope.rows(view.scope.calls(queries.newest_week()))[0][0]
+    week = view.figures.known(view.scope, "newest week", queries.newest_week())[0][0]
     if week is None:
         return []
     done = {(r.call_id, r.item_id) for r in view.scope.rows(judged.reviewed_of(None, blind=True))}

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.desk import decisions
+from pipeline.desk.judgements import newest_with
 from pipeline.desk.pages.agent import Heard
 from pipeline.desk.pages.evidence import Moment, evidence_of, verdict_of
 from pipeline.desk.pages.figures import DEFAULT_WEEKS, only
@@ -63,7 +64,7 @@ class RubricItem:
 
 def _outline(view: View) -> tuple[str, Mapping[str, Any]]:
     """The rubric by which most calls were judged, and its hash."""
-    for row in view.scope.rows(view.scope.calls(method_queries.heard_with())):
+    for row in view.figures.known(view.scope, "heard with", method_queries.heard_with()):
         outline = view.scope.document("rubrics", row.rubric_hash)
         if outline is not None:
             return row.rubric_hash, outline
@@ -73,9 +74,9 @@ def _outline(view: View) -> tuple[str, Mapping[str, Any]]:
 def _lines(view: View, digest: str, outline: Mapping[str, Any]) -> tuple[str, dict[str, ItemLine]]:
     """Each item's figures over the newest weeks, and the first of these."""
     words, scope = view.words, view.scope
-    weeks = [week for (week,) in scope.rows(scope.calls(queries.weeks()))]
+    weeks = [week for (week,) in view.figures.known(scope, "weeks", queries.weeks())]
     first = weeks[min(len(weeks), DEFAULT_WEEKS) - 1] if weeks else None
-    counts = view.figures.item_counts(scope, digest, first)
+    counts = view.figures.item_counts(scope, digest, tuple(weeks[:DEFAULT_WEEKS]))
     agreed = agreement_by_item(scope)
     found = {}
     for item in outline["items"]:
@@ -135,7 +136,8 @@ def rubric_item(view: View, item_id: str) -> RubricItem:
     words, scope = view.words, view.scope
 
     def heard(verdict: str) -> Iterator[Heard]:
-        for row in scope.rows(scope.calls(queries.of_item(item_id, verdict, SHOWN))):
+        ids = newest_with(scope, item_id, verdict, SHOWN)
+        for row in scope.rows(scope.calls(queries.of_item(item_id, ids))):
             evidence = evidence_of(verdict_of(row), item, words)
             yield Heard(
                 row.slug, words.started(row.started_at), item_id, evidence.text, evidence.moment,

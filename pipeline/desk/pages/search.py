@@ -181,7 +181,7 @@ def search_page(view: View) -> SearchPage:
         )
         calls.append((call.slug, agent, words.started(call.started_at), hits))
     every = ("", words("filter.all"))
-    agents = scope.rows(scope.calls(call_queries.agents()))
+    agents = view.figures.known(scope, "agents", call_queries.agents())
     named = ((r.agent_id, f"{r.agent_name or ''} {r.agent_id}".strip()) for r in agents)
     return SearchPage(
         text=text,

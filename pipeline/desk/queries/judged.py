@@ -57,11 +57,11 @@ def of_team(
     return query if weeks is None else query.where(calls.week.between(*weeks))
 
 
-def of_rubric(query: sa.Select[Any], rubric_hash: str, week_from: str | None) -> sa.Select[Any]:
-    """Narrow to calls judged by a rubric, from a week on."""
+def of_rubric(query: sa.Select[Any], rubric_hash: str, week: str | None) -> sa.Select[Any]:
+    """Narrow to calls judged by a rubric, in a week where one is given."""
     calls = SQL["calls"].c
     query = query.where(calls.rubric_hash == rubric_hash)
-    return query if week_from is None else query.where(calls.week >= week_from)
+    return query if week is None else query.where(calls.week == week)
 
 
 def of_week(query: sa.Select[Any], week: str) -> sa.Select[Any]:

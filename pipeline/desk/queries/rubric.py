@@ -17,17 +17,17 @@ def weeks() -> sa.Select[Any]:
     return sa.select(week).where(week.is_not(None)).distinct().order_by(week.desc()).limit(200)
 
 
-def of_item(item_id: str, verdict: str, limit: int) -> sa.Select[Any]:
-    """The newest verdicts of an item of one kind, with their calls."""
+def of_item(item_id: str, call_ids: Sequence[str]) -> sa.Select[Any]:
+    """The verdicts on an item in some calls, with their calls, the newest first."""
     calls, verdicts = SQL["calls"].c, SQL["verdicts"]
     query = sa.select(calls.slug, calls.started_at, verdicts)
     query = query.join_from(verdicts, SQL["calls"], calls.call_id == verdicts.c.call_id)
     query = query.where(
+        verdicts.c.call_id.in_(call_ids),
         verdicts.c.item_id == item_id,
-        verdicts.c.verdict == verdict,
         verdicts.c.source == "rubric",
     )
-    return query.order_by(calls.started_at.desc().nulls_last(), calls.call_id).limit(limit)
+    return query.order_by(calls.started_at.desc().nulls_last(), calls.call_id)
 
 
 def runs(limit: int, before: int | None = None) -> sa.Select[Any]:
