@@ -102,6 +102,11 @@ class Measure:
     since: int = 1
 
     @property
+    def definition_zh(self) -> str:
+        """The definition in Chinese."""
+        return DEFINITIONS_ZH[self.id]
+
+    @property
     def unit(self) -> str:
         """The unit in English."""
         return KINDS[self.kind].unit_en
@@ -469,6 +474,65 @@ SCORES: tuple[Measure, ...] = (
     ),
 )
 """What the rubric and the QA team say of a call."""
+DEFINITIONS_ZH: Mapping[str, str] = {
+    "compliance_score": "已评规范项的得分占其满分的比例，按权重计，0-100。",
+    "reviewed_score": "按生效的判定计算的合规得分：人工复核过的项以人工为准，"
+        "其余以机器为准；没有复核过就是合规得分。",
+    "judged_share": "评出结论的规范项权重，占适用项权重的比例；低于设置值的通话没有得分。",
+    "compliance_passed": "做到的规范项数。",
+    "compliance_failed": "没有做到的规范项数。",
+    "compliance_unjudged": "适用但无法判断的规范项数。",
+    "outside_score": "质检团队给的分，0-100。",
+    "outside_agreement": "双方都评过的项中，结论一致的占比。",
+    "talk_s": "本人话轮与附和的时长之和，话轮内自己的停顿计算在内。",
+    "talk_ratio": "本人说话时长占双方说话时长的比例。",
+    "turns": "取得发言权的话轮数，附和不计。",
+    "units": "按读音计的字数：数字展开，拉丁字母一个算一个，拉丁单词按音节，不计标点。",
+    "unheard_s": "本人话轮（附和除外）中没有听懂的时长：没有识别出字，或把握太低。",
+    "speaking_rate": "60 × 字数 ÷ 话轮时长，含自己的停顿，只计字数足够的话轮。",
+    "articulation_rate": "60 × 字数 ÷ 去掉 0.25 秒及以上停顿后的话轮时长。",
+    "rated_s": "语速所依据的话轮时长，含自己的停顿，只计字数足够的话轮。",
+    "articulated_s": "净语速所依据的时长：计速时长去掉 0.25 秒及以上的停顿。",
+    "speaking_rate_p10": "各话轮语速的第 10 百分位。",
+    "speaking_rate_p50": "各话轮语速的中位数。",
+    "speaking_rate_p90": "各话轮语速的第 90 百分位。",
+    "level_dbfs": "本人独自说话时的电平：0.4 秒一段，"
+        "取与均值相差 10 分贝以内的段的有效值，扣除噪声功率；满幅正弦为 -3 dBFS。",
+    "active_level_dbfs": "本人独自说话时按 ITU-T P.56 计的有效语音电平 (dBov)；"
+        "说完后的 200 毫秒也算语音，所以可能比音量略低。",
+    "loudness_lufs": "本人独自说话时的综合响度（K 加权，有门限）；不足 0.4 秒为空。"
+        "有效值相同的两个声音可能不同：只在同一通内比较。",
+    "level_sd_db": "各话轮音量的标准差；不足三个话轮为空。",
+    "f0_median_hz": "本人独自说话时浊音帧基频的中位数。",
+    "pitch_sd_st": "基频相对本人中位数的标准差，以半音计。",
+    "pitch_range_st": "基频第 95 与第 5 百分位之差，以半音计（浊音不足 20 秒时用第 90 与第 10）。",
+    "interruptions": "对方正在说话时抢话或试图抢话的次数；附和与话轮末尾的重叠不计。",
+    "interruptions_successful": "抢话之后对方让出发言权的次数。",
+    "interruption_rate": "对方每说十分钟的抢话次数；对方说话不足 30 秒为空。",
+    "interruption_s": "这些抢话中双方重叠的秒数。",
+    "backchannels": "对方说话时简短的附和（嗯、是的）次数。",
+    "backchannels_per_10min": "对方每说十分钟的附和次数，只计有抢话频率的通话。",
+    "longest_turn_s": "最长的话轮，自己 2 秒以内的停顿计算在内。",
+    "response_latency_p50": "从对方说完到本人开口的间隔的中位数；重叠为负。",
+    "response_latency_p90": "同一间隔的第 90 百分位。",
+    "speaking_rate_vs_norm": "坐席语速 ÷ 标准语速（每分钟 150 字）。",
+    "rate_gap": "坐席语速减客户语速。",
+    "level_gap_db": "坐席音量减客户音量。",
+    "holds": "坐席 8 秒及以上不说话的等待次数，静音或音乐，到坐席回来为止。",
+    "hold_s": "所有等待的时长之和。",
+    "longest_hold_s": "最长的一次等待。",
+    "holds_unannounced": "开始前 6 秒内没有说过请等待的等待次数。",
+    "dead_air": "双方都沉默 5 秒及以上、又不是等待的次数。",
+    "dead_air_per_10min": "录音每十分钟的冷场次数。",
+    "dead_air_s": "冷场的时长之和。",
+    "rings": "开头听到的 450 Hz 回铃音次数（响 1 秒，停 4 秒）。",
+    "first_speech_s": "第一次有人说话的时刻。",
+    "overlap_s": "双方同时说话的秒数。",
+    "overlap_ratio": "重叠时长 ÷ 双方说话时长，停顿不计。",
+    "silence_ratio": "没有人说话的时间占录音的比例（等待、音乐、振铃和机器语音算在内）；"
+        "录音设备暂停的时间不算录音的一部分。",
+}
+"""The definition of each measure in Chinese; the table holds it in English."""
 # fmt: on
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gzip
+import html
 import re
 import string
 import subprocess
@@ -17,6 +18,7 @@ from pipeline.desk.app import HEADERS
 from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.words import LANGUAGES, Words, texts
 from pipeline.errors import UsageError
+from pipeline.measures import MEASURES, SCORES
 from pipeline.settings import load_settings
 from pipeline.store import Store
 from tests.desk_client import client, get
@@ -140,7 +142,10 @@ def test_pages_of_an_empty_store_say_what_to_do(tmp_path: Path, language: str):
     with Store.open(tmp_path / "callcoach.db") as store:
         browser = client(store)
         assert "callcoach analyze" in get(browser, f"/calls?lang={language}")
-        get(browser, f"/methods?lang={language}")
+        page = get(browser, f"/methods?lang={language}")
+        for one in (*SCORES, *MEASURES):
+            told = one.definition_zh if language == "zh" else one.definition
+            assert told in html.unescape(page), one.id
 
 
 def test_only_this_server_s_names_are_answered(small: Store):
