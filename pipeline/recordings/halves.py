@@ -61,8 +61,11 @@ def pairs_by(paths: Iterable[str], marks: tuple[str, str]) -> Iterator[tuple[str
 
 def note_halves(paths: Sequence[str], notes: Notes) -> None:
     """Say once that some recordings look like the legs of one call."""
-    for marks in MARKS:
-        both = [p for p in pairs_by(paths, marks) if p[0] is not None and p[1] is not None]
+    every = tuple(mark for marks in MARKS for mark in marks)
+    stems = ((path, files.stem(path).casefold()) for path in paths)
+    marked = [path for path, stem in stems if stem.endswith(every) or stem.startswith(every)]
+    for marks in MARKS if marked else ():
+        both = [p for p in pairs_by(marked, marks) if p[0] is not None and p[1] is not None]
         if both:
             names = " and ".join(files.name(str(path)) for path in both[0][:2])
             notes.add(
