@@ -40,7 +40,7 @@ SAYINGS = (
 )  # fmt: skip
 
 
-def fill(store: Store, calls: int = CALLS, seed: int = 1) -> None:
+def fill(store: Store, calls: int = CALLS, seed: int = 1, templates: int = TEMPLATES) -> None:
     """Fill an empty SQLite store with so many made-up calls, and one of an hour."""
     settings, rubric = load_settings(), load_rubric("hotline")
     store.keep_document("rubrics", rubric.sha256, rubric.outline())
@@ -49,7 +49,7 @@ def fill(store: Store, calls: int = CALLS, seed: int = 1) -> None:
     provenance = Provenance("gpu", "0.0.0", settings.digest(), {}, rubric.sha256)
     weights = {item.id: item.weight for item in rubric.items}
     rng = np.random.default_rng(seed)
-    templates = min(TEMPLATES, calls)
+    templates = min(templates, calls)
     for n in range(templates):
         person = n % PEOPLE
         who = Person(f"T{person:02d}", f"小{chr(0x4E00 + 37 * person)}", (), 190.0 + 2 * person)
