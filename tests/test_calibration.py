@@ -121,9 +121,10 @@ def test_the_command_writes_a_file_that_counts_in_the_identity(reviewed: Path, t
     assert own.sha256 != usual.sha256
     dialogue = told(NAMES[0]).dialogue()
     pairs = list(zip(judge(dialogue, usual), judge(dialogue, own), strict=True))
-    changed = [(a, b) for a, b in pairs if a.probability != b.probability]
-    assert all(b.probability < a.probability for a, b in changed if a.evidence == "omitted")
-    assert any(a.evidence == "omitted" for a, _ in changed)
+    missing = [(a.probability, b.probability) for a, b in pairs if a.evidence == "omitted"]
+    assert missing
+    before, after = (sum(p or 0.0 for p in side) for side in zip(*missing, strict=True))
+    assert after < before  # of omissions people found every third wrong
 
 
 def test_a_store_without_reviews_is_refused(tmp_path: Path):
