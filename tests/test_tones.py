@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from pipeline.audio import decode, resample
-from pipeline.schema import Audio
-from pipeline.signal.tones import find_music, find_ringing
+from pipeline.schema import Audio, Waveform
+from pipeline.signal.tones import find_music, find_ringing, find_tones
 from tests.fakes import RATE, buzz, chords, noise, place, rings
 
 DATA = Path(__file__).parents[1] / "data"
@@ -73,6 +73,14 @@ def test_other_sounds_are_no_rings(sound: Audio):
 def test_rings_are_only_looked_for_before_a_time():
     audio = line((0.5, rings(3)), seconds=17)
     assert len(find_ringing(audio, RATE, until=6.8)) == 2
+
+
+def test_tones_after_the_last_ring_and_in_music_are_no_rings():
+    later = line((0.5, rings(2)), (30.0, rings(1)), seconds=34)
+    with_music = line((0.5, rings(2)), (12.0, chords(12, 0.05)), (14.0, rings(1)), seconds=26)
+    for audio in (later, with_music):
+        wave = Waveform(np.stack([audio, noise(audio.size / RATE, 3)]), RATE, RATE, "pcm", "")
+        assert len(find_tones(wave, (0, 1)).rings) == 2
 
 
 @pytest.mark.parametrize("seconds", [4, 12, 40])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from pipeline.schema import Audio, Seconds, Span, Waveform
-from pipeline.spans import join, runs
+from pipeline.spans import join, runs, touches
 
 FRAME_S = 0.010
 TONE_HZ = (425.0, 475.0)
 TONE_SHARE = 0.8
 RING_SEARCH_S = 60.0
 RING_ON_S = (0.75, 1.35)
+RING_CYCLE_S = 5.0
 WINDOW_S = 0.064
 STEADY_FRAMES = 12
 HEARD_HZ = (150.0, 3400.0)
@@ -52,13 +54,23 @@ class Tones:
 
 
 def find_tones(wave: Waveform, channels: Sequence[int]) -> Tones:
-    """Find ringing and music in some channels; rings are looked for in ``RING_SEARCH_S``."""
+    """Find ringing and music in some channels.
+
+    Rings are looked for in ``RING_SEARCH_S``, follow each other in the cycle of ringback, and are no
+    notes of the music.
+    """
+    music = {c: tuple(find_music(wave.samples[c], wave.sample_rate)) for c in channels}
     rings: list[Span] = []
     for c in channels:
         found = find_ringing(wave.samples[c], wave.sample_rate, until=RING_SEARCH_S)
-        rings = max(rings, found, key=len)
-    music = {c: tuple(find_music(wave.samples[c], wave.sample_rate)) for c in channels}
+        rings = max(rings, _first_train([r for r in found if not touches(r, music[c])]), key=len)
     return Tones(tuple(rings), music)
+
+
+def _first_train(rings: Sequence[Span]) -> list[Span]:
+    """The rings until one fails to follow within two cycles."""
+    ends = (i for i, (a, b) in enumerate(pairwise(rings), 1) if b[0] - a[0] > 2.2 * RING_CYCLE_S)
+    return list(rings[: next(ends, len(rings))])
 
 
 def find_ringing(audio: Audio, sample_rate: int, *, until: Seconds | None = None) -> list[Span]:
