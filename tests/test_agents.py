@@ -48,6 +48,7 @@ def test_every_measure_of_calls_is_pooled():
     described |= {"wait_s"}  # before the agent: the queue's, not the agent's
     described |= {"compliance_low", "compliance_high"}  # the range of the score of one call
     described |= {"reviewed_items"}  # what people did, not the agent
+    described |= {"legs", "agent_language_probability", "customer_language_probability"}
     numbers = {c.name for c in TABLES["calls"] if KINDS[c.kind].dtype in ("Int64", "float64")}
     names = {m.name for m in POOLED} | {m.source for m in POOLED if m.source}
     assert names >= numbers - described

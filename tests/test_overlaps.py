@@ -57,10 +57,11 @@ def test_a_short_overlap_at_the_end_of_a_turn_is_terminal():
 @pytest.mark.parametrize(
     ("pause", "begins", "kind"),
     [
-        (0.3, 3.1, "simultaneous"),
-        (0.3, 3.4, "simultaneous"),
+        (0.4, 3.1, "simultaneous"),
+        (0.4, 3.5, "simultaneous"),
+        (0.25, 3.1, "attempted"),  # no longer than a comma takes
         (0.1, 3.05, "attempted"),
-        (0.3, 3.8, "attempted"),
+        (0.4, 3.9, "attempted"),
     ],
 )
 def test_an_attempt_that_began_in_a_pause_is_a_start_of_both(

@@ -40,8 +40,7 @@ SURE_BY_SOUND = 0.7  # where the sound is measured
 
 
 MAX_PAUSE_S = 0.5
-OPEN_S = 0.2  # a pause in which the other may begin
-WIDE_OPEN_S = 0.35  # so long that the floor was free for both, whoever gives way
+OPEN_S = 0.35  # a pause so long that the floor was free for both, whoever gives way
 REACTION_S = 0.2  # who begins so soon after a pause did not hear that it is over
 
 # What other systems' definitions ask for, where the settings do not say it.
@@ -136,8 +135,7 @@ def _classify(
         return
     kind = _outcome(a, b, start, floor, options)
     if any(
-        (until - since >= OPEN_S and kind == "attempted")
-        or (until - since >= WIDE_OPEN_S and until <= start)
+        until - since >= OPEN_S and (kind == "attempted" or until <= start)
         for since, until in pauses
     ):
         yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
