@@ -42,8 +42,11 @@ def test_memory_stays_and_time_is_in_proportion(stores: dict[int, Path], step: s
 def test_what_is_exported_is_all_there(stores: dict[int, Path], tmp_path: Path):
     with Store.open(stores[FEW], create=False) as store:
         export(store, tmp_path, formats=["parquet"], workbook=False)
-        calls = store.frame("calls", columns=["agent_id", "status", "compliance_score"])
-    scores = calls[calls["status"] != "failed"].groupby("agent_id")["compliance_score"].mean()
+        talk = ["agent_talk_s", "customer_talk_s"]
+        calls = store.frame("calls", columns=["agent_id", "status", "compliance_score", *talk])
+    is_alone = calls["customer_talk_s"].notna() & calls["agent_talk_s"].isna()
+    counted = calls[(calls["status"] != "failed") & ~is_alone]
+    scores = counted.groupby("agent_id")["compliance_score"].mean()
     rows = {name: pq.read_metadata(tmp_path / f"{name}.parquet").num_rows for name in ROWS_A_CALL}
     assert rows == {name: each * FEW for name, each in ROWS_A_CALL.items()}
     agents = pd.read_parquet(tmp_path / "agents.parquet").set_index("agent_id")

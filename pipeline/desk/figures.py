@@ -13,14 +13,13 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
-import sqlalchemy as sa
 
 from pipeline.agents import MIN_CALLS, Changes, Compared, Pool, changes
 from pipeline.desk.judgements import ItemCount, Waiting, drawn, item_counts, item_days
 from pipeline.desk.queries import agents as queries
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import Filters
-from pipeline.desk.scope import Scope
+from pipeline.desk.scope import Scope, Select
 from pipeline.measures import Pooled, pass_rate
 
 ROWS = 5000  # calls read at a time: far below the time limit of a query
@@ -112,7 +111,7 @@ class Figures:
         reviews = scope.rows(decided.last_review())[0][0]
         return self._of(scope, ("items", filters, team, weeks, tuple(names), reviews), make)
 
-    def known(self, scope: Scope, name: str, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def known(self, scope: Scope, name: str, query: Select) -> Sequence[Any]:
         """Rows of a query over all visible calls that only changes with them, by a name of its own."""
         return self._of(scope, ("rows", name), lambda: scope.rows(scope.calls(query)))
 

@@ -19,6 +19,8 @@ from pipeline.errors import CallcoachError, ParameterError
 from pipeline.schema import CURVES_VERSION, CallResult, Verdict
 from pipeline.store import SQL, Once, Store
 
+Select = sa.Select[Any]
+
 THIS_MACHINE = "this machine"
 DESK_WRITES = ("appeals", "goals", "goal_steps", "notes", "examples")
 """Tables that the desk adds rows to without changing a call, each row a change that is counted."""
@@ -36,11 +38,11 @@ class Scope:
         self._once = once
         self.viewer = viewer
 
-    def calls(self, query: sa.Select[Any]) -> sa.Select[Any]:
+    def calls(self, query: Select) -> Select:
         """A query over ``calls``, narrowed to what the viewer may see."""
         return query
 
-    def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def rows(self, query: Select) -> Sequence[sa.Row[Any]]:
         """All rows of a query.
 
         Raises
@@ -50,7 +52,7 @@ class Scope:
         """
         return self._store.fetch(query)
 
-    def first(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
+    def first(self, query: Select) -> sa.Row[Any] | None:
         """The first row of a query, if any."""
         return next(iter(self._store.fetch(query.limit(1))), None)
 

@@ -13,7 +13,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
@@ -140,6 +141,12 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection = connection.execution_options(writing=True)
         with connection.begin():
             yield connection
+
+
+def insert_once(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Add a row unless its key is there, also where another process is adding the same."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), [dict(row)])
 
 
 def patiently(url: URL, attempt: Callable[[], T]) -> T:

@@ -17,6 +17,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from pipeline.store.database import insert_once
+
 CODES = ("", "pass", "fail", "cannot_tell", "not_applicable")
 DOUBTFUL = 8  # added to the code
 SURE = 0.7  # confidence
@@ -39,5 +41,5 @@ def write(
     if not rows:
         return
     if connection.scalar(sa.select(items.c.hash).where(items.c.hash == digest)) is None:
-        connection.execute(items.insert(), [{"hash": digest, "ids": ids}])
+        insert_once(connection, items, {"hash": digest, "ids": ids})
     connection.execute(judged.insert(), [{"call_id": call_id, "item_list": digest, "codes": codes}])

@@ -285,13 +285,8 @@ class Store:
         table = SQL[kind]
         known = sa.select(table.c.hash).where(table.c.hash == digest)
         if self._read(lambda c: c.scalar(known)) is None:
-            row = [{"hash": digest, "body": body}]
-
-            def write(connection: Connection) -> None:
-                if connection.scalar(known) is None:
-                    connection.execute(table.insert(), row)
-
-            self._write(f"{kind} {digest}", write)
+            row = {"hash": digest, "body": body}
+            self._write(f"{kind} {digest}", lambda c: database.insert_once(c, table, row))
 
     def documents(self, kind: Literal["rubrics", "settings"]) -> list[Any]:
         """All documents of a kind, in no order that means anything."""
