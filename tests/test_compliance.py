@@ -538,3 +538,14 @@ def test_items_have_a_sentence_for_each_outcome() -> None:
     assert (taboo.polarity, apology.polarity) == ("dont", "do")
     assert taboo.outcome("fail") == ("出现了：服务禁语", "Found: Service taboos")
     assert apology.outcome("fail") == ("没有做到：投诉致歉", "Not done: Apology to a complaint")
+
+
+def test_the_reason_of_doubt_names_the_seconds_that_were_doubtful() -> None:
+    body = "pass: {says: {by: agent, any: [感谢来电], where: {first_turns: 1}}}"
+    call = dialogue("A: 米南清山生成今天有什么。 / C: 你好。")
+    doubtful = tuple(replace(t, confidence=0.6) if t.speaker == "agent" else t for t in call.turns)
+    (found,) = judge(replace(call, turns=doubtful), rubric_of(item("one", body)))
+    assert found.verdict == "cannot_tell"
+    assert found.note is not None
+    assert "were not understood" in found.note
+    assert not found.note.startswith("0.0 of")

@@ -254,10 +254,11 @@ class Call:
         lost = close and worst >= MIN_UNHEARD_S
         lost = lost or (noise >= MIN_UNHEARD_S and len(turns) <= self.hearing.few_turns)
         if lost or unheard / speech > self.hearing.max_unheard_ratio:
+            doubted = max(unheard, noise, worst if close else 0.0)
             return (
                 False,
                 0.0,
-                f"{unheard:.1f} of {speech:.1f} s of the {speaker} were not understood",
+                f"{doubted:.1f} of {speech:.1f} s of the {speaker} were not understood",
             )
         return True, 0.5 + 0.5 * weighted / speech, ""
 
