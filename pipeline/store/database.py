@@ -40,6 +40,7 @@ _PASSING_STATES = ("08", "57P01", "57P02", "57P03", "40001", "40P01")  # SQLSTAT
 _PASSING_TEXTS = ("network error", "can't create a connection", "connection is closed")
 _STEPS_BETWEEN_LOOKS = 10_000  # instructions of SQLite's machine: about a millisecond
 _FULL = "Free some space on the disk and run the command again; finished calls are kept."
+_WAL_PATIENCE_S = 5
 _DAMAGED = "The file is damaged: restore a copy, or move it away and analyse again."
 _ADVICE = (
     ("readonly", "Choose an output folder you may write to."),
@@ -267,7 +268,15 @@ def _open_sealed(url: URL) -> sqlite3.Connection:
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, so that DDL is transactional too
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    end = time.monotonic() + _WAL_PATIENCE_S
+    while True:  # SQLite does not wait for another that is changing it too
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
     connection.execute("PRAGMA synchronous = NORMAL")
     packed.teach(connection)
 
