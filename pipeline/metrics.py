@@ -16,6 +16,7 @@ from pipeline.schema import (
     AGENT,
     CUSTOMER,
     SPEAKERS,
+    Dialogue,
     Event,
     Party,
     Seconds,
@@ -109,6 +110,31 @@ def fast_speech(
     return tuple(sorted(events, key=lambda e: (e.start, e.end)))
 
 
+def measured(
+    call: Dialogue, voices: Mapping[Speaker, Voice], options: VoiceSettings = VoiceSettings()
+) -> tuple[Dialogue, list[str]]:
+    """The call with its measures, which are of its first leg, and what cannot be measured of it.
+
+    Parameters
+    ----------
+    call : Dialogue
+        Of turns with rates and voice measures.
+    voices : mapping of speaker to Voice
+    options : Voice settings
+
+    Returns
+    -------
+    call, warnings
+        Without the events that rest on a party who was not recorded; see :func:`without_unknown`.
+    """
+    own = call.first_leg()
+    values = measure_call(own.turns, own.events, voices, own.duration, options)
+    events, known, warnings = without_unknown(
+        call.events, values, call.parties, call.role_confidence
+    )
+    return replace(call, events=events, measures=known), warnings
+
+
 def measure_call(
     turns: Sequence[Turn],
     events: Sequence[Event],
@@ -138,22 +164,6 @@ def measure_call(
     stood_still = [(e.start, e.end) for e in events if e.kind == "recorder_pause"]
     result |= _silence(turns, duration - total_s(stood_still))
     return {name: _rounded(value) for name, value in result.items()}
-
-
-def first_leg(
-    turns: Sequence[Turn], events: Sequence[Event], duration: Seconds
-) -> tuple[tuple[Turn, ...], tuple[Event, ...], Seconds]:
-    """The part of a call that its measures are of: all, or up to where another agent takes over.
-
-    Returns
-    -------
-    turns, events, seconds
-    """
-    own = tuple(t for t in turns if t.leg == 1)
-    if len(own) == len(turns):
-        return own, tuple(events), duration
-    end = max((t.end for t in own), default=0.0)
-    return own, tuple(e for e in events if e.start < end), end
 
 
 def without_unknown(

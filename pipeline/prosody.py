@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.schema import Audio, ChannelQuality, Event, Seconds, Span, Speaker, Turn, Voice
+from pipeline.schema import AGENT, Audio, ChannelQuality, Event, Seconds, Span, Speaker, Turn, Voice
 from pipeline.settings import Voice as VoiceSettings
 from pipeline.signal.level import (
     LUFS_BLOCK_S,
@@ -37,6 +37,7 @@ from pipeline.signal.level import (
 from pipeline.signal.pitch import F0Track, pitch_spread, track_speaker_f0
 from pipeline.spans import shift, subtract, total_s, union
 
+SECOND_AGENT = "second agent"  # a voice of its own, that nobody is scored by
 MIN_TURN_VOICED_S = 0.5
 MIN_SPAN_S = 0.06
 MIN_LEVEL_S = 1.0
@@ -87,9 +88,13 @@ def measure_voices(
     """
     speakers = {}
     tracks: dict[Speaker, F0Track] = {}
+    who = {t.turn: SECOND_AGENT if t.leg > 1 and t.speaker == AGENT else t.speaker for t in turns}
+    if SECOND_AGENT in who.values() and AGENT in audio:
+        audio = {**audio, SECOND_AGENT: audio[AGENT]}
+        quality = {**quality, SECOND_AGENT: quality[AGENT]} if AGENT in quality else quality
     for speaker, samples in audio.items():
-        own = [t for t in turns if t.speaker == speaker]
-        others = union(s for t in turns if t.speaker != speaker for s in t.spans)
+        own = [t for t in turns if who[t.turn] == speaker]
+        others = union(s for t in turns if who[t.turn] != speaker for s in t.spans)
         alone = [[s for s in subtract(t.spans, others) if s[1] - s[0] >= MIN_SPAN_S] for t in own]
         one = _Speaker(samples, sample_rate, own, alone, quality.get(speaker), options)
         speakers[speaker] = (one, *one.measure(tracks.setdefault(speaker, one.track())))
@@ -106,6 +111,7 @@ def measure_voices(
         measured |= {t.turn: doubts.withheld_from_turn(t) for t in own}
         withheld += doubts.sentences(speaker)
         events += one.raised(voices[speaker])
+    voices.pop(SECOND_AGENT, None)
     ordered = tuple(measured[t.turn] for t in turns)
     return VoiceMeasures(ordered, voices, tuple(events), tuple(withheld), tracks)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, Protocol, TypeVar
@@ -134,6 +134,11 @@ class Word:
     text: str
     confidence: float
 
+    @property
+    def middle(self) -> Seconds:
+        """Where it is, as a moment."""
+        return (self.start + self.end) / 2
+
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -151,6 +156,18 @@ class Utterance:
     words: tuple[Word, ...]
     confidence: float
     rejected: str | None = None
+
+    def of_words(self, words: Sequence[Word], speaker: Speaker) -> Utterance:
+        """A part of it, that is one word and more, as what somebody said."""
+        return dataclasses.replace(
+            self,
+            speaker=speaker,
+            start=words[0].start,
+            end=words[-1].end,
+            text="".join(w.text for w in words),
+            words=tuple(words),
+            confidence=sum(w.confidence for w in words) / len(words),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +333,15 @@ class Dialogue:
         """The channel that a party is heard in; None when nothing is known of it."""
         channel = next((p.channel for p in self.parties if p.role == role), None)
         return next((q for q in self.quality if q.channel == channel), None)
+
+    def first_leg(self) -> Dialogue:
+        """The part that its measures and verdicts are of: up to where another agent takes over."""
+        own = tuple(t for t in self.turns if t.leg == 1)
+        if len(own) == len(self.turns):
+            return self
+        end = max((t.end for t in own), default=0.0)
+        events = tuple(e for e in self.events if e.start < end)
+        return dataclasses.replace(self, turns=own, events=events, duration=end)
 
 
 @dataclass(frozen=True, slots=True)

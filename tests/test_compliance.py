@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import RubricError
 from pipeline.rubric import (
     Rubric,
-    annotate_events,
+    annotated,
     diff_verdicts,
     judge,
     load_rubric,
@@ -324,7 +324,7 @@ def test_the_surname_is_taken_from_metadata_or_from_the_customer() -> None:
 def test_holds_get_what_the_rules_found() -> None:
     rubric = load_rubric("hotline")
     call = dialogue("A: 我需要查询系统，请稍等一分钟好吗？ / C: 好的。 / [hold 40] / A: 查到了。")
-    (hold,) = annotate_events(call, rubric)
+    (hold,) = annotated(call, rubric).events
     assert hold.detail["reason_given"] is True
     assert hold.detail["consent"] is True
     assert hold.detail["thanked"] is False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.metrics import first_leg
-from pipeline.rubric import judge, judge_first_leg, load_rubric
+from pipeline.rubric import judge, load_rubric
 from pipeline.schema import (
     AGENT,
     CUSTOMER,
@@ -25,7 +25,7 @@ from pipeline.schema import (
 )
 from pipeline.settings import config_path, load_settings
 from pipeline.speech.diarization.voices import TwoVoices
-from pipeline.speech.legs import handovers, legs_of
+from pipeline.speech.legs import handovers, taken_over
 from tests import fakes
 from tests.fakes import RATE, Script
 
@@ -44,6 +44,7 @@ CALL = (
     turn(2, AGENT, 14, "好的，我帮您转接售后，请稍等。"),
     turn(3, AGENT, 24, "您好，我是售后的小李。"),
 )
+OF_AGENT = [s for t in CALL if t.speaker == AGENT for s in t.spans]
 AUDIO = np.zeros(31 * 16_000, np.float32)
 
 
@@ -53,27 +54,26 @@ def embedder(likeness: float):
     return lambda: lambda audio, pieces: next(rows)
 
 
-@pytest.mark.parametrize(("likeness", "legs"), [(0.3, [1, 1, 1, 2]), (0.85, [1, 1, 1, 1])])
-def test_another_voice_after_a_transfer_begins_a_leg(likeness: float, legs: list[int]):
-    turns, said = legs_of(CALL, [AT], AUDIO, embedder(likeness))
-    assert [t.leg for t in turns] == legs
-    assert bool(said) is (legs[-1] == 2)
+@pytest.mark.parametrize(("likeness", "legs"), [(0.3, [AT]), (0.85, [])])
+def test_another_voice_after_a_transfer_begins_a_leg(likeness: float, legs: list[float]):
+    found, said = taken_over(OF_AGENT, [AT], AUDIO, embedder(likeness))
+    assert found == legs
+    assert bool(said) is bool(legs)
 
 
 def test_without_an_announced_transfer_no_voice_is_compared():
-    turns, said = legs_of(CALL, [], AUDIO, lambda: pytest.fail("a voice was compared"))
-    assert ([t.leg for t in turns], said) == ([1] * 4, [])
+    compared = lambda: pytest.fail("a voice was compared")  # noqa: E731
+    assert taken_over(OF_AGENT, [], AUDIO, compared) == ([], [])
 
 
 def test_a_second_agent_in_the_metadata_is_one_however_alike_the_voices():
-    turns, _ = legs_of(CALL, [AT], AUDIO, embedder(0.9), is_told=True)
-    assert [t.leg for t in turns] == [1, 1, 1, 2]
+    assert taken_over(OF_AGENT, [AT], AUDIO, embedder(0.9), is_told=True)[0] == [AT]
 
 
 def test_little_speech_is_not_compared_and_on_one_channel_that_is_said():
-    short = (*CALL[:3], turn(3, AGENT, 24, "您好。", seconds=1.0))
-    turns, said = legs_of(short, [AT], AUDIO, embedder(0.1), shared_audio=True)
-    assert turns[-1].leg == 1
+    short = [*OF_AGENT[:2], (24.0, 25.0)]
+    found, said = taken_over(short, [AT], AUDIO, embedder(0.1), shared_audio=True)
+    assert found == []
     assert "cannot be told" in said[0]
 
 
@@ -100,25 +100,26 @@ def test_a_handover_is_where_who_announces_it_stops():
 def test_measures_are_of_the_first_leg():
     turns = (*CALL[:3], turn(3, AGENT, 24, "您好", leg=2))
     events = [Event("interruption", 8, 9, AGENT), Event("interruption", 25, 26, AGENT)]
-    own, kept, seconds = first_leg(turns, events, 40.0)
-    assert (own, kept, seconds) == (CALL[:3], (events[0],), 20.0)
-    assert first_leg(CALL, events, 40.0) == (CALL, tuple(events), 40.0)
+    call = Dialogue(Recording("a.wav", "a"), 40.0, turns, tuple(events))
+    own = call.first_leg()
+    assert (own.turns, own.events, own.duration) == (CALL[:3], (events[0],), 20.0)
+    whole = Dialogue(call.recording, 40.0, CALL, call.events)
+    assert whole.first_leg() is whole
 
 
 def test_nobody_is_accused_of_what_the_other_agent_did_or_left_out():
     rubric = load_rubric(config_path("rubrics/hotline.yaml"))
     turns = (*CALL[:3], turn(3, AGENT, 24, "随便你，不归我管。", leg=2))
     call = Dialogue(Recording("a.wav", "a"), 32.0, turns, ())
-    whole = {v.item_id: v for v in judge(call, rubric)}
-    first = {v.item_id: v for v in judge_first_leg(call, rubric)}
+    alone = replace(call, turns=tuple(replace(t, leg=1) for t in turns))
+    whole = {v.item_id: v for v in judge(alone, rubric)}
+    first = {v.item_id: v for v in judge(call, rubric)}
     wrong = [i for i, v in whole.items() if v.verdict == "fail" and v.start and v.start > AT]
     assert wrong  # what the second agent says does break rules
     assert all(first[i].verdict != "fail" for i in wrong)
     assert first["closing_goodbye"].verdict == "cannot_tell"
     assert "another agent takes over at 20 s" in first["closing_goodbye"].note
     assert first["opening_offer_help"].verdict == "fail"  # that was the first agent's to do
-    alone = Dialogue(call.recording, 32.0, CALL, ())
-    assert judge_first_leg(alone, rubric) == judge(alone, rubric)
 
 
 # --- whole calls --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pipeline.commands import documents
 from pipeline.errors import RubricError
 from pipeline.io.yaml import read_yaml
 from pipeline.rubric import (
-    annotate_events,
+    annotated,
     check_rubric,
     diff_verdicts,
     find_rubric,
@@ -501,12 +501,10 @@ def test_what_an_earlier_rubric_filled_in_is_taken_out() -> None:
     holds = tuple(Event("hold", 2.0, end, AGENT, {"medium": "music"}) for end in (5.0, 9.0))
     after = Turn(0, AGENT, 10.0, 11.0, ((10.0, 11.0),), "让您久等了", (), 0.93)
     call = Dialogue(Recording("a", "a"), 12.0, (after,), holds)
-    first = annotate_events(call, rubric_from_text(text.replace("NAME", "one")))
-    assert [(e.end, e.detail["one"]) for e in first] == [(5.0, True), (9.0, True)]
-    second = annotate_events(
-        replace(call, events=first), rubric_from_text(text.replace("NAME", "two"))
-    )
-    assert all("one" not in e.detail and e.detail["two"] for e in second)
+    first = annotated(call, rubric_from_text(text.replace("NAME", "one")))
+    assert [(e.end, e.detail["one"]) for e in first.events] == [(5.0, True), (9.0, True)]
+    second = annotated(first, rubric_from_text(text.replace("NAME", "two")))
+    assert all("one" not in e.detail and e.detail["two"] for e in second.events)
 
 
 def test_diff_lists_no_call_for_an_item_that_is_switched_off() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from pipeline.rubric import Rubric, load_rubric
 from pipeline.run import run_call
 from pipeline.schema import AGENT, CUSTOMER, Audio, CallResult, to_json
 from pipeline.settings import Settings, config_path, load_settings
+from pipeline.speech.asr.windows import Heard
 from pipeline.speech.models import Models
 from pipeline.text import Lexicon
 from tests import fakes
@@ -104,6 +107,17 @@ def test_a_result_carries_what_produced_it(run, rubric: Rubric):
     )
     assert {v.item_id for v in result.verdicts} == {i.id for i in rubric.items}
     json.dumps(to_json(result), allow_nan=False)
+
+
+def test_the_seconds_of_a_stage_are_all_that_it_took(run):
+    class Slow(fakes.ScriptDecoder):
+        def __call__(self, windows: Sequence[Audio], *, careful: bool = False) -> list[Heard]:
+            time.sleep(0.2)
+            return super().__call__(windows, careful=careful)
+
+    models = fakes.models(CALL)
+    models.decoder = Slow(CALL)
+    assert run(CALL.stereo(), models=models).stage_seconds["recognition"] >= 0.2
 
 
 def test_a_mono_call_is_told_apart_by_voice_and_words(run):

@@ -16,12 +16,12 @@ from pipeline.audio import AUDIO_SUFFIXES, decode
 from pipeline.dialogue.overlaps import find_overlaps
 from pipeline.dialogue.silences import find_silences, ringing_event
 from pipeline.evaluation.truth import parse_truth
+from pipeline.judgement import judge_call, provenance
 from pipeline.metrics import fast_speech, measure_call, rate_turns
 from pipeline.prosody import measure_voices
 from pipeline.qa_scores import reading as outside
 from pipeline.recordings import find_recordings
 from pipeline.rubric import Rubrics, load_rubric
-from pipeline.run import judge_call, provenance
 from pipeline.schema import AGENT, CUSTOMER, CallResult, Dialogue, Party, Recording, Turn, Word
 from pipeline.settings import load_settings
 from pipeline.signal.curves import curves

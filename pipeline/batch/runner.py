@@ -23,11 +23,12 @@ from pipeline.batch.layouts import Layouts
 from pipeline.batch.repeats import tell_anew
 from pipeline.errors import RecordingError
 from pipeline.io import files
+from pipeline.judgement import provenance
 from pipeline.rubric import Rubrics
-from pipeline.run import provenance, roles_hold
 from pipeline.schema import CallResult, Failure, Provenance, Recording, Seconds
 from pipeline.settings import Settings
 from pipeline.speech.models import weights_used
+from pipeline.speech.roles import roles_hold
 from pipeline.store import Identity, Known, Store
 
 KEPT_WARNINGS = 20

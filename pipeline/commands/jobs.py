@@ -32,10 +32,10 @@ from pipeline.errors import MetadataError, NoRecordings, OutputError, ParameterE
 from pipeline.export import Exported, export, export_calls
 from pipeline.io import files
 from pipeline.io.times import is_local, local_time
+from pipeline.judgement import provenance
 from pipeline.recordings import EventRow, Found, Knows, Row, find_recordings, read_events, read_rows
 from pipeline.recordings.notes import Notes
 from pipeline.rubric import Rubrics
-from pipeline.run import provenance
 from pipeline.schema import Audio, Recording, Seconds
 from pipeline.settings import Settings
 from pipeline.speech.asr.plain import plain_text

@@ -17,6 +17,7 @@ from pipeline.errors import OutputError, ParameterError, UsageError
 from pipeline.evaluation.dialogues import agreement_with, labelled_dialogues
 from pipeline.rubric import (
     Rubrics,
+    annotated,
     check_rubric,
     diff_verdicts,
     load_rubric,
@@ -79,7 +80,7 @@ def try_on(file: str, call_id: str, out: Path) -> list[str]:
             call = store.load(call_id).dialogue()
         except ParameterError as cause:
             raise UsageError(cause.message, cause.hint) from cause
-    traces = trace(call, rubric)
+    traces = trace(annotated(call, rubric), rubric)
     card = score([t.verdict for t in traces], rubric)
     sections = {s.id: s.name_zh for s in rubric.sections}
     lines: list[str] = []
@@ -162,7 +163,7 @@ def calibrate(target: str, settings: Settings, out: Path) -> tuple[list[str], bo
                 rubric, hearing=rubric.hearing.model_copy(update={"min_probability": 0.0})
             )
             known = [item.id for item in rubric.items if item.id in people]
-            for one in trace(call.dialogue(), rubric, known) if known else ():
+            for one in trace(annotated(call.dialogue(), rubric), rubric, known) if known else ():
                 if one.verdict.verdict in ("pass", "fail"):
                     is_right = one.verdict.verdict == people[one.item_id]
                     rows.append(Reviewed(call_id, one.basis, is_right))

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pipeline.schema import AGENT, CUSTOMER, Event, EventKind, Seconds, Span, Turn
 from pipeline.settings import Silences
 from pipeline.spans import contains, gaps, overlap_s, touches, union
-from pipeline.text import syllables
+from pipeline.text import sound_line
 
 WAIT_PHRASES = (
     "稍等", "稍候", "等一下", "等一会", "等一等", "等待", "请等", "等我", "别挂", "不要挂", "请勿挂",
@@ -180,8 +180,8 @@ def is_announced(turns: Sequence[Turn], start: Seconds, within_s: Seconds) -> bo
         for w in t.words
         if w.end > start - within_s
     )
-    sounds = _sounds(said)
-    return any(_sounds(p) in sounds for p in WAIT_PHRASES)
+    sounds = sound_line(said)
+    return any(sound_line(p) in sounds for p in WAIT_PHRASES)
 
 
 def _customer_owes(turns: Sequence[Turn], start: Seconds) -> bool:
@@ -216,7 +216,3 @@ def _mutual_silence(
         if latest is None or end > latest[0]:
             latest = (end, turn)
     return found
-
-
-def _sounds(text: str) -> str:
-    return " " + " ".join(syllables(re.sub(r"\W", "", text))) + " "

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pipeline.dialogue.listening import Sounds, listening
@@ -62,7 +62,7 @@ def build_turns(
     *,
     shared_audio: bool = False,
     sounds: Sounds = NO_SOUNDS,
-    cuts: Sequence[Seconds] = (),
+    legs: Sequence[Seconds] = (),
 ) -> tuple[Turn, ...]:
     """Build the turns of a call.
 
@@ -78,15 +78,15 @@ def build_turns(
         be the other's words.
     sounds : mapping of speaker to Vocals
         Of voices in channels of their own, by role: how short sounds are made.
-    cuts : sequence of float
-        Times across which no turn goes on.
+    legs : sequence of float
+        When another agent takes over. No turn goes on across that; what comes after is a later leg.
 
     Returns
     -------
     tuple of Turn
         Ordered by start, numbered from 0. Backchannels are turns of their own, marked as such.
     """
-    own = {speaker: _units(speaker, spans, cuts) for speaker, spans in speech.items()}
+    own = {speaker: _units(speaker, spans, legs) for speaker, spans in speech.items()}
     for speaker, units in own.items():
         _give_words(units, [w for u in utterances if u.speaker == speaker for w in u.words])
     units = sorted((u for one in own.values() for u in one), key=lambda u: (u.start, u.end))
@@ -95,10 +95,15 @@ def build_turns(
         unit.backchannel = _is_backchannel(
             unit, others, options, shared_audio, sounds.get(unit.speaker)
         )
-    joined = _join(units, options.join_gap_s, cuts)
+    joined = _join(units, options.join_gap_s, legs)
     first = min((u.start for u in joined), default=0.0)
     last = max((u.end for u in joined), default=0.0)
-    return tuple(_turn(number, unit, first, last, options) for number, unit in enumerate(joined))
+    return tuple(
+        replace(
+            _turn(number, unit, first, last, options), leg=1 + sum(unit.start >= at for at in legs)
+        )
+        for number, unit in enumerate(joined)
+    )
 
 
 def _units(speaker: Speaker, spans: Sequence[Span], cuts: Sequence[Seconds]) -> list[_Unit]:

@@ -20,7 +20,7 @@ from pipeline.dialogue.silences import find_silences
 from pipeline.errors import RubricError, nearest
 from pipeline.metrics import measure_call, rate_turns
 from pipeline.rubric.examples import GAP_S, UNITS_PER_S
-from pipeline.rubric.judging import judge
+from pipeline.rubric.judging import annotated, judge
 from pipeline.rubric.load import Rubric
 from pipeline.rubric.located import Located, load_located
 from pipeline.schema import (
@@ -194,7 +194,7 @@ def agreement_with(rubric: Rubric, dialogues: Iterable[Labelled]) -> Agreement:
     labels = []
     known = {i.id for i in rubric.items}
     for row in dialogues:
-        given = {v.item_id: v for v in judge(row.dialogue, rubric)}
+        given = {v.item_id: v for v in judge(annotated(row.dialogue, rubric), rubric)}
         for item, expected in row.expected.items():
             if item not in known:
                 raise RubricError(

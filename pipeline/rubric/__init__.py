@@ -6,8 +6,7 @@ arithmetic, ``trace`` what was looked for and found.
 """
 
 from pipeline.rubric.choosing import Rubrics
-from pipeline.rubric.first_leg import judge_first_leg
-from pipeline.rubric.judging import Trace, annotate_events, judge, trace
+from pipeline.rubric.judging import Trace, annotated, judge, trace
 from pipeline.rubric.lint import (
     Change,
     ExampleResult,
@@ -29,12 +28,11 @@ __all__ = [
     "ScoreCard",
     "Subtotal",
     "Trace",
-    "annotate_events",
+    "annotated",
     "check_rubric",
     "diff_verdicts",
     "find_rubric",
     "judge",
-    "judge_first_leg",
     "load_rubric",
     "rubric_from_text",
     "run_examples",

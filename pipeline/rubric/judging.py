@@ -3,6 +3,10 @@
 Order of questions for an item: does it apply (``applies``), did its trigger happen (``when``), is
 there an exception (``unless``), does it fail (``fail``), does it pass (``pass``). Whatever cannot
 be told at one of these steps makes the verdict ``cannot_tell``; only what was heard decides.
+
+Of a call that a second agent took over, the first leg alone is judged. What was omitted there counts
+only where the first agent had the chance: in the opening, or well before the handover. Everything else
+that is missing may have been the second agent's to do, so nobody is accused of it.
 """
 
 from __future__ import annotations
@@ -16,11 +20,20 @@ from pipeline.rubric.findings import Finding, Hit, Outcome
 from pipeline.rubric.load import Item, Rubric
 from pipeline.rubric.places import ANYWHERE, conditions_in, place_of
 from pipeline.rubric.speech_rules import Says
-from pipeline.schema import AGENT, Dialogue, Event, EvidenceKind, Verdict, VerdictName
+from pipeline.schema import (
+    AGENT,
+    Dialogue,
+    Event,
+    EvidenceKind,
+    Seconds,
+    Verdict,
+    VerdictName,
+)
 from pipeline.settings import MIN_ROLE_CONFIDENCE
 from pipeline.text.phonetic.slots import duration_seconds
 
 FULL_SCORE = 1.0
+HANDOVER_NEAR_S = 20.0
 _SEEN = "done without its trigger"
 _FILLED = "filled"  # in the detail of an event: the names that a rubric filled in
 
@@ -56,7 +69,7 @@ def judge(dialogue: Dialogue, rubric: Rubric) -> tuple[Verdict, ...]:
     Parameters
     ----------
     dialogue : Dialogue
-        Who said what when, what happened, what was measured.
+        Who said what when, what happened (see :func:`annotated`), what was measured.
     rubric : Rubric
         As loaded by :func:`pipeline.rubric.load_rubric`.
 
@@ -86,11 +99,22 @@ def trace(
         If an id is not in the rubric.
     """
     wanted = [rubric.item(i).id for i in item_ids] if item_ids else [i.id for i in rubric.items]
-    call = Call(dialogue, rubric.hearing, rubric.slots, rubric.meaning, rubric.coefficients)
+    own = dialogue.first_leg()
+    call = Call(
+        replace(own, duration=dialogue.duration),
+        rubric.hearing, rubric.slots, rubric.meaning, rubric.coefficients,
+    )  # fmt: skip
     items = {i.id: i for i in rubric.items}
     needed = {*wanted, *(n for name in wanted for n in rubric.needs[name])}
     traces = {name: _judge_item(call, items[name]) for name in rubric.order if name in needed}
     found = tuple(traces[name] for name in wanted)
+    if own is not dialogue:
+        found = tuple(
+            replace(t, verdict=_left_open(t.verdict, own.duration))
+            if _may_be_the_others(t.verdict, own.duration)
+            else t
+            for t in found
+        )
     if dialogue.role_confidence >= MIN_ROLE_CONFIDENCE:
         return found
     return tuple(replace(t, verdict=_undecided(t.verdict)) for t in found)
@@ -104,8 +128,22 @@ def _undecided(verdict: Verdict) -> Verdict:
     return replace(verdict, verdict="cannot_tell", score=None, max_score=None, note=why)
 
 
-def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:
-    """Fill event details from the items that say ``fills: kind.name``.
+def _may_be_the_others(verdict: Verdict, end: Seconds) -> bool:
+    if verdict.verdict != "fail" or verdict.evidence != "omitted":
+        return False
+    early = verdict.trigger_end is not None and verdict.trigger_end <= end - HANDOVER_NEAR_S
+    return verdict.place != "opening" and not early
+
+
+def _left_open(verdict: Verdict, end: Seconds) -> Verdict:
+    note = f"another agent takes over at {end:.0f} s and may have had to do it"
+    return replace(
+        verdict, verdict="cannot_tell", score=None, max_score=None, probability=None, note=note
+    )
+
+
+def annotated(dialogue: Dialogue, rubric: Rubric) -> Dialogue:
+    """Fill the details of its events from the items that say ``fills: kind.name``.
 
     An item judged once per event (``for_each``) fills ``name`` with True, False or None in the
     detail of each event of that kind; a name that ends in ``_s`` gets the seconds that a slot
@@ -130,7 +168,7 @@ def annotate_events(dialogue: Dialogue, rubric: Rubric) -> tuple[Event, ...]:
                 value = next((s for s in stated if s is not None), None)
             filled = [*event.detail.get(_FILLED, ()), name]
             events[index] = replace(event, detail={**event.detail, name: value, _FILLED: filled})
-    return tuple(events)
+    return replace(dialogue, events=tuple(events))
 
 
 def _as_found(event: Event) -> Event:

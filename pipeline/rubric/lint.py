@@ -18,7 +18,7 @@ from pipeline.errors import RubricError
 from pipeline.rubric.call_rules import AboutCall
 from pipeline.rubric.context import Call, Hearing, Scope
 from pipeline.rubric.forms import Form
-from pipeline.rubric.judging import judge, trace
+from pipeline.rubric.judging import annotated, judge, trace
 from pipeline.rubric.load import Item, Rubric, load_rubric
 from pipeline.rubric.logic_rules import AllOf, AnyOf, ForAny, ForEach, InOrder, Not
 from pipeline.rubric.measured_rules import HasEvent
@@ -159,8 +159,8 @@ def diff_verdicts(old: Rubric, new: Rubric, dialogues: Iterable[Dialogue]) -> tu
     both = {i.id for i in old.items} & {i.id for i in new.items}
     changes = []
     for dialogue in dialogues:
-        before = {v.item_id: v for v in judge(dialogue, old)}
-        after = {v.item_id: v for v in judge(dialogue, new)}
+        before = {v.item_id: v for v in judge(annotated(dialogue, old), old)}
+        after = {v.item_id: v for v in judge(annotated(dialogue, new), new)}
         for item_id in (i for i in before if i in both):
             one, other = before[item_id], after[item_id]
             if one.verdict != other.verdict:

@@ -9,27 +9,24 @@ Conventions: times in seconds; audio float32 at 16 kHz; legs are numbered from 1
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from pipeline.schema import (
-    AGENT,
     SAMPLE_RATE,
     Audio,
     Seconds,
     Sound,
     Span,
     Speaker,
-    Turn,
     Utterance,
 )
 from pipeline.spans import total_s
 from pipeline.speech.diarization.voices import Embedder
 from pipeline.speech.roles import LATER
-from pipeline.text import syllables
+from pipeline.text import sound_line
 
 TRANSFERS = ("转接", "帮您转", "为您转", "给您转", "转给", "转到", "转过去")
 GOES_ON_S = 0.8
@@ -51,13 +48,13 @@ def handovers(speech: Sequence[Span], heard: Sequence[Utterance]) -> list[Second
     """
     words = sorted((w for u in heard for w in u.words), key=lambda w: w.start)
     text = "".join(w.text for w in words)
-    if not any(s in _sounds(text) for s in map(_sounds, TRANSFERS)):
+    if not any(s in sound_line(text) for s in map(sound_line, TRANSFERS)):
         return []
     found: list[Seconds] = []
     for number, (start, end) in enumerate(speech):
-        inside = (w for w in words if start - 0.1 <= (w.start + w.end) / 2 <= end + 0.1)
-        said = _sounds("".join(w.text for w in inside))
-        if not any(s in said for s in map(_sounds, TRANSFERS)):
+        inside = (w for w in words if start - 0.1 <= w.middle <= end + 0.1)
+        said = sound_line("".join(w.text for w in inside))
+        if not any(s in said for s in map(sound_line, TRANSFERS)):
             continue
         for first, last in speech[number + 1 :]:
             if first - end > GOES_ON_S:
@@ -68,25 +65,21 @@ def handovers(speech: Sequence[Span], heard: Sequence[Utterance]) -> list[Second
     return sorted(set(found))
 
 
-def _sounds(text: str) -> str:
-    return " " + " ".join(syllables(re.sub(r"\W", "", text))) + " "
-
-
-def legs_of(
-    turns: Sequence[Turn],
+def taken_over(
+    speech: Sequence[Span],
     announced: Sequence[Seconds],
     audio: Sound | None,
     embedder: Callable[[], Embedder | None],
     *,
     is_told: bool = False,
     shared_audio: bool = False,
-) -> tuple[tuple[Turn, ...], list[str]]:
-    """Number the legs: a new one where another voice is the agent after an announced transfer.
+) -> tuple[list[Seconds], list[str]]:
+    """When another voice is the agent after an announced transfer: the handovers that are some.
 
     Parameters
     ----------
-    turns : sequence of Turn
-        None of which goes on across a handover.
+    speech : sequence of (start, end)
+        Of the agent.
     announced : sequence of float
         See :func:`handovers`.
     audio : Sound, shape (n,), optional
@@ -100,10 +93,10 @@ def legs_of(
 
     Returns
     -------
-    turns, warnings
-        The turns with their legs, and a sentence for the first handover.
+    handovers, warnings
+        A sentence for the first one.
     """
-    spans = sorted(s for t in turns if t.speaker == AGENT for s in t.spans)
+    spans = sorted(speech)
     legs: list[Seconds] = []
     warnings = []
     for at in announced:
@@ -124,8 +117,7 @@ def legs_of(
                 f"A transfer is announced at {at:.0f} s; whether another agent talks after it "
                 "cannot be told on one channel."
             )
-    numbered = (replace(t, leg=1 + sum(t.start >= at for at in legs)) for t in turns)
-    return tuple(numbered), warnings[:1]
+    return legs, warnings[:1]
 
 
 def split_voices(
@@ -181,21 +173,10 @@ def split_voices(
             moved.setdefault(name, []).append(replace(one, speaker=name))
         by: dict[Speaker, list[int]] = {}
         for index, word in enumerate(one.words):
-            by.setdefault(_nearest((word.start + word.end) / 2, told), []).append(index)
+            by.setdefault(_nearest(word.middle, told), []).append(index)
         for name, indices in by.items():
-            own_words = tuple(one.words[i] for i in indices)
-            sure = sum(w.confidence for w in own_words) / len(own_words)
-            moved.setdefault(name, []).append(
-                replace(
-                    one,
-                    speaker=name,
-                    start=own_words[0].start,
-                    end=own_words[-1].end,
-                    text="".join(w.text for w in own_words),
-                    words=own_words,
-                    confidence=sure,
-                )
-            )
+            own_words = one.of_words([one.words[i] for i in indices], name)
+            moved.setdefault(name, []).append(own_words)
     return (
         told,
         tuple(sorted((u for us in moved.values() for u in us), key=lambda u: u.start)),

@@ -20,9 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.schema import (
-    AGENT,
     SAMPLE_RATE,
-    CallResult,
     Event,
     Print,
     Seconds,
@@ -31,12 +29,11 @@ from pipeline.schema import (
     Speaker,
     Utterance,
     Waveform,
-    Word,
 )
 from pipeline.signal.prints import marks_of
 from pipeline.spans import join, overlap_s, total_s, touches, union
 from pipeline.speech.diarization.voices import Embedder
-from pipeline.text import syllables
+from pipeline.text import sound_line
 
 MACHINE = "machine"
 GROUP_GAP_S = 0.3  # a prompt and the agent after it are no nearer
@@ -167,21 +164,14 @@ def without_machines(
     told: list[Utterance] = []
     for one in heard:
         spoken = [g.span for g in machines if g.label == one.speaker]
-        inside = [w for w in one.words if _is_in((w.start + w.end) / 2, spoken)]
+        inside = [w for w in one.words if _is_in(w.middle, spoken)]
         outside = [w for w in one.words if w not in inside]
         if not inside and not (spoken and not outside and touches((one.start, one.end), spoken)):
             told.append(one)
             continue
         for speaker, words in ((MACHINE, inside), (one.speaker, outside)):
             if words:
-                sure = sum(w.confidence for w in words) / len(words)
-                text = "".join(w.text for w in words)
-                told.append(
-                    replace(
-                        one, speaker=speaker, start=words[0].start, end=words[-1].end, text=text,
-                        words=tuple(words), confidence=sure,
-                    )
-                )  # fmt: skip
+                told.append(one.of_words(words, speaker))
     return people, tuple(sorted(told, key=lambda u: (u.start, u.end)))
 
 
@@ -200,38 +190,6 @@ def prints_of(
     return tuple(found)
 
 
-def heard_before(
-    earlier: CallResult,
-) -> tuple[dict[Speaker, tuple[Span, ...]], tuple[Utterance, ...], list[Seconds]]:
-    """Speech and words of a stored call by voice, as before machines were told, and its handovers."""
-    is_mono = earlier.speaker_source == "diarization"
-    label = {p.role: p.role if is_mono else str(p.channel) for p in earlier.parties if p.live}
-    turns = (*earlier.turns, *earlier.aside)
-    machines = [e for e in earlier.events if e.kind == "machine_speech" and "spans" in e.detail]
-    speech = {
-        name: tuple(
-            union(
-                (s for t in turns if t.speaker == role for s in t.spans),
-                (
-                    (a, b)
-                    for e in machines
-                    if e.detail["heard_with"] == role
-                    for a, b in e.detail["spans"]
-                ),
-            )
-        )
-        for role, name in label.items()
-    }
-
-    def voice(one: Utterance) -> Speaker:
-        whose = (e.detail["heard_with"] for e in machines if e.start - 0.2 <= one.start < e.end)
-        return label[next(whose, AGENT) if one.speaker == MACHINE else one.speaker]
-
-    heard = tuple(replace(u, speaker=voice(u)) for u in earlier.utterances)
-    begun = {t.leg: t.start for t in sorted(turns, key=lambda t: -t.start) if t.leg > 1}
-    return speech, heard, sorted(begun.values())
-
-
 def machine_event(group: Group, role: Speaker, heard: Sequence[Utterance]) -> Event:
     """What a machine says, as an event; ``role`` is the party that it is heard with."""
     words = "".join(
@@ -239,7 +197,7 @@ def machine_event(group: Group, role: Speaker, heard: Sequence[Utterance]) -> Ev
         for u in heard
         if u.speaker == MACHINE
         for w in u.words
-        if _is_in((w.start + w.end) / 2, [group.span])
+        if _is_in(w.middle, [group.span])
     )
     detail = {
         "heard_with": role,
@@ -274,7 +232,7 @@ def _weighed(
         for at, group in enumerate(own):
             start, end = group.span
             signs: dict[str, float] = {}
-            sounds = _sounds(
+            sounds = sound_line(
                 "".join(texts[slice(*np.searchsorted(said_at, [start - 0.1, end + 0.1]))])
             )
             said = sum(w for pattern, w in PROMPTS if re.search(rf"(?<= )({pattern})", sounds))
@@ -322,12 +280,10 @@ def _groups(label: Speaker, spans: Sequence[Span]) -> list[Group]:
 
 def _words(label: Speaker, heard: Sequence[Utterance]) -> tuple[NDArray[np.float64], list[str]]:
     """The middles of a voice's words, in order of time, and the words."""
-    words = sorted((w for u in heard if u.speaker == label for w in u.words), key=_middle)
-    return np.array([_middle(w) for w in words]), [w.text for w in words]
-
-
-def _middle(word: Word) -> Seconds:
-    return (word.start + word.end) / 2
+    words = sorted(
+        (w for u in heard if u.speaker == label for w in u.words), key=lambda w: w.middle
+    )
+    return np.array([w.middle for w in words]), [w.text for w in words]
 
 
 def _is_suspect(group: Group) -> bool:
@@ -404,7 +360,3 @@ def _voice(group: Group, audio: Sound, embed: Embedder) -> NDArray[np.float64] |
 
 def _is_in(at: Seconds, spans: Sequence[Span]) -> bool:
     return any(start - 0.1 <= at <= end + 0.1 for start, end in spans)
-
-
-def _sounds(text: str) -> str:
-    return " " + " ".join(syllables(re.sub(r"\W", "", text))) + " "

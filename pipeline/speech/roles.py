@@ -7,13 +7,23 @@ Conventions: voices are labels (channel or cluster); texts are all that a voice 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.schema import AGENT, CUSTOMER, Party, Recording, Span, Speaker, Utterance
+from pipeline.schema import (
+    AGENT,
+    CUSTOMER,
+    SPEAKERS,
+    CallResult,
+    Party,
+    Recording,
+    Span,
+    Speaker,
+    Utterance,
+)
+from pipeline.settings import MIN_ROLE_CONFIDENCE
 from pipeline.signal.channels import Usable
-from pipeline.text import syllables
+from pipeline.text import sound_line
 
 LOW_CONFIDENCE = 0.8
 MAX_BY_WORDS = 0.999  # words alone never make it certain
@@ -217,6 +227,29 @@ def assign_roles(
     return Roles(_map(voices, best), confidence, reason, warning)
 
 
+def roles_hold(earlier: CallResult, recording: Recording) -> float | None:
+    """How sure the roles of a stored call are with other metadata; None where they may be others.
+
+    They are told anew by the words that were heard then, and by what the metadata says now.
+    """
+    channel_of = {p.role: p.channel for p in earlier.parties if p.live}
+    is_sure = earlier.role_confidence >= MIN_ROLE_CONFIDENCE and len(channel_of) == len(SPEAKERS)
+    if not is_sure or any(
+        "agent_channel" in w or "who is the agent" in w for w in earlier.warnings
+    ):
+        return None
+    agent = None
+    if recording.agent_channel is not None and earlier.speaker_source == "channel":
+        agent = next((r for r, c in channel_of.items() if c == recording.agent_channel), None)
+        if agent is None:
+            return None
+    roles = assign_roles(
+        earlier.utterances, list(channel_of), agent_voice=agent, direction=recording.direction
+    )
+    holds = all(role == was for was, role in roles.speakers.items()) and not roles.warning
+    return roles.confidence if holds and roles.confidence >= MIN_ROLE_CONFIDENCE else None
+
+
 def _probability(odds: Mapping[Speaker, float], agent: Speaker) -> float:
     """That a voice is the agent rather than the likeliest other one, by what was said."""
     margin = odds[agent] - max((o for v, o in odds.items() if v != agent), default=0.0)
@@ -238,15 +271,11 @@ def _map(voices: Sequence[Speaker], agent: Speaker) -> dict[Speaker, Speaker]:
 
 
 def _evidence(text: str) -> float:
-    sounds = _sounds(text)
+    sounds = sound_line(text)
     return sum(w * _count(p, sounds) for p, w in AGENT_PHRASES) - sum(
         w * _count(p, sounds) for p, w in CUSTOMER_PHRASES
     )
 
 
-def _sounds(text: str) -> str:
-    return " " + " ".join(syllables(re.sub(r"\W", "", text))) + " "
-
-
 def _count(phrase: str, sounds: str) -> int:
-    return min(MAX_PER_PHRASE, sounds.count(_sounds(phrase).rstrip()))
+    return min(MAX_PER_PHRASE, sounds.count(sound_line(phrase).rstrip()))

@@ -9,7 +9,7 @@ Conventions: times in seconds; masks have frames of 10 ms; audio float32 at 16 k
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -37,11 +37,34 @@ TONE_MARGIN_S = 0.05  # tones are cut out with so much around them
 
 @dataclass(frozen=True, slots=True)
 class Voices:
-    """Where each voice speaks and in which audio it is heard."""
+    """Where each voice speaks, in which audio it is heard, and which channel that is."""
 
     source: Literal["channel", "diarization"]
     speech: Mapping[Speaker, tuple[Span, ...]]
     audio: Mapping[Speaker, Sound]
+    channels: Mapping[Speaker, int]
+
+    @classmethod
+    def by_number(
+        cls, speech: Mapping[Speaker, tuple[Span, ...]], audio: Mapping[int, Sound]
+    ) -> Voices:
+        """Voices whose labels are the numbers of their channels."""
+        own = {label: audio[int(label)] for label in speech}
+        return cls("channel", speech, own, {label: int(label) for label in speech})
+
+    @classmethod
+    def on_one_channel(
+        cls, speech: Mapping[Speaker, tuple[Span, ...]], audio: Sound, channel: int = 0
+    ) -> Voices:
+        """Voices that share a channel."""
+        return cls(
+            "diarization", speech, dict.fromkeys(speech, audio), dict.fromkeys(speech, channel)
+        )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all voices are heard in one channel."""
+        return self.source == "diarization"
 
 
 def assign_speech(
@@ -57,7 +80,7 @@ def assign_speech(
     }
     if len(audio) == 1:
         (channel,) = audio
-        return by_diarization(
+        voices = by_diarization(
             audio[channel],
             models.detector,
             models.diarizer,
@@ -65,6 +88,7 @@ def assign_speech(
             ignore[channel],
             settings.diarization.speakers,
         )
+        return replace(voices, channels=dict.fromkeys(voices.speech, channel))
     hidden = leaked(np.stack([frame_levels_db(a) for a in audio.values()]), usable.leaks)
     for c, mask in zip(audio, hidden, strict=True):
         ignore[c][: mask.size] |= mask
@@ -91,7 +115,7 @@ def by_channel(
         str(c): detect_speech(audio, detector, options, ignore=ignore.get(c))
         for c, audio in channels.items()
     }
-    return Voices("channel", speech, {str(c): audio for c, audio in channels.items()})
+    return Voices.by_number(speech, channels)
 
 
 def by_diarization(
@@ -115,8 +139,7 @@ def by_diarization(
     """
     spans = detect_speech(audio, detector, options, ignore=ignore)
     segments = diarizer(_without(audio, ignore), spans, speakers) if spans else ()
-    speech = label_spans(spans, segments)
-    return Voices("diarization", speech, dict.fromkeys(speech, audio))
+    return Voices.on_one_channel(label_spans(spans, segments), audio)
 
 
 def tell_voices(

@@ -9,7 +9,7 @@ from pipeline.text.domain import Lexicon
 from pipeline.text.lexicons import backchannels, is_backchannel, surnames
 from pipeline.text.numbers import dictated, spoken_form
 from pipeline.text.script import is_hanzi, normalise_for_cer, simplify
-from pipeline.text.sounds import readings, syllables
+from pipeline.text.sounds import readings, sound_line, syllables
 from pipeline.text.units import count_units
 from pipeline.text.words import WordModel, repeats_itself
 
@@ -25,6 +25,7 @@ __all__ = [
     "readings",
     "repeats_itself",
     "simplify",
+    "sound_line",
     "spoken_form",
     "surnames",
     "syllables",

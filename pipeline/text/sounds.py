@@ -6,6 +6,7 @@ are read one by one, Latin letters stand for themselves, everything else is sile
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -70,3 +71,14 @@ def _sound(c: str) -> str:
     if c.isdecimal():
         return _DIGITS[int(c)]
     return c.lower() if c.isascii() and c.isalpha() else ""
+
+
+def sound_line(text: str) -> str:
+    """The syllables of a text between blanks, as one line to look for others in.
+
+    Examples
+    --------
+    >>> sound_line("您好，请讲")
+    ' nin hao qing jiang '
+    """
+    return " " + " ".join(syllables(re.sub(r"\W", "", text))) + " "

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.batch.engines import Done, Job, Task
 from pipeline.errors import RecordingError
-from pipeline.run import judge_again, run_call
+from pipeline.judgement import judge_again
+from pipeline.run import run_call
 from pipeline.schema import CallResult, Failure, Recording, Seconds
 from pipeline.speech.models import Models
 
