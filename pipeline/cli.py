@@ -19,7 +19,7 @@ from pipeline import __version__
 from pipeline.errors import CallcoachError, OutputError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from pipeline.batch.engines.choosing import Kind
+    from pipeline.batch.engines.factory import Kind
     from pipeline.settings import Settings
 
 app = typer.Typer(
@@ -542,7 +542,7 @@ def _report(lines: Iterable[str], well: bool = True) -> None:
 
 
 def _engine(name: str) -> Kind:
-    from pipeline.batch.engines.choosing import Kind
+    from pipeline.batch.engines.factory import Kind
 
     if name not in tuple(Kind):
         raise UsageError(f'There is no engine "{name}".', nearest(name, Kind))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.audio import decode, resample
-from pipeline.evaluation.measures import UNITS
+from pipeline.evaluation.measure_errors import UNITS
 from pipeline.measures import MEASURES
 from pipeline.signal.level import gated_rms_dbfs
 from pipeline.speech.asr.windows import Decoder

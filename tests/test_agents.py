@@ -14,7 +14,7 @@ from scipy import special, stats
 from pipeline.agents import Level, Pool, changes, check_goal, levels
 from pipeline.agents.advice import Act, Candidate, candidates, focus, praise
 from pipeline.agents.estimates import Z95, gamma_quantile, t_quantile
-from pipeline.agents.tables import (
+from pipeline.agents.frames import (
     AGENT_TABLES,
     STATISTICS,
     agent_table,

@@ -92,7 +92,7 @@ def test_filters_choose_the_calls_that_are_pooled(made: Store):
 
 
 def test_the_same_numbers_as_in_the_exported_table(made: Store):
-    from pipeline.agents.tables import agent_table
+    from pipeline.agents.frames import agent_table
 
     table = agent_table(made.frame("calls")).set_index("agent_id")
     weeks = Weeks("2025-W40", "2026-W13")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pipeline.batch.engines import Done, Job, Task
-from pipeline.batch.engines.choosing import Kind, open_engine
+from pipeline.batch.engines.factory import Kind, open_engine
 from pipeline.batch.engines.inline import InlineEngine
 from pipeline.batch.engines.local import LocalEngine, cores, shared_out
 from pipeline.batch.engines.worker import Limits

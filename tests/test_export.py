@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.agents.tables import agent_table
+from pipeline.agents.frames import agent_table
 from pipeline.errors import OutputError, ParameterError
 from pipeline.export import (
     TABLE_NAMES,
@@ -23,13 +23,13 @@ from pipeline.export import (
     agent_columns,
     export,
     export_calls,
-    tables,
+    table_files,
     to_json,
     to_rttm,
     to_srt,
     workbook,
 )
-from pipeline.export.calls import _safe_name
+from pipeline.export.call_files import _safe_name
 from pipeline.measures import KINDS, POOLED
 from pipeline.rubric import load_rubric, score
 from pipeline.schema import CallResult, Failure, Turn, Verdict, from_json
@@ -277,7 +277,7 @@ def test_a_failed_export_leaves_the_earlier_files(
         raise OSError(28, "No space left on device")
 
     filled.save(make_result("late"))
-    monkeypatch.setattr(tables, "write_workbook", fail)
+    monkeypatch.setattr(table_files, "write_workbook", fail)
     with pytest.raises(OutputError, match="No space left"):
         export(filled, tmp_path / "out")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from scipy.signal import resample_poly
 
-from pipeline.agents.tables import agent_table
+from pipeline.agents.frames import agent_table
 from pipeline.audio import decode
 from pipeline.batch.identity import stamp_of
 from pipeline.errors import UsageError

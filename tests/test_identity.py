@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.batch.engines.choosing import Kind
+from pipeline.batch.engines.factory import Kind
 from pipeline.commands import jobs
 from pipeline.commands.workbench import status
 from pipeline.errors import UsageError

@@ -21,7 +21,7 @@ from pipeline.commands import console as terminal
 from pipeline.errors import RubricError, UsageError, WeightsError
 from pipeline.export import export
 from pipeline.io import files
-from pipeline.io.tables import read_table
+from pipeline.io.user_tables import read_table
 from pipeline.io.yaml import MAX_VALUES, read_yaml
 from pipeline.rubric import load_rubric
 from pipeline.schema import Failure, Recording

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.export import export
-from pipeline.export.tables import AGENT_ROWS
+from pipeline.export.table_files import AGENT_ROWS
 from pipeline.store import Store
 from tests.benchmarks.scale import BLOCK, ROWS_A_CALL, fill, measure, table
 

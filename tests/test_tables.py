@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import MetadataError
 from pipeline.io.names import Names
-from pipeline.io.tables import Table, decoded, read_table
+from pipeline.io.user_tables import Table, decoded, read_table
 from pipeline.recordings.values import COLUMNS
 
 Cell = Any

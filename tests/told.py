@@ -19,7 +19,7 @@ from pipeline.evaluation.truth import parse_truth
 from pipeline.judgement import judge_call, provenance
 from pipeline.metrics import fast_speech, measure_call, rate_turns
 from pipeline.prosody import measure_voices
-from pipeline.qa_scores import reading as outside
+from pipeline.qa_scores import score_tables as outside
 from pipeline.recordings import find_recordings
 from pipeline.rubric import Rubrics, load_rubric
 from pipeline.schema import AGENT, CUSTOMER, CallResult, Dialogue, Party, Recording, Turn, Word

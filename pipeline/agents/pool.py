@@ -1,6 +1,6 @@
 """The sums of the calls of each agent, week and local day, and the estimates made from them.
 
-NumPy alone; :mod:`pipeline.agents.tables` makes data frames of it.
+NumPy alone; :mod:`pipeline.agents.frames` makes data frames of it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from pipeline import evaluation
 from pipeline import qa_scores as outside
 from pipeline.audio import AUDIO_SUFFIXES, decode, resample
 from pipeline.batch.engines import Engine
-from pipeline.batch.engines.choosing import Kind, open_engine
+from pipeline.batch.engines.factory import Kind, open_engine
 from pipeline.batch.identity import Settled, settle, stamp_of
 from pipeline.batch.runner import Step, Tally, analyse
 from pipeline.commands import console as terminal

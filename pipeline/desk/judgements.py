@@ -1,4 +1,4 @@
-"""Verdicts of many calls counted, drawn and looked through, from their bytes (``pipeline.store.judged``)."""
+"""Verdicts of many calls counted, drawn and looked through, from bytes (``pipeline.store.verdict_codes``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.desk.queries import judged as queries
 from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope
-from pipeline.store.judged import CODES, DOUBTFUL
+from pipeline.store.verdict_codes import CODES, DOUBTFUL
 
 PASS, FAIL, CANNOT_TELL = (CODES.index(v) for v in ("pass", "fail", "cannot_tell"))
 LOOKED = 5000  # calls that are looked through for what is doubtful

@@ -6,7 +6,7 @@ figure comes with the number of cases that it rests on. Tolerances are constants
 are repeated in ``NOTES``, to be shown with the figures. Nothing here runs a model.
 """
 
-from pipeline.evaluation.calls import CallEvaluation, evaluate_call
+from pipeline.evaluation.call_evaluation import CallEvaluation, evaluate_call
 from pipeline.evaluation.summary import (
     ITEM_HEADER,
     NOTES,
@@ -17,7 +17,7 @@ from pipeline.evaluation.summary import (
     read_baseline,
     summarise,
 )
-from pipeline.evaluation.switch import compare_with_switch
+from pipeline.evaluation.switch_agreement import compare_with_switch
 from pipeline.evaluation.transcripts import HEADER as TRANSCRIPTS_HEADER
 from pipeline.evaluation.transcripts import compare_texts, joined, read_transcripts
 from pipeline.evaluation.truth import find_truths

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.calls import CallEvaluation
-from pipeline.evaluation.events import MIN_IOU, ONSET_S
-from pipeline.evaluation.rows import Row, build_rows, shown
+from pipeline.evaluation.call_evaluation import CallEvaluation
+from pipeline.evaluation.event_matches import MIN_IOU, ONSET_S
+from pipeline.evaluation.figure_rows import Row, build_rows, shown
 from pipeline.evaluation.timing import BRIDGED_S, COLLAR_S, MIN_TURN_IOU
 from pipeline.evaluation.truth import EDGE_PADDING_S
 from pipeline.evaluation.verdicts import Judged, VerdictCounts, count_verdicts

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.errors import MetadataError
 from pipeline.evaluation.texts import TextErrors, align
-from pipeline.io.tables import CALL_COLUMNS, read_table
+from pipeline.io.user_tables import CALL_COLUMNS, read_table
 from pipeline.schema import Utterance
 from pipeline.text import normalise_for_cer
 

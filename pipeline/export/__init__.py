@@ -13,8 +13,8 @@ calls, only with the agents and weeks.
 Parts: ``tables`` what is exported; ``workbook``; ``calls`` one file per call; ``folder``.
 """
 
-from pipeline.export.calls import CALL_FORMATS, export_calls, to_json, to_rttm, to_srt
-from pipeline.export.tables import FORMATS, TABLE_NAMES, Exported, agent_columns, export
+from pipeline.export.call_files import CALL_FORMATS, export_calls, to_json, to_rttm, to_srt
+from pipeline.export.table_files import FORMATS, TABLE_NAMES, Exported, agent_columns, export
 from pipeline.export.workbook import WORKBOOK
 
 __all__ = [

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 import xlsxwriter
 
-from pipeline.agents.tables import STATISTICS
+from pipeline.agents.frames import STATISTICS
 from pipeline.measures import KINDS, POOLED, SPEAKERS_ZH, Dtype
 from pipeline.schema import AGENT
 from pipeline.store import TABLES, Column, Store, to_batch

@@ -4,7 +4,7 @@ Parts: ``reading`` the sheet and whose call each row is; ``agreement`` how far b
 """
 
 from pipeline.qa_scores.agreement import JUDGED, Agreement, agreement, call_agreement, wilson
-from pipeline.qa_scores.reading import (
+from pipeline.qa_scores.score_tables import (
     COLUMNS,
     VERDICT_WORDS,
     Joined,

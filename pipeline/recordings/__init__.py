@@ -30,10 +30,10 @@ from pipeline.errors import UsageError, nearest
 from pipeline.io import files
 from pipeline.io.names import Names
 from pipeline.io.times import local_time
-from pipeline.recordings.events import EventRow, placed, read_events
 from pipeline.recordings.halves import note_halves, pairs_by, read_marks
 from pipeline.recordings.listing import list_paths
 from pipeline.recordings.notes import LISTED, Notes
+from pipeline.recordings.switch_tables import EventRow, placed, read_events
 from pipeline.recordings.table import Row, is_manifest, read_rows
 from pipeline.recordings.values import FIELDS, LOST_DIGITS, put
 from pipeline.schema import Failure, Recording, SwitchEvent
@@ -108,7 +108,7 @@ def find_recordings(
     zone : str
         Business time zone, as an IANA name.
     events : str, Path or sequence of EventRow, optional
-        Table of what a switch knows of the calls (:mod:`pipeline.recordings.events`), or its rows.
+        Table of what a switch knows of the calls (:mod:`pipeline.recordings.switch_tables`), or its rows.
     earlier : Knows, optional
         The calls of earlier runs.
     pair_legs : str, optional

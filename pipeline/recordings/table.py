@@ -18,8 +18,8 @@ from typing import Any
 
 from pipeline.errors import MetadataError
 from pipeline.io import files
-from pipeline.io.tables import SUFFIXES, read_table
 from pipeline.io.times import iso_time, year_first
+from pipeline.io.user_tables import SUFFIXES, read_table
 from pipeline.recordings.notes import Notes
 from pipeline.recordings.values import COLUMNS, FIELDS, put
 

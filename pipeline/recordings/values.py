@@ -13,8 +13,8 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.io.tables import CALL_COLUMNS
 from pipeline.io.times import iso_time
+from pipeline.io.user_tables import CALL_COLUMNS
 from pipeline.recordings.notes import Notes
 
 TEXT_FIELDS = (

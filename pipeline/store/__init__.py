@@ -20,16 +20,16 @@ SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address wor
 * A run that writes holds :meth:`Store.exclusive`; reading needs it never.
 
 Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` many rows of SQLite;
-``places`` which call a recording is; ``scores`` outside scores; ``reviewed`` scores by the verdicts
-in force; ``said`` what was said; ``judged`` verdicts as bytes; ``runs`` progress;
+``known_recordings`` which call a recording is; ``scores`` outside scores; ``reviewed`` scores by the verdicts
+in force; ``said`` what was said; ``verdict_codes`` verdicts as bytes; ``runs`` progress;
 ``database`` address, connections, errors;
 ``migrations``; ``lock``; ``store`` the class.
 """
 
 from pipeline.store.database import STORE_NAME, shown_address
+from pipeline.store.known_recordings import Basis, Known
 from pipeline.store.lock import Holder
 from pipeline.store.migrations import SQL
-from pipeline.store.places import Basis, Known
 from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, slug_of, to_batch, to_frame
 from pipeline.store.runs import Run, State
 from pipeline.store.store import Once, Store

@@ -25,7 +25,7 @@ from pipeline.io.times import local_time
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import SPEAKERS
 from pipeline.settings import DEFAULT_ZONE
-from pipeline.store import judged, reviewed, said
+from pipeline.store import reviewed, said, verdict_codes
 from pipeline.store.database import now, shown, writing
 from pipeline.store.rows import Identity, place_of, queue_of, recording_in, restarted
 from pipeline.store.tables import TABLES
@@ -349,7 +349,7 @@ def _judged(connection: Connection) -> None:
         ):
             by_call.setdefault(call_id, []).append((verdict[0], verdict[1], verdict[2]))
         for call_id, found in by_call.items():
-            judged.write(connection, tables, call_id, found)
+            verdict_codes.write(connection, tables, call_id, found)
 
 
 def _prints(connection: Connection) -> None:

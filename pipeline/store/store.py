@@ -20,18 +20,18 @@ from pipeline.io import files
 from pipeline.schema import CallResult, Failure, Recording, Seconds
 from pipeline.store import (
     database,
-    judged,
+    known_recordings,
     migrations,
     packed,
-    places,
     reviewed,
     runs,
     said,
     scores,
+    verdict_codes,
 )
+from pipeline.store.known_recordings import Basis, Known
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
 from pipeline.store.migrations import DECIDED, KEYS, SQL
-from pipeline.store.places import Basis, Known
 from pipeline.store.rows import (
     clean,
     failed_call_row,
@@ -174,12 +174,12 @@ class Store:
                 connection.execute(table.delete().where(table.c.call_id == call_id))
                 if group:
                     connection.execute(table.insert(), group)
-            places.remember(connection, result.recording, stamp)
+            known_recordings.remember(connection, result.recording, stamp)
             if scores.scored(connection, [call_id]):
                 scores.merge(connection, [call_id])
             reviewed.merge(connection, SQL, [call_id])
             said.index(connection, SQL, call_id, result.recording.started_at, spoken)
-            judged.write(connection, SQL, call_id, given)
+            verdict_codes.write(connection, SQL, call_id, given)
 
         self._write(call_id, write)
 
@@ -209,7 +209,7 @@ class Store:
                 return
             connection.execute(calls.delete().where(calls.c.call_id == call_id))
             connection.execute(calls.insert(), [failed_call_row(known, failure)])
-            places.remember(connection, known, "")
+            known_recordings.remember(connection, known, "")
             if scores.scored(connection, [call_id]):
                 scores.merge(connection, [call_id])
 
@@ -221,11 +221,11 @@ class Store:
         No new id may be that of a call that keeps its own.
         """
         if names:
-            self._write("rename", lambda c: places.rename(c, names))
+            self._write("rename", lambda c: known_recordings.rename(c, names))
 
     def stamp(self, call_id: str, recording: Recording, stamp: str) -> None:
         """Remember the stamp of a file that was found unchanged, and where it is."""
-        self._write(clean(call_id), lambda c: places.remember(c, recording, stamp))
+        self._write(clean(call_id), lambda c: known_recordings.remember(c, recording, stamp))
 
     def resolve(self, path: str) -> None:
         """Remove what is said of a failure at a place whose result holds again."""
@@ -420,39 +420,39 @@ class Store:
 
     def ids_at(self, paths: Sequence[str]) -> dict[str, str]:
         """Call id of each of these places that is known."""
-        return self._read(lambda c: places.ids_at(c, paths))
+        return self._read(lambda c: known_recordings.ids_at(c, paths))
 
     def alike(self, call: CallResult, least: float, limit: int) -> tuple[str, ...]:
         """Ids of calls of the folder, queue and codec of this one whose roles are so sure, newest first."""
-        return self._read(lambda c: places.alike(c, call, least, limit))
+        return self._read(lambda c: known_recordings.alike(c, call, least, limit))
 
     def starts_at(self, paths: Sequence[str]) -> dict[str, str]:
         """When the call at each of these places began (ISO 8601), where that is known."""
-        return self._read(lambda c: places.starts_at(c, paths))
+        return self._read(lambda c: known_recordings.starts_at(c, paths))
 
     def owners(self, call_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
         """Place, and SHA-256 if there is a result, of each of these calls that is known."""
-        return self._read(lambda c: places.owners(c, call_ids))
+        return self._read(lambda c: known_recordings.owners(c, call_ids))
 
     def of_contents(self, hashes: Sequence[str]) -> dict[str, dict[str, str]]:
         """Call ids and places of the calls whose recordings have these contents, by SHA-256."""
-        return self._read(lambda c: places.of_contents(c, hashes))
+        return self._read(lambda c: known_recordings.of_contents(c, hashes))
 
     def of_sizes(self, sizes: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
         """Places and stamps of the calls whose recordings had these sizes in bytes, by size."""
-        return self._read(lambda c: places.of_sizes(c, sizes))
+        return self._read(lambda c: known_recordings.of_sizes(c, sizes))
 
     def unsized(self) -> list[str]:
         """Places of the calls of whose recordings no size is known, such as those by URL."""
-        return self._read(places.unsized)
+        return self._read(known_recordings.unsized)
 
     def known(self, call_ids: Sequence[str]) -> dict[str, Known]:
         """What is known of each of these calls without reading its result, by call id."""
-        return self._read(lambda c: places.known(c, call_ids))
+        return self._read(lambda c: known_recordings.known(c, call_ids))
 
     def bases(self) -> list[Basis]:
         """What the results rest on: each kind of settings, weights and rubric, commonest first."""
-        return self._read(places.bases)
+        return self._read(known_recordings.bases)
 
     def load(self, call_id: str) -> CallResult:
         """Read one whole result.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.measures import UNITS
+from pipeline.evaluation.measure_errors import UNITS
 from tests.benchmarks.corpus import PLANS, Condition, conditions
 from tests.benchmarks.pitch_trackers import Score, markdown
 

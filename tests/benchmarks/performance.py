@@ -31,7 +31,7 @@ import soundfile
 
 from pipeline import __version__
 from pipeline.audio import decode
-from pipeline.evaluation.calls import evaluate_call
+from pipeline.evaluation.call_evaluation import evaluate_call
 from pipeline.evaluation.texts import TextErrors
 from pipeline.evaluation.timing import SpeakerTimes
 from pipeline.evaluation.truth import find_truths, parse_truth

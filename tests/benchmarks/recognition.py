@@ -25,7 +25,7 @@ from typing import Any
 
 from pipeline.audio import decode, resample
 from pipeline.evaluation import joined, read_transcripts
-from pipeline.evaluation.calls import evaluate_call
+from pipeline.evaluation.call_evaluation import evaluate_call
 from pipeline.evaluation.texts import TextErrors, align
 from pipeline.evaluation.truth import find_truths
 from pipeline.rubric import load_rubric

@@ -1,4 +1,4 @@
-"""Verdicts of many calls at once, as the bytes of ``pipeline.store.judged``, and what people said of some."""
+"""Verdicts of many calls at once, as bytes (``pipeline.store.verdict_codes``), and what people said of some."""
 
 from __future__ import annotations
 

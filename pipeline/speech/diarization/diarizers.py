@@ -102,7 +102,7 @@ def load_two_voices(
     import torch
     from pyannote.audio import Inference, Model
 
-    from pipeline.speech.diarization.embedding import CAMPlusPlus, PieceEmbedder
+    from pipeline.speech.diarization.voice_embedding import CAMPlusPlus, PieceEmbedder
 
     torch.set_num_threads(threads)
     model = Model.from_pretrained(segmentation / WEIGHTS_FILE)
@@ -135,7 +135,7 @@ def load_local(
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.pipelines import SpeakerDiarization
 
-    from pipeline.speech.diarization.embedding import CAMPlusPlus
+    from pipeline.speech.diarization.voice_embedding import CAMPlusPlus
 
     torch.set_num_threads(threads)
     pipeline = SpeakerDiarization(

@@ -14,7 +14,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from pipeline.agents import MIN_CALLS, By, CaseMix, Pool, changes
-from pipeline.agents.tables import AGENT_TABLES, frame_of_pool, values_of
+from pipeline.agents.frames import AGENT_TABLES, frame_of_pool, values_of
 from pipeline.errors import ParameterError, nearest
 from pipeline.export.folder import aside
 from pipeline.export.workbook import WORKBOOK, write_workbook
@@ -95,7 +95,7 @@ def export(
     out_dir : str or Path
         Made when it is not there; files of the same names are replaced.
     min_calls : int
-        Calls from which on an agent is compared, see :func:`pipeline.agents.tables.agent_table`.
+        Calls from which on an agent is compared, see :func:`pipeline.agents.frames.agent_table`.
     adjust : sequence of By
         Kinds of calls that the tables of agents are adjusted for, see
         :mod:`pipeline.agents.case_mix`; the calls are then read twice.

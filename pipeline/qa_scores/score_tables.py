@@ -25,8 +25,8 @@ import pandas as pd
 from pipeline.errors import ScoresError, nearest
 from pipeline.io import files
 from pipeline.io.names import Names
-from pipeline.io.tables import CALL_COLUMNS, Row, read_table
 from pipeline.io.times import iso_time, year_first
+from pipeline.io.user_tables import CALL_COLUMNS, Row, read_table
 from pipeline.schema import VerdictName
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -100,7 +100,7 @@ class Joined(NamedTuple):
 
 
 def read_scores(path: str | Path) -> Scores:
-    """Read a sheet of outside scores: CSV, XLSX or Parquet (see :mod:`pipeline.io.tables`).
+    """Read a sheet of outside scores: CSV, XLSX or Parquet (see :mod:`pipeline.io.user_tables`).
 
     Raises
     ------

@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo
 
 from pipeline.errors import MetadataError
 from pipeline.io import files
-from pipeline.io.tables import CALL_COLUMNS, read_table
 from pipeline.io.times import iso_time, year_first
+from pipeline.io.user_tables import CALL_COLUMNS, read_table
 from pipeline.recordings.notes import Notes
 from pipeline.recordings.values import COLUMNS as METADATA
 from pipeline.schema import Seconds, SwitchEvent, SwitchKind

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.evaluation.events import EventMatches, RingCount, count_rings, match_events
-from pipeline.evaluation.measures import Comparison, compare_measures
+from pipeline.evaluation.event_matches import EventMatches, RingCount, count_rings, match_events
+from pipeline.evaluation.measure_errors import Comparison, compare_measures
 from pipeline.evaluation.texts import TextErrors, text_errors
 from pipeline.evaluation.timing import SpeakerTimes, TurnPair, pair_turns, speaker_times
 from pipeline.evaluation.truth import parse_truth

@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.evaluation.calls import CallEvaluation
-from pipeline.evaluation.events import EventMatches
-from pipeline.evaluation.measures import OF_A_CALL, UNITS
+from pipeline.evaluation.call_evaluation import CallEvaluation
+from pipeline.evaluation.event_matches import EventMatches
+from pipeline.evaluation.measure_errors import OF_A_CALL, UNITS
 from pipeline.evaluation.texts import TextErrors
 from pipeline.evaluation.timing import SpeakerTimes
 from pipeline.evaluation.verdicts import count_verdicts
