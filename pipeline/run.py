@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pipeline.audio import Resampled, decode, decode_legs
+from pipeline.audio import Resampled, decode_recording
 from pipeline.dialogue.overlaps import find_overlaps
 from pipeline.dialogue.silences import find_silences, ringing_event
 from pipeline.dialogue.switch import part_turns, take_events
 from pipeline.dialogue.turns import build_turns
 from pipeline.errors import RecordingError, StageError, UsageError
-from pipeline.io import files
 from pipeline.judgement import judge_call, provenance
 from pipeline.metrics import fast_speech, measured, rate_turns, unheard
 from pipeline.prosody import measure_voices
@@ -27,7 +26,6 @@ from pipeline.schema import (
     Recording,
     Seconds,
     Span,
-    Waveform,
 )
 from pipeline.settings import Settings
 from pipeline.signal.channels import usable
@@ -65,7 +63,7 @@ def run_call(
     """
     clock = _Clock()
     with clock("audio"):
-        wave = decoded_wave(recording)
+        wave = decode_recording(recording)
         decoded(wave.duration)
     with clock("quality"):
         channels = usable(wave)
@@ -167,15 +165,6 @@ def run_call(
         curves=drawn,
         prints=None if earlier else people.prints(wave, heard.voices),
     )  # fmt: skip
-
-
-def decoded_wave(recording: Recording) -> Waveform:
-    """The audio of a recording, of both legs where they are in two files."""
-    with files.local(recording.path) as path:
-        if recording.path_2 is None:
-            return decode(path)
-        with files.local(recording.path_2) as other:
-            return decode_legs(path, other)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from pipeline.audio.decoding import (
     both,
     decode,
     decode_legs,
+    decode_recording,
 )
 from pipeline.audio.readers import AUDIO_SUFFIXES, HEADERLESS, MAX_BYTES
 from pipeline.audio.resampling import Resampled, resample
@@ -27,6 +28,7 @@ __all__ = [
     "both",
     "decode",
     "decode_legs",
+    "decode_recording",
     "resample",
     "write_clip",
 ]

@@ -20,7 +20,8 @@ import soxr
 from pipeline.audio.readers import COPY_HINT, Source, open_file, open_source
 from pipeline.audio.resampling import resample
 from pipeline.errors import EmptyAudio, UnreadableAudio
-from pipeline.schema import SAMPLE_RATE, Audio, Seconds, Waveform
+from pipeline.io import files
+from pipeline.schema import SAMPLE_RATE, Audio, Recording, Seconds, Waveform
 
 TARGET_RATE_HZ = SAMPLE_RATE
 RATE_RANGE_HZ = (4_000, 768_000)
@@ -84,6 +85,21 @@ def decode(path: str | os.PathLike[str], *, max_samples: int = MAX_SAMPLES) -> W
         sha256=digest,
         warnings=tuple(source.warnings),
     )
+
+
+def decode_recording(recording: Recording) -> Waveform:
+    """Decode a recording by its path or URL, and both of its legs where they are in two files.
+
+    Raises
+    ------
+    UnreadableAudio, EmptyAudio
+        If one cannot be decoded.
+    """
+    with files.local(recording.path) as path:
+        if recording.path_2 is None:
+            return decode(path)
+        with files.local(recording.path_2) as other:
+            return decode_legs(path, other)
 
 
 def decode_legs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> Waveform:
