@@ -6,6 +6,7 @@ import dataclasses
 import math
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -324,3 +325,11 @@ def test_items_of_the_rubric_are_pooled_as_calls_are(made: Store):
         for one in rates:
             expected = plain.get((agent, one.name), math.nan)
             assert float(found.of[one.name].mean[row]) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_front_door_leads_to_the_team_seen_last(made: Store):
+    browser = client(made)
+    assert browser.get("/", follow_redirects=False).headers["location"] == "/calls"
+    get(browser, "/team?team=售后组")
+    answer = browser.get("/", follow_redirects=False)
+    assert answer.headers["location"] == f"/team?team={quote('售后组')}"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
+from pipeline.desk.pages.call import _why
 from pipeline.desk.pages.evidence import evidence_of, kind_of
 from pipeline.desk.playback import Recordings
 from pipeline.desk.words import Words
-from pipeline.schema import Recording, Turn, Verdict
+from pipeline.schema import Event, Recording, Turn, Verdict
 from pipeline.store import Store, slug_of
 from tests.desk_client import client, get, text_of, wav
 from tests.test_desk import ODD_IDS
@@ -236,7 +239,72 @@ def test_mono_is_said_where_it_matters(samples: Store):
     assert "单声道" not in get(client(samples), "/calls/refund_silent_hold")
 
 
+def test_what_the_switch_knows_stands_apart(store: Store):
+    """Its events, what they supersede, legs and turns that count for nobody are told as such."""
+    result = call("c1")
+    heard = Event("hold", 1.0, 1.5, "agent", {"medium": "silence"})
+    known = dataclasses.replace(heard, source="switch", detail={"medium": "unknown"})
+    moved = Event("transfer", 1.6, 1.6, "agent", {"agent_id": "N9"}, source="switch")
+    first, *_, last = result.turns
+    aside = dataclasses.replace(first, turn=7, text="请按一", words=(), aside="ivr")
+    turns = (first, dataclasses.replace(last, leg=2))
+    events = (known, moved)
+    store.save(
+        dataclasses.replace(result, turns=turns, events=events, superseded=(heard,), aside=(aside,))
+    )
+    page = get(client(store), "/calls/c1")
+    shown = text_of(page)
+    assert "等待 0.5 秒 · 声音不明 交换机记录" in shown
+    assert "等待 0.5 秒 · 静音 听到的，以交换机为准，不计入" in shown
+    assert "转接 · N9 交换机记录" in shown
+    assert "请按一 自动语音，不计入" in shown
+    assert "第 2 段：另一位坐席接手" in shown
+    assert page.count("uncounted") == 2
+
+
+def test_why_names_the_wordings_looked_for_and_what_was_heard_by_sound(samples: Store):
+    page = text_of(get(client(samples), "/calls/refund_silent_hold"))
+    why = page[page.index("投诉致歉") :]
+    assert re.search(r"找的说法.{0,5}\(抱歉\|致歉", why)
+    assert "not found" not in page
+    assert "命中" in page
+    found = Verdict(
+        "negative_language", "rubric", "fail", matched="没有办法", quote="我也没有半法", start=1.0
+    )
+    outline = {"name": {"zh": "范", "en": "R"}, "version": "1"}
+    said = dict(_why(found, None, outline, Words("zh")))
+    assert said["按读音认出，听到的音节"] == "wo ye mei you ban fa"
+    exact = dataclasses.replace(found, quote="我也没有办法")
+    assert "按读音认出，听到的音节" not in dict(_why(exact, None, outline, Words("zh")))
+
+
+def test_filters_that_are_on_can_be_taken_out_and_unknown_ones_are_refused(samples: Store):
+    browser = client(samples)
+    page = get(browser, "/calls?agent=N102&item=opening_greeting:fail")
+    assert "坐席: 小郭 N102 ×" in text_of(page)
+    assert "规范项: 开场问候 要改 ×" in text_of(page)
+    assert 'href="/calls?item=opening_greeting%3Afail"' in page
+    assert "agent" in text_of(get(browser, "/calls?agnet=N102", 400))
+
+
 # --- sound ------------------------------------------------------------------------------------------
+
+
+def test_a_call_in_two_files_is_heard_as_two_channels(store: Store, tmp_path: Path):
+    first, second = (wav(tmp_path / f"c1-{side}.wav", seconds) for side, seconds in
+                     (("in", 1.0), ("out", 2.0)))  # fmt: skip
+    result = call("c1", first)
+    recording = dataclasses.replace(result.recording, path_2=str(second))
+    store.save(dataclasses.replace(result, recording=recording, codec="pcm_s16le"))
+    browser = client(store)
+    heard = browser.get("/calls/c1/audio")
+    samples, _ = soundfile.read(io.BytesIO(heard.content), always_2d=True)
+    assert samples.shape == (16_000, 2)
+    assert np.abs(samples[8_200:, 0]).max() < 1e-3 < np.abs(samples[8_200:, 1]).max()
+    assert browser.get("/calls/c1/sound").status_code == 200
+    second.unlink()
+    assert "已不在原处" in get(browser, "/calls/c1")
+    assert client(store).get("/calls/c1/audio").status_code == 404
 
 
 def test_sound_comes_whole_and_by_ranges(store: Store, tmp_path: Path):

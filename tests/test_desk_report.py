@@ -126,6 +126,19 @@ def test_masked_words_stay_masked(tmp_path: Path):
             assert own.text not in text_of(shown)
             assert own.text[:6] not in text_of(shown)
             assert "我是某某" in shown
+        quoted = [v["quote"] for v in verdicts_of(browser) if v["quote"] == "我是某某"]
+        assert quoted
+        for address in ("/agents/N102", "/rubric/opening_rude_answer",
+                        "/calls/refund_silent_hold/items/opening_rude_answer"):  # fmt: skip
+            shown = text_of(get(browser, address))
+            assert "哪位" not in shown, address
+            assert "我是某某" in shown, address
+        assert not any("哪位" in (v["quote"] or "") for v in verdicts_of(browser))
         words = browser.get("/api/v1/calls/refund_silent_hold/words").json()["data"]
         assert not [w for w in words if w["turn"] == own.turn]
         assert len({w["turn"] for w in words}) > 5
+
+
+def verdicts_of(browser) -> list[dict]:
+    """The verdicts on the call by the API."""
+    return browser.get("/api/v1/calls/refund_silent_hold/verdicts").json()["data"]

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from pipeline.desk.scope import Scope
 from pipeline.io import files
+from pipeline.schema import Recording
 
 AudioState = Literal["here", "moved", "elsewhere", "missing"]
 MEDIA_TYPES: Mapping[tuple[str, str], str] = {
@@ -65,6 +66,7 @@ class Recordings:
         self._most_bytes = cache_mib * 2**20
         self._folder: Path | None = None
         self._decoding = threading.Lock()
+        self._other: dict[str, str | None] = {}  # the second file of a call, by its digest
 
     def find(self, path: str) -> tuple[AudioState, Path | None]:
         """Where the recording of this path is now, and its file if it is on this machine."""
@@ -82,8 +84,26 @@ class Recordings:
                     return "moved", moved.resolve()
         return "missing", None
 
-    def playable(self, path: str, codec: str, sha256: str) -> Playable | None:
+    def of_call(self, scope: Scope, row: Any) -> Playable | None:
+        """The file to send for a call; None where it is not to be found.
+
+        Raises
+        ------
+        RecordingError
+            If it has to be fetched or decoded and cannot be.
+        """
+        digest = row.sha256 or row.slug
+        if digest not in self._other:  # it is looked up once, not for every range that is asked for
+            result = scope.result(row.call_id) if row.channels == 2 else None
+            self._other[digest] = None if result is None else result.recording.path_2
+        return self.playable(row.path or "", row.codec or "", digest, self._other[digest])
+
+    def playable(
+        self, path: str, codec: str, sha256: str, other: str | None = None
+    ) -> Playable | None:
         """The file to send for a recording; None where it is not to be found.
+
+        A call whose two sides lie in two files (``other``) is made one recording of two channels.
 
         Raises
         ------
@@ -91,15 +111,19 @@ class Recordings:
             If it has to be fetched or decoded and cannot be.
         """
         state, file = self.find(path)
-        if state == "missing":
+        second = None if other is None else self.find(other)
+        if state == "missing" or (second is not None and second[0] == "missing"):
             return None
         media_type = MEDIA_TYPES.get((files.suffix(path), codec))
-        if file is not None and media_type is not None:
+        if file is not None and media_type is not None and second is None:
             return Playable(file, media_type)
         with self._decoding:
             copy = self._cache() / f"{sha256}.wav"
             if not copy.exists():
-                self._decode(path if file is None else str(file), copy)
+                places = [path if file is None else str(file)]
+                if other is not None and second is not None:
+                    places.append(other if second[1] is None else str(second[1]))
+                self._decode(places, copy)
             os.utime(copy)
             self._forget(copy)
         return Playable(copy, "audio/wav")
@@ -114,14 +138,21 @@ class Recordings:
         """
         from pipeline.export.sound import curves_of
 
-        state, file = self.find(row.path or "")
         result = scope.result(row.call_id)
-        if result is None or state == "missing":
+        if result is None:
             return None
+        places = []
+        for path in (row.path or "", result.recording.path_2):
+            if path is None:
+                continue
+            state, file = self.find(path)
+            if state == "missing":
+                return None
+            places.append(path if file is None else str(file))
         with self._decoding:  # one at a time: each holds a whole recording
             made = scope.sound(row.call_id, result.sha256)
             if made is None:
-                made = curves_of(result, row.path if file is None else str(file))
+                made = curves_of(result, *places)
                 scope.keep_sound(row.call_id, result.sha256, made)
         return made
 
@@ -144,11 +175,10 @@ class Recordings:
             self._folder = Path(tempfile.mkdtemp(prefix="callcoach-sound-"))
         return self._folder
 
-    def _decode(self, path: str, copy: Path) -> None:
-        from pipeline.audio import decode, write_clip
+    def _decode(self, paths: Sequence[str], copy: Path) -> None:
+        from pipeline.audio import decode_recording, write_clip
 
-        with files.local(path) as here:
-            wave = decode(here)
+        wave = decode_recording(Recording(paths[0], "", path_2=paths[1] if paths[1:] else None))
         part = copy.with_name(f"part-{copy.name}")
         write_clip(wave, 0.0, wave.duration, part)
         part.replace(copy)

@@ -159,7 +159,7 @@ def _clip(scope: Scope, one: Heard, recordings: Recordings) -> str | None:
     assert one.moment is not None
     row = scope.call(one.slug)
     try:
-        found = recordings.playable(row.path or "", row.codec or "", row.sha256 or one.slug)
+        found = recordings.of_call(scope, row)
         if found is None:
             return None
         start = max(0.0, one.moment.start - LEAD_S)

@@ -9,14 +9,14 @@ there: it raises :class:`NotFound`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from pipeline.errors import CallcoachError, ParameterError
-from pipeline.schema import CURVES_VERSION, CallResult, Verdict
+from pipeline.schema import CURVES_VERSION, CallResult, Seconds, Turn, Verdict
 from pipeline.store import SQL, Once, Store
 
 Select = sa.Select[Any]
@@ -76,7 +76,7 @@ class Scope:
     def result(self, call_id: str) -> CallResult | None:
         """The result of a visible call, with masked words; None where only a failure is known of it.
 
-        A turn that is masked shows what is left of it: no single words, and no quote from its time.
+        A turn that is masked shows what is left of it: no single words, and quotes from it likewise.
         """
         try:
             result = self._store.load(call_id)
@@ -88,6 +88,16 @@ class Scope:
         )
         masked = {row.turn: row.text_masked for row in self._store.fetch(query)}
         return _without_hidden(result, masked) if masked else result
+
+    def hidden(self, call_ids: Iterable[str]) -> Mapping[str, Sequence[Any]]:
+        """The masked turns of some calls, by call, for :func:`as_shown`."""
+        turns = SQL["turns"].c
+        query = sa.select(turns.call_id, turns.start, turns.end, turns.text, turns.text_masked)
+        of_calls = turns.call_id.in_(sorted(set(call_ids)))
+        found: dict[str, list[Any]] = {}
+        for row in self._store.fetch(query.where(of_calls, turns.text_masked.is_not(None))):
+            found.setdefault(row.call_id, []).append(row)
+        return found
 
     def sound(self, call_id: str, sha256: str) -> bytes | None:
         """The kept curves of a visible call."""
@@ -138,24 +148,47 @@ class Scope:
 
 def _without_hidden(result: CallResult, masked: Mapping[int, str]) -> CallResult:
     """A result as it may be shown, ``masked`` texts by number of the turn."""
-    hidden = [t for t in result.turns if t.turn in masked]
+    hidden = [
+        Masked(t.start, t.end, t.text, masked[t.turn])
+        for t in (*result.turns, *result.aside)
+        if t.turn in masked
+    ]
 
-    def shown(verdict: Verdict) -> Verdict:
-        start, quote = verdict.start, verdict.quote or ""
-        end = start if verdict.end is None else verdict.end
-        is_hidden = any(
-            quote in t.text
-            or t.text in quote
-            or (start is not None and end is not None and start < t.end and end >= t.start)
-            for t in hidden
+    def shown(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+        return tuple(
+            replace(t, text=masked[t.turn], words=()) if t.turn in masked else t for t in turns
         )
-        return replace(verdict, quote=None) if quote and is_hidden else verdict
 
     return replace(
         result,
-        turns=tuple(
-            replace(t, text=masked[t.turn], words=()) if t.turn in masked else t
-            for t in result.turns
-        ),
-        verdicts=tuple(shown(v) for v in result.verdicts),
+        turns=shown(result.turns),
+        aside=shown(result.aside),
+        verdicts=tuple(as_shown(v, hidden) for v in result.verdicts),
     )
+
+
+class Masked(NamedTuple):
+    """A turn of which some words are not shown."""
+
+    start: Seconds
+    end: Seconds
+    text: str
+    text_masked: str
+
+
+def as_shown(verdict: Verdict, hidden: Iterable[Any]) -> Verdict:
+    """A verdict whose quote is the masked turn, where it is from one of these masked turns."""
+    quote = verdict.quote
+    if not quote:
+        return verdict
+    start = verdict.trigger_start if verdict.start is None else verdict.start
+    end = verdict.trigger_end if verdict.start is None else verdict.end
+    for turn in hidden:
+        is_then = start is not None and start < turn.end and (end or start) >= turn.start
+        if is_then or quote in turn.text or turn.text in quote:
+            is_detail = (verdict.matched or "").startswith(
+                "detail "
+            )  # a number, a name that was said
+            matched = None if is_detail else verdict.matched
+            return replace(verdict, quote=turn.text_masked, matched=matched)
+    return verdict

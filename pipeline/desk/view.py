@@ -21,6 +21,7 @@ from pipeline.store import Once
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
+KEPT_S = 365 * 24 * 3600  # cookies that remember a choice
 NAVIGATION: tuple[tuple[str, str], ...] = (
     ("team", "/team"),
     ("calls", "/calls"),
@@ -98,9 +99,7 @@ def as_person(request: Request, by: str, once: Once | None = None) -> View:
 
 def keep_person(view: View, answer: Response) -> None:
     """Remember who decided, for the next form."""
-    answer.set_cookie(
-        "by", quote(view.scope.viewer), max_age=365 * 24 * 3600, samesite="lax", httponly=True
-    )
+    answer.set_cookie("by", quote(view.scope.viewer), max_age=KEPT_S, samesite="lax", httponly=True)
 
 
 @cache

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from pipeline.audio import decode
+from pipeline.audio import decode_recording
 from pipeline.errors import RecordingError
-from pipeline.io import files
 from pipeline.prosody import measure_voices
 from pipeline.schema import AGENT, CURVES_VERSION, CUSTOMER, SPEAKERS, CallResult, Speaker, Waveform
 from pipeline.signal.curves import curves
 from pipeline.store import Store
 
 
-def curves_of(result: CallResult, path: str) -> bytes:
-    """Decode a recording and make the curves of its call.
+def curves_of(result: CallResult, path: str, other: str | None = None) -> bytes:
+    """Decode a recording, of one file or one a party, and make the curves of its call.
 
     Raises
     ------
     RecordingError
         If it cannot be decoded.
     """
-    with files.local(path) as here:
-        wave = decode(here)
+    wave = decode_recording(replace(result.recording, path=path, path_2=other))
     audio = {role: wave.samples[c] for role, c in _channels(result, wave).items()}
     voices = measure_voices(result.turns, audio, wave.sample_rate)
     spans = {r: [s for t in result.turns if t.speaker == r for s in t.spans] for r in audio}
@@ -38,7 +37,7 @@ def fill_sound(store: Store) -> Iterator[tuple[str, str | None]]:
         if store.sound(call_id, result.sha256, CURVES_VERSION) is not None:
             continue
         try:
-            made = curves_of(result, result.recording.path)
+            made = curves_of(result, result.recording.path, result.recording.path_2)
         except RecordingError as error:
             yield call_id, str(error)
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -32,6 +32,7 @@ from pipeline.rubric.located import Located, load_located, parse_located
 from pipeline.rubric.meaning_rules import Meaning
 from pipeline.rubric.parsing import Names
 from pipeline.rubric.places import ANYWHERE, Where
+from pipeline.rubric.speech_rules import Says
 from pipeline.schema import AGENT, CUSTOMER, VerdictName
 from pipeline.settings import Compliance, config_path
 from pipeline.text import surnames
@@ -206,6 +207,7 @@ class Rubric:
                     for v in get_args(VerdictName)
                 },
                 "has_trigger": i.when is not None,
+                "looks_for": list(dict.fromkeys(_wordings((i.fails, i.passes)))),
             }
             for i in self.items
         ]
@@ -217,6 +219,20 @@ class Rubric:
             | {"sections": sections, "items": items},
             ensure_ascii=False,
         )
+
+
+def _wordings(part: object) -> Iterator[str]:
+    """The phrases that conditions look for, as they are written."""
+    if isinstance(part, Says):
+        yield from (phrase.notation for phrase in part.phrases)
+    if isinstance(part, Form):
+        for name in type(part).model_fields:
+            value = getattr(part, name)
+            if isinstance(value, Form | tuple):
+                yield from _wordings(value)
+    elif isinstance(part, tuple):
+        for one in part:
+            yield from _wordings(one)
 
 
 def load_rubric(

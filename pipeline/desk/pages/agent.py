@@ -34,7 +34,7 @@ from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import DIRECTIONS, Filters
 from pipeline.desk.queries.moments import longest_events
-from pipeline.desk.scope import NotFound
+from pipeline.desk.scope import NotFound, as_shown
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
 from pipeline.errors import ParameterError, nearest
@@ -334,8 +334,10 @@ def _evidence(
 ) -> Iterator[Judged]:
     items = {item["id"]: item for item in outline.get("items", ())}
     query = queries.evidence(filters, agent_id, weeks, EVIDENCE_ROWS)
-    for row in view.scope.rows(view.scope.calls(query)):
-        verdict = verdict_of(row)
+    rows = view.scope.rows(view.scope.calls(query))
+    hidden = view.scope.hidden(row.call_id for row in rows)
+    for row in rows:
+        verdict = as_shown(verdict_of(row), hidden.get(row.call_id, ()))
         yield Judged(
             row.item_id,
             row.in_force == "pass",

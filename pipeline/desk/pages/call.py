@@ -8,22 +8,27 @@ from typing import Any, Literal
 
 from pipeline.commands.documents import typical_error
 from pipeline.desk.decisions import in_force
-from pipeline.desk.pages.evidence import Evidence, evidence_of
+from pipeline.desk.pages.evidence import Evidence, evidence_of, found_text
+from pipeline.desk.pages.figures import only
 from pipeline.desk.playback import AudioState, Recordings
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
-from pipeline.errors import ParameterError
+from pipeline.errors import ParameterError, RubricError
 from pipeline.measures import MEASURES, Measure
 from pipeline.schema import AGENT, CUSTOMER, CallResult, Event, Seconds, Turn, Verdict, Word
-from pipeline.store import slug_of
+from pipeline.store import said, slug_of
+from pipeline.text.phonetic.phrases import Words as PhraseWords
+from pipeline.text.phonetic.phrases import parse_phrase
 
 TRIAL_PRESETS = ("embedded",)  # small models, for trying out: no person is judged by them
 DOUBTFUL = 0.5  # words under this confidence are dotted
 MOST_FINDINGS = 6
-LINES = ("ringing", "hold", "dead_air", "silence", "recorder_pause", "machine_speech")
+MOST_WORDINGS = 16
+MOVES = ("transfer", "agent_join", "agent_leave")
+LINES = ("ringing", "hold", "dead_air", "silence", "recorder_pause", "machine_speech", *MOVES)
 """Events that are lines of their own."""
-STRIP = ("ringing", "hold", "dead_air", "interruption", "raised_voice")
+STRIP = ("ringing", "hold", "dead_air", "interruption", "raised_voice", *MOVES)
 TABS = ("fail", "pass", "cannot_tell", "not_applicable")
 MAIN_MEASURES = (
     "speaking_rate", "level_dbfs", "pitch_sd_st", "talk_ratio", "interruptions",
@@ -58,6 +63,7 @@ class Line:
     speaker: Literal["agent", "customer"] | None
     pieces: tuple[Piece, ...]
     tags: tuple[Tag, ...] = ()
+    is_counted: bool = True  # what is not stands in grey: no measure and no verdict rests on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,7 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
     ParameterError
         If ``?t`` or ``?end`` is no number.
     """
+    only(view, "t", "end", "item", "tab", "zoom", "from", "to")
     words, row = view.words, view.scope.call(slug)
     result = view.scope.result(row.call_id)
     asked = dict(view.query)
@@ -165,6 +172,9 @@ def call_page(view: View, slug: str, recordings: Recordings) -> CallPage:
     events = tuple(_strip(result.events, words)) if result else ()
     findings = tuple(_findings(cards))
     audio = recordings.find(row.path or "")[0]
+    other = result.recording.path_2 if result else None
+    if other is not None and recordings.find(other)[0] == "missing":
+        audio = "missing"
     has_sound = audio != "missing" or view.scope.sound(row.call_id, row.sha256 or "") is not None
     return CallPage(
         slug=slug,
@@ -241,7 +251,23 @@ def _lines(result: CallResult, words: Words) -> Iterator[Line]:
     shown = [e for e in result.events if e.kind in LINES]
     lines = [_event_line(e, words) for e in shown if not _is_told(e, result.events)]
     lines += [_turn_line(t, result.events, words) for t in result.turns]
+    gone = (e for e in result.superseded if e.kind in LINES)
+    lines += [replace(_event_line(e, words, "superseded"), is_counted=False) for e in gone]
+    for turn in result.aside:
+        text = Piece(turn.text or words("call.no_words"))
+        tag = Tag("aside", words(f"aside.{turn.aside}"))
+        clock = words.clock(turn.start)
+        lines.append(Line(turn.start, turn.end, clock, None, (text,), (tag,), is_counted=False))
+    for leg, begins in _later_legs(result.turns):
+        text = Piece(words("call.leg", n=leg))
+        lines.append(Line(begins, begins, words.clock(begins), None, (text,)))
     return iter(sorted(lines, key=lambda line: (line.start, line.end)))
+
+
+def _later_legs(turns: Sequence[Turn]) -> Iterator[tuple[int, Seconds]]:
+    """Each leg of the call after the first, and when it begins."""
+    for leg in sorted({t.leg for t in turns if t.leg > 1}):
+        yield leg, min(t.start for t in turns if t.leg == leg)
 
 
 def _is_told(event: Event, events: Sequence[Event]) -> bool:
@@ -252,9 +278,11 @@ def _is_told(event: Event, events: Sequence[Event]) -> bool:
     )
 
 
-def _event_line(event: Event, words: Words) -> Line:
+def _event_line(event: Event, words: Words, remark: str = "") -> Line:
+    remark = remark or ("switch" if event.source == "switch" else "")
+    tags = (Tag(remark, words(f"tag.{remark}")),) if remark else ()
     clock = words.clock(event.start)
-    return Line(event.start, event.end, clock, None, (Piece(event_text(event, words)),))
+    return Line(event.start, event.end, clock, None, (Piece(event_text(event, words)),), tags)
 
 
 def event_text(event: Event, words: Words) -> str:
@@ -268,6 +296,8 @@ def event_text(event: Event, words: Words) -> str:
             value = event.detail.get(name)
             if value is not None:
                 parts.append(words(f"event.{name}.{'yes' if value else 'no'}"))
+    if event.kind in MOVES and event.detail.get("agent_id"):
+        parts.append(str(event.detail["agent_id"]))
     if event.kind == "machine_speech" and event.detail.get("words"):
         parts.append(str(event.detail["words"]))
     return " · ".join(parts)
@@ -376,13 +406,35 @@ def _why(
             yield words("why.rule"), rule
         if item["sources"]:
             yield words("why.source"), ", ".join(item["sources"])
+    wordings = item.get("looks_for", ()) if item is not None else ()
+    if wordings:
+        some = "　".join(one.replace("!", "") for one in wordings[:MOST_WORDINGS])
+        more = len(wordings) - MOST_WORDINGS
+        yield words("why.looks_for"), words("why.and_more", some=some, n=more) if more > 0 else some
     if verdict.matched:
-        yield words("why.matched"), verdict.matched
-    if verdict.note:
-        yield words("why.note"), verdict.note
+        yield words("why.matched"), found_text(verdict.matched, words)
+    if verdict.quote and verdict.matched and _by_sound(verdict.matched, verdict.quote):
+        heard = said.sounds(said.characters(verdict.quote).said)
+        yield words("why.sound"), " ".join(heard)
+    is_told = verdict.note == verdict.matched or (verdict.note or "").startswith("not found")
+    if verdict.note and not (is_told and (wordings or verdict.matched)):
+        yield words("why.note"), found_text(verdict.note, words)
     if outline:
         name = words.pick(**outline["name"])
         yield words("why.rubric"), f"{name} {outline['version']}"
+
+
+def _by_sound(matched: str, quote: str) -> bool:
+    """Whether a phrase was found in what was recognised as other characters."""
+    try:
+        phrase = parse_phrase(matched)
+    except RubricError:
+        return False
+    heard = "".join(said.characters(quote).said)
+    return not any(
+        all(any(o.text in heard for o in e.options) for e in sequence if isinstance(e, PhraseWords))
+        for sequence in phrase.sequences
+    )
 
 
 def _measures(
@@ -405,11 +457,11 @@ def _measures(
             agent=shown[0],
             customer=shown[1] if len(shown) > 1 else "",
             norm=f"{norm:g}" if one.id == "speaking_rate" and norm else "",
-            error=error_text(one, is_mono, words),
+            error=error_text(one, words, is_mono=is_mono),
         )
 
 
-def error_text(one: Measure, is_mono: bool, words: Words) -> str:
+def error_text(one: Measure, words: Words, *, is_mono: bool) -> str:
     """How wrong the instrument typically is: ``±0.3 半音``; empty where that was not measured."""
     error = typical_error(one, is_mono=is_mono)
     if error is None or error[0] == 0:

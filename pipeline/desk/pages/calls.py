@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.desk.pages.call import TRIAL_PRESETS, Tag
+from pipeline.desk.pages.figures import only
 from pipeline.desk.queries import calls as queries
 from pipeline.desk.queries.filters import DIRECTIONS, Filters
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
 
 ROWS = 50
+FILTERS = ("agent", "team", "from", "to", "direction", "queue", "score", "event", "item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class CallsPage:
     until: str
     score: str
     other: tuple[tuple[str, str], ...]
+    active: tuple[tuple[str, str], ...]  # filters that are on, and the address without each
     next: str | None
     first: str
     is_filtered: bool
@@ -71,6 +74,7 @@ def calls_page(view: View) -> CallsPage:
     SlowQuery
         If the filters leave too much to look through.
     """
+    only(view, *FILTERS, "after")
     words, asked = view.words, dict(view.query)
     filters = Filters.of(asked)
     found = view.scope.rows(view.scope.calls(queries.newest(filters, asked.get("after"), ROWS)))
@@ -78,16 +82,18 @@ def calls_page(view: View) -> CallsPage:
     n = view.scope.rows(view.scope.calls(queries.counted(filters)))[0][0]
     is_filtered = filters != Filters()
     given = {k: v for k, v in asked.items() if k in ("event", "item") and v}
+    choices = tuple(_choices(view, asked))
     return CallsPage(
         rows=tuple(_row(row, words) for row in rows),
         count=words("calls.many", n=queries.MOST_COUNTED)
         if n > queries.MOST_COUNTED
         else words("calls.count", n=n),
-        choices=tuple(_choices(view, asked)),
+        choices=choices,
         since=asked.get("from", ""),
         until=asked.get("to", ""),
         score=asked.get("score", ""),
         other=tuple(given.items()),
+        active=tuple(_active(view, asked, choices)),
         next=view.link(after=queries.cursor(rows[-1])) if more else None,
         first=view.link(after=None),
         is_filtered=is_filtered,
@@ -139,11 +145,37 @@ def _choices(view: View, asked: dict[str, str]) -> Iterator[Choice]:
     yield Choice("direction", asked.get("direction", ""), (every, *directions))
 
 
+def _active(
+    view: View, asked: dict[str, str], choices: tuple[Choice, ...]
+) -> Iterator[tuple[str, str]]:
+    """Each filter that is on in words, and the address without it."""
+    known = {one.name: dict(one.options) for one in choices}
+    for name in FILTERS:
+        if value := asked.get(name, "").strip():
+            if name == "event":
+                text = view.words.known(f"event.{value}", value)
+            elif name == "item":
+                text = _item_text(view, value)
+            else:
+                text = known.get(name, {}).get(value, value)
+            label = f"{view.words(f'filter.{name}')}: {text}"
+            yield label, view.link(**{name: None, "after": None})
+
+
+def _item_text(view: View, value: str) -> str:
+    """``hold_consent:fail`` by the name of the item."""
+    item, _, verdict = value.partition(":")
+    for outline in view.scope.documents("rubrics"):
+        for one in outline["items"]:
+            if one["id"] == item:
+                item = view.words.pick(**one["name"])
+    return f"{item} {view.words(f'verdict.{verdict}')}" if verdict else item
+
+
 def _widest(view: View, asked: dict[str, str]) -> tuple[str, str] | None:
     """The filter without which most calls would show, and the address without it."""
     best: tuple[int, str] | None = None
-    names = ("agent", "team", "from", "to", "direction", "queue", "score", "event", "item")
-    for name in names:
+    for name in FILTERS:
         if not asked.get(name):
             continue
         rest = Filters.of({k: v for k, v in asked.items() if k != name})

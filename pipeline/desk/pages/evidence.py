@@ -74,17 +74,19 @@ def evidence_of(verdict: Verdict, item: Mapping[str, Any] | None, words: Words) 
         key = {"pass": "call.none_found", "cannot_tell": "call.not_heard"}.get(verdict.verdict)
         return Evidence(kind, words(key) if key else "", None)
     if kind != "omitted":
-        found = quote or _found(verdict.matched or verdict.note or "", words)
+        found = quote or found_text(verdict.matched or verdict.note or "", words)
         return Evidence(kind, found, _moment(verdict.start, verdict.end, words))
     trigger = _trigger(verdict, item)
     if trigger is None:
-        key = "call.omitted_but" if quote else "call.omitted"
+        # What was said instead stands where it must come first; elsewhere no one turn is its place.
+        is_first = bool(quote) and (item is None or item.get("section") == "opening")
+        key = "call.omitted_but" if is_first else "call.omitted"
         return Evidence(kind, words(key, quote=quote), None)
     who = words.who(verdict.speaker) if verdict.speaker else ""
     if quote:
         said = words("call.trigger", who=who, quote=quote)
     else:
-        said = words("call.event_trigger", what=_found(verdict.matched or "", words))
+        said = words("call.event_trigger", what=found_text(verdict.matched or "", words))
     return Evidence(kind, said, _moment(*trigger, words))
 
 
@@ -105,7 +107,7 @@ def _moment(start: Seconds | None, end: Seconds | None, words: Words) -> Moment 
     return Moment(start, end, words.clock(start)) if end - start <= LONGEST_MOMENT_S else None
 
 
-def _found(matched: str, words: Words) -> str:
+def found_text(matched: str, words: Words) -> str:
     """What matched, in words: a measure with its value, or an event with its length."""
     if (measure := _MEASURE.fullmatch(matched)) and measure["name"] in _NAMES:
         one = _NAMES[measure["name"]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.commands.documents import measured, pooled
-from pipeline.desk.pages.call import TRIAL_PRESETS
+from pipeline.desk.pages.call import TRIAL_PRESETS, error_text
 from pipeline.desk.queries import methods as queries
 from pipeline.desk.view import View
 from pipeline.measures import KINDS, MEASURES, SCORES
@@ -26,6 +26,8 @@ class Method:
     target: str
     settings: str
     errors: tuple[tuple[str, str], ...]
+    error: str  # of stereo, in short
+    of: str  # per speaker or per call
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ def methods_page(view: View) -> MethodsPage:
             target=one.target,
             settings=", ".join(one.settings),
             errors=tuple(measured(one).items()),
+            error=error_text(one, words, is_mono=False),
+            of=words(f"methods.per_{one.per}"),
         )
         for one in (*SCORES, *MEASURES)
     )

@@ -13,7 +13,7 @@ from pipeline.desk.pages.evidence import Evidence, evidence_of, verdict_of
 from pipeline.desk.pages.figures import only
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.queries import judged
-from pipeline.desk.scope import NotFound, Scope
+from pipeline.desk.scope import NotFound, Scope, as_shown
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
 from pipeline.errors import ParameterError, nearest
@@ -118,6 +118,7 @@ def item_page(view: View, slug: str, item_id: str, options: Desk) -> ItemPage:
     outline = scope.document("rubrics", call.rubric_hash) or {}
     item = next((i for i in outline.get("items", ()) if i["id"] == item_id), None)
     appeals = tuple(_appeals(scope, call.call_id, item_id, options, words))
+    hidden = scope.hidden([call.call_id]).get(call.call_id, ())
     return ItemPage(
         slug=slug,
         item=item_id,
@@ -131,7 +132,7 @@ def item_page(view: View, slug: str, item_id: str, options: Desk) -> ItemPage:
         verdict=force.verdict,
         source=force.source,
         is_stale=force.is_stale,
-        evidence=evidence_of(verdict_of(row), item, words),
+        evidence=evidence_of(as_shown(verdict_of(row), hidden), item, words),
         reviews=tuple(_review(r, words) for r in reviews),
         appeals=appeals,
         has_open_appeal=any(a.state in decisions.OPEN for a in appeals),

@@ -16,7 +16,7 @@ from pipeline.desk.pages.reviews import agreement_by_item
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries import methods as method_queries
 from pipeline.desk.queries import rubric as queries
-from pipeline.desk.scope import NotFound
+from pipeline.desk.scope import NotFound, as_shown
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING
 
@@ -135,13 +135,15 @@ def rubric_item(view: View, item_id: str) -> RubricItem:
         raise NotFound("error.no_item")
     words, scope = view.words, view.scope
 
-    def heard(verdict: str) -> Iterator[Heard]:
-        ids = newest_with(scope, item_id, verdict, SHOWN)
+    def heard(wanted: str) -> Iterator[Heard]:
+        ids, is_pass = newest_with(scope, item_id, wanted, SHOWN), wanted == "pass"
+        hidden = scope.hidden(ids)
         for row in scope.rows(scope.calls(queries.of_item(item_id, ids))):
-            evidence = evidence_of(verdict_of(row), item, words)
+            verdict = as_shown(verdict_of(row), hidden.get(row.call_id, ()))
+            evidence = evidence_of(verdict, item, words)
             yield Heard(
                 row.slug, words.started(row.started_at), item_id, evidence.text, evidence.moment,
-                verdict == "pass",
+                is_pass,
             )  # fmt: skip
 
     examples = []

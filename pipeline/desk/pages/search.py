@@ -56,6 +56,7 @@ class SearchPage:
     """Hits by call: address, agent, start, hits."""
 
     text: str
+    is_searched: bool  # a text that is too short or too long is not
     hits: tuple[tuple[str, str, str, tuple[Hit, ...]], ...]
     n: int
     next: str | None
@@ -154,7 +155,7 @@ def search_page(view: View) -> SearchPage:
     Raises
     ------
     ParameterError
-        If the text is too short or too long, or a filter is none.
+        If a filter is none.
     """
     only(view, "q", "who", "by", "agent", "team", "from", "to", "direction", "queue", "after")
     words, scope, asked = view.words, view.scope, dict(view.query)
@@ -162,7 +163,11 @@ def search_page(view: View) -> SearchPage:
     who, by = speaker_of(asked.get("who")), way_of(asked.get("by"))
     filters = Filters.of({k: v for k, v in asked.items() if k not in ("q", "who", "by", "after")})
     rows: list[Found] = []
-    if text:
+    try:
+        is_searched = bool(_wanted(text, by))
+    except ParameterError:
+        is_searched = False
+    if is_searched:
         before = number_of(asked.get("after"))
         rows = list(find(scope, text, speaker=who, by=by, filters=filters, before=before))
     calls = []
@@ -185,10 +190,11 @@ def search_page(view: View) -> SearchPage:
     named = ((r.agent_id, f"{r.agent_name or ''} {r.agent_id}".strip()) for r in agents)
     return SearchPage(
         text=text,
+        is_searched=is_searched,
         hits=tuple(calls),
         n=len(rows),
         next=view.link(after=rows[-1].doc) if len(rows) >= HITS else None,
-        by_sound=view.link(by="sound", after=None) if text and by == "words" else None,
+        by_sound=view.link(by="sound", after=None) if is_searched and by == "words" else None,
         choices=(
             Choice("by", by, tuple((b, words(f"search.by.{b}")) for b in BY)),
             Choice("who", who or "", (every, *((s, words.who(s)) for s in SPEAKERS))),

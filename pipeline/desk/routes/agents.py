@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from fastapi import APIRouter, Request, Response
 
 from pipeline.desk.pages.agent import agent_page
 from pipeline.desk.pages.team import team_page
-from pipeline.desk.view import show, view_of
+from pipeline.desk.view import KEPT_S, show, view_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -15,7 +17,11 @@ router = APIRouter(include_in_schema=False)
 def team(request: Request) -> Response:
     """The agents of a team, who changed, and the funnel."""
     view = view_of(request)
-    return show(view, "team.html", team_page(view))
+    page = team_page(view)
+    answer = show(view, "team.html", page)
+    if page.rows:
+        answer.set_cookie("team", quote(page.team), max_age=KEPT_S, samesite="lax", httponly=True)
+    return answer
 
 
 @router.get("/agents/{slug}")

@@ -29,13 +29,14 @@ from pipeline.desk import decisions
 from pipeline.desk.audit import audit
 from pipeline.desk.figures import Weeks
 from pipeline.desk.pages.agent_data import agent_rows, chosen_measures
+from pipeline.desk.pages.evidence import verdict_of
 from pipeline.desk.pages.methods import measure_data
 from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries import methods as method_queries
 from pipeline.desk.queries import parts
 from pipeline.desk.queries.filters import Filters
-from pipeline.desk.scope import NotFound, Scope
+from pipeline.desk.scope import NotFound, Scope, as_shown
 from pipeline.desk.view import view_of
 from pipeline.errors import ParameterError, nearest
 from pipeline.store import columns_of
@@ -167,12 +168,16 @@ def verdicts(request: Request, slug: str) -> Response:
         for review in scope.rows(decided.reviews_of_call(call_id)):
             reviews.setdefault(review.item_id, []).append(review)
         rows = []
+        hidden = scope.hidden([call_id]).get(call_id, ())
         for row in scope.rows(parts.of_call("verdicts", call_id)):
+            shown = as_shown(verdict_of(row), hidden)
             force = decisions.in_force(row.verdict, reviews.get(row.item_id, ()))
             is_own = row.source == "rubric"
             rows.append(
                 row._asdict()
                 | {
+                    "quote": shown.quote,
+                    "matched": shown.matched,
                     "in_force": force.verdict if is_own else None,
                     "in_force_by": force.source if is_own else None,
                     "is_stale": force.is_stale if is_own else None,

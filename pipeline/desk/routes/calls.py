@@ -35,10 +35,9 @@ def call(request: Request, slug: str) -> Response:
 @router.get("/calls/{slug}/audio")
 def audio(request: Request, slug: str) -> Response:
     """The sound of a call, whole or by ranges."""
-    row = view_of(request).scope.call(slug)
-    playable = request.app.state.recordings.playable(
-        row.path or "", row.codec or "", row.sha256 or slug
-    )
+    scope = view_of(request).scope
+    row = scope.call(slug)
+    playable = request.app.state.recordings.of_call(scope, row)
     if playable is None:
         raise NotFound("error.no_sound")
     headers = {"Cache-Control": "private, max-age=3600"}

@@ -5,17 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
 
-from pipeline.desk.view import THEMES
+from pipeline.desk.view import KEPT_S, THEMES
 from pipeline.desk.words import LANGUAGES
 
 router = APIRouter(include_in_schema=False)
-KEPT_S = 365 * 24 * 3600
 
 
 @router.get("/")
-def front() -> RedirectResponse:
-    """The list of calls."""
-    return RedirectResponse("/calls", 303)
+def front(request: Request) -> RedirectResponse:
+    """The team seen last, else the list of calls."""
+    team = request.cookies.get("team")
+    return RedirectResponse("/calls" if team is None else f"/team?team={team}", 303)
 
 
 @router.get("/look")
