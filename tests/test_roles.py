@@ -77,6 +77,12 @@ def test_one_phrase_said_over_and_over_is_not_all_the_evidence():
     assert often.confidence == once.confidence
 
 
+@pytest.mark.parametrize("direction", ["inbound", "outbound", None])
+def test_who_is_alone_is_no_agent_for_speaking_first(direction: str | None):
+    for text in ("订单号是五六七八，是的，没错。", "师傅昨天没有来，等了一天。"):
+        assert assign_roles(said(("0", text)), ["0"], direction=direction).confidence <= 0.5
+
+
 def test_the_only_voice_may_be_either():
     assert assign_roles(said(("A", GREETING)), ["A"]).speakers == {"A": AGENT}
     assert assign_roles(said(("A", REQUEST + "我要投诉你们")), ["A"]).speakers == {"A": CUSTOMER}

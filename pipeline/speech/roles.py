@@ -46,6 +46,7 @@ CUSTOMER_PHRASES = (
     ("我要投诉", 2.0), ("你们", 0.7), ("我想", 0.9), ("我姓", 0.8), ("帮我", 0.9),
     ("我的", 0.3), ("怎么办", 0.8), ("没有了", 0.5), ("我买", 0.8), ("你好我", 0.8), ("我家", 0.5),
     ("为什么", 0.8), ("什么时候", 0.4), ("管不管", 0.8), ("你这", 0.4), ("你说", 0.4), ("你听", 0.4),
+    ("不需要", 0.5), ("别打", 1.0), ("你谁", 0.8), ("你是谁", 0.8),
 )  # fmt: skip
 FIRST_SPEAKER = {"inbound": 1.0, "outbound": -0.3, None: 0.7}
 MAX_PER_PHRASE = 2
@@ -192,7 +193,7 @@ def assign_roles(
     texts = {v: "".join(u.text for u in utterances if u.speaker == v) for v in voices}
     odds = {v: _evidence(text) for v, text in texts.items()}
     first = next((u.speaker for u in utterances if u.speaker in odds and not u.rejected), None)
-    if first in odds:
+    if first in odds and len(odds) > 1:  # who is alone is the first whoever it is
         odds[first] += FIRST_SPEAKER.get(direction, 0.7)
     if direction != "outbound" and len(beside_machines) == 1:  # prompts are the switch's
         (switch,) = beside_machines
