@@ -56,19 +56,35 @@ SENTENCES = (
         "我帮您查了一下，那班飞机已经取消了。", "上回你们答应给我发的发票，我到今天都没收到。",
         "您提供一下车牌号码，我看看停车的记录。",
     ),
+    (
+        "冰箱送来的时候门上就有一道很深的划痕。", "您的积分到十二月三十一号就清零了。",
+        "我昨天把手机落在你们的出租车后座上了。", "这边需要您上传一张身份证正面的照片。",
+        "报名的时候说好了可以退课，现在又不认了。", "您可以先关机，等十分钟以后再试一次。",
+        "隔壁装修把我们家的水管给打穿了，谁来赔？", "保单是上个礼拜四寄出去的，走的是挂号信。",
+        "我想把宽带从旧房子迁到新房子里去。", "没有收据的话，我们也可以按照流水来查。",
+        "健身房关门了，我卡里还剩两千多块钱呢。", "您放心，这笔钱今天之内就会解冻。",
+        "机票上我的名字少了一个字，能上飞机吗？", "我把您的意见记下来了，会如实向上级反映。",
+        "买回来的米里面全是虫子，怎么给孩子吃？", "取件码已经用短信发到您的手机上面了。",
+    ),
 )  # fmt: skip
-HALVES = ("tune", "tune", "report")  # of each set
+HALVES = ("tune", "tune", "tune", "report")  # of each set
 SEEN = ("嗯。", "嗯嗯。", "对。", "是的。", "好的。", "哦。", "好。", "对对。", "是。", "行。")
 LISTENING = (
     SEEN, SEEN,
     ("嗯。", "嗯，对。", "噢。", "啊，对。", "是是。", "好好。", "嗯哼。", "没错。", "明白。", "行行。"),
+    (
+        *("嗯。", "嗯嗯，好。", "哦，是吗。", "哎，对。", "对对对。"),
+        *("是的是的。", "好的好的。", "哦哦。", "可以。", "知道了。"),
+    ),
 )  # fmt: skip
 BREAKING_IN = (
     ("等一下！", "不是这样的。", "你先听我说。", "我不要这个。", "那怎么行？"),
     ("不对不对。", "您稍等。", "我还没说完。", "问题是没人管。", "可是我付了钱。"),
     ("你别说了。", "这个我知道。", "等会儿再讲。", "我有个问题。", "不用换了。"),
+    ("慢着慢着。", "让我说完。", "那不可能。", "先别挂电话。", "谁跟你说的？"),
 )  # fmt: skip
 KOKORO, ESPEAK = 9, 4  # voices a set
+VOICES = KOKORO + ESPEAK
 SENTENCES_A_VOICE, LISTENING_A_VOICE, BREAKING_A_VOICE = 8, 4, 3
 CHINESE = (
     *("zf_xiaobei", "zf_xiaoni", "zf_xiaoxiao", "zf_xiaoyi"),
@@ -76,7 +92,7 @@ CHINESE = (
 )
 VARIANTS = (
     *("Andy", "Annie", "Denis", "Gene", "Linda", "Michael", "Mike", "belinda"),
-    *("Steph", "Jacky", "anika", "Lee"),
+    *("Steph", "Jacky", "anika", "Lee", "Alex", "Alicia", "Marco", "aunty"),
 )
 
 
@@ -118,8 +134,8 @@ def main() -> None:
     kokoro = Kokoro(options.voices, 1)
     others = sorted(p.stem for p in options.voices.glob("*.bin") if p.stem not in CHINESE)
     rows = []
-    for number in range(3 * (KOKORO + ESPEAK)):
-        of = number % 2 if number < 2 * (KOKORO + ESPEAK) else 2
+    for number in range(len(SENTENCES) * VOICES):
+        of = number % 2 if number < 2 * VOICES else number // VOICES
         half, voice = HALVES[of], f"v{number:02d}"
         rng = np.random.default_rng((SEED, number))
         own, other = rng.choice(CHINESE, 2, replace=False), rng.choice(others)
@@ -133,7 +149,7 @@ def main() -> None:
             *((t, "break_in") for t in rng.choice(BREAKING_IN[of], BREAKING_A_VOICE, replace=False)),
         ]  # fmt: skip
         variants = [2 * KOKORO + i for i in range(2 * ESPEAK)]
-        variants += [2 * (KOKORO + ESPEAK) + KOKORO + i for i in range(ESPEAK)]
+        variants += [n * VOICES + KOKORO + i for n in (2, 3) for i in range(ESPEAK)]
         by_espeak = number in variants
         if not by_espeak:
             kokoro.blend(voice, shares, options.voices)

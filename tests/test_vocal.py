@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from pipeline.dialogue.listening import listening
 from pipeline.dialogue.overlaps import find_overlaps
 from pipeline.dialogue.turns import build_turns
 from pipeline.schema import AGENT, CUSTOMER, Audio, Event, Utterance, Word
-from pipeline.signal.vocal import Vocal, Vocals, swells
+from pipeline.signal.vocal import Vocal, Vocals, change, swells
 
 RATE = 8000
 
@@ -44,9 +45,41 @@ def test_the_level_is_over_the_own_talk():
     assert found.level_db == pytest.approx(-6.0, abs=0.2)
 
 
-def test_what_is_longer_louder_and_of_more_syllables_is_less_likely_listening():
+def hum(seconds: float, glide: float = 0.0) -> Audio:
+    """Two harmonics through a formant that moves ``glide`` Hz up and down, five times a second."""
+    at = np.arange(round(seconds * RATE)) / RATE
+    centre = 900 + glide * np.sin(2 * np.pi * 5 * at)
+    parts = [
+        np.exp(-(((200 * k - centre) / 250) ** 2)) * np.sin(2 * np.pi * 200 * k * at)
+        for k in range(1, 16)
+    ]
+    return np.asarray(0.1 * np.sum(parts, axis=0), np.float32)
+
+
+@pytest.mark.parametrize("gain", [0.02, 1.0])
+def test_what_is_drawn_out_changes_less_than_the_own_talk(gain: float):
+    samples = np.concatenate((hum(2.0, 500), hum(0.4), hum(0.4, 500))) * np.float32(gain)
+    voice = Vocals(samples, RATE, [(0.0, 2.0)])
+    drawn_out, lively = voice([(2.0, 2.4)]), voice([(2.4, 2.8)])
+    assert drawn_out is not None
+    assert lively is not None
+    assert drawn_out.change < 0.2
+    assert lively.change == pytest.approx(1.0, abs=0.15)
+
+
+def test_change_goes_by_what_is_heard_and_not_by_the_sample_rate():
+    assert change(np.zeros(RATE), RATE) == 0.0
+    assert change(hum(0.05).astype(np.float64), RATE) == 0.0  # under 80 ms
+    sound = hum(1.0, 500).astype(np.float64)
+    assert change(resample_poly(sound, 2, 1), 2 * RATE) == pytest.approx(
+        change(sound, RATE), rel=0.15
+    )
+
+
+def test_what_is_livelier_louder_and_of_more_syllables_is_less_likely_listening():
     base = listening(0.6, (), sound=Vocal(2, -1.0))
-    assert base > listening(0.9, (), sound=Vocal(2, -1.0))
+    assert base > listening(0.6, (), sound=Vocal(2, -1.0, 1.2))
+    assert base < listening(0.6, (), sound=Vocal(2, -1.0, 0.8))
     assert base > listening(0.6, (), sound=Vocal(4, -1.0))
     assert base > listening(0.6, (), sound=Vocal(2, 2.0))
     assert base < listening(0.6, (), sound=Vocal(2, -5.0))
@@ -75,3 +108,20 @@ def test_a_misheard_sign_of_listening_is_no_accusation_and_an_attempt_is_one():
     (attempt,) = events(5, 1.3)
     assert (attempt.kind, attempt.detail["kind"]) == ("interruption", "attempted")
     assert attempt.confidence >= 0.7
+
+
+def opening_with(sound: Audio) -> Event:
+    """The agent talks for 6 s; the customer makes a sound, pauses, and goes on as the agent ends."""
+    other = np.zeros(14 * RATE, np.float32)
+    first = (5.0, 5.0 + sound.size / RATE)
+    other[5 * RATE : 5 * RATE + sound.size] = sound
+    for start, end in ((5.8, 9.0), (10.0, 13.0)):
+        other[round(start * RATE) : round(end * RATE)] = hum(end - start, 500)
+    speech = {AGENT: [(0.0, 6.0)], CUSTOMER: [first, (5.8, 9.0), (10.0, 13.0)]}
+    sounds = {CUSTOMER: Vocals(other, RATE, speech[CUSTOMER])}
+    return next(e for e in find_overlaps(build_turns(speech, ()), sounds=sounds))
+
+
+def test_who_says_yes_and_answers_as_the_other_ends_does_not_break_in():
+    assert opening_with(hum(0.4) * np.float32(0.5)).detail["kind"] == "terminal"
+    assert opening_with(hum(0.4, 500) * np.float32(1.4)).kind == "interruption"

@@ -1,6 +1,7 @@
 """Interruptions, backchannels and other overlaps: who spoke into whose turn, and what came of it.
 
-The overlap runs from B's start to the end of the first who stops, short pauses of A included.
+The overlap runs from B's start to the end of the first who stops, short pauses of A included; a
+sign of listening with which B begins (嗯 … 那我们) does not make it longer.
 An overlap alone is no interruption (Bennett 1981; Schegloff 2000). For B starting while A speaks:
 
 1. the overlap is short                          -> clean or terminal transition, not reported
@@ -28,7 +29,7 @@ from itertools import pairwise
 from typing import Literal
 
 from pipeline.dialogue.listening import Sounds, listening
-from pipeline.dialogue.turns import NO_SOUNDS
+from pipeline.dialogue.turns import LIKELIER, NO_SOUNDS
 from pipeline.schema import Event, Seconds, Turn
 from pipeline.settings import Interruptions
 from pipeline.spans import intersection
@@ -130,7 +131,8 @@ def _classify(
         if seconds >= options.min_overlap_s:
             yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
         return
-    if seconds < options.min_overlap_s or b.units < options.min_units:
+    after_preface = end - _after_preface(b, sounds)
+    if after_preface < options.min_overlap_s or b.units < options.min_units:
         yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
         return
     kind = _outcome(a, b, start, floor, options)
@@ -156,6 +158,18 @@ def _classify(
         {"yielded": kind == "successful", "kind": kind, **detail},
         sure,
     )
+
+
+def _after_preface(turn: Turn, sounds: Sounds) -> Seconds:
+    """Where a turn goes on that begins with a sign of listening and a pause, else its start."""
+    first, *later = turn.spans
+    seconds = first[1] - first[0]
+    if not later or seconds > MAX_SHORT_S or turn.speaker not in sounds:
+        return turn.start
+    sound = sounds[turn.speaker]([first])
+    words = [w for w in turn.words if w.start < first[1]]
+    is_sign = sound is not None and listening(seconds, words, sound=sound) >= LIKELIER
+    return later[0][0] if is_sign else turn.start
 
 
 def _outcome(

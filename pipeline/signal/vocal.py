@@ -1,7 +1,9 @@
-"""How a short sound is made, whatever words are in it: how often it swells, how loud it is for its voice.
+"""How a short sound is made, whatever words are in it: how often it swells, how loud and how lively it is.
 
-A sign of listening has one or two syllables and is softer than the talk of the same voice; who wants
-the floor says more, and not more softly (French and Local 1983; Kurtic et al. 2013).
+A sign of listening has one or two syllables, drawn out, and is softer than the talk of the same voice;
+who wants the floor says more, as lively as ever and not more softly (French and Local 1983; Kurtic et
+al. 2013). Level and change are those of the sound beside the own talk, so that voice and line do not
+matter.
 
 Conventions: samples of shape (n,); times in seconds; levels in dB.
 
@@ -15,11 +17,12 @@ Communication 55 (2013).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dct
 
 from pipeline.schema import Audio, Span
 
@@ -27,15 +30,22 @@ HOP_S, WINDOW_S, SMOOTH = 0.01, 0.025, 11  # of the envelope; frames of smoothin
 DIP_DB, FAINT_DB = 3.0, 12.0  # between two swells; under the loudest nothing counts
 SHORTEST_S, TALK_S = 0.08, 0.8
 QUIET_DB = -120.0
+BANDS, LOWEST_HZ, HIGHEST_HZ = 20, 200.0, 3600.0  # mel bands, of a telephone's width
+CEPSTRA, STEP, HEARD_DB = 12, 8, 25.0  # frames apart; under the loudest nothing counts
 
 Floats = NDArray[np.float64]
 
 
 class Vocal(NamedTuple):
-    """What a sound is like: ``swells`` are about its syllables, ``level_db`` is over the own talk."""
+    """What a sound is like.
+
+    ``swells`` are about its syllables, ``level_db`` is over the own talk; ``change`` is how fast the
+    spectrum moves, 1 as in the own talk.
+    """
 
     swells: int
     level_db: float
+    change: float = 1.0
 
 
 class Vocals:
@@ -57,14 +67,20 @@ class Vocals:
     def __call__(self, spans: Sequence[Span]) -> Vocal | None:
         """What is heard in these spans; None of next to nothing, or where the voice never talks."""
         sound = np.concatenate([np.zeros(0), *(self._cut(s) for s in spans)])
-        if sound.size < SHORTEST_S * self._rate or self._talk_db is None:
+        if sound.size < SHORTEST_S * self._rate or self._talk is None:
             return None
-        return Vocal(swells(sound, self._rate), _level_db(sound) - self._talk_db)
+        level_db, lively = self._talk
+        faster = change(sound, self._rate) / lively if lively else 1.0
+        return Vocal(swells(sound, self._rate), _level_db(sound) - level_db, faster)
 
     @cached_property
-    def _talk_db(self) -> float | None:
-        levels = [_level_db(self._cut(s)) for s in self._speech if s[1] - s[0] >= TALK_S]
-        return float(np.median(levels)) if levels else None
+    def _talk(self) -> tuple[float, float] | None:
+        """Level and change of the own talk."""
+        talk = [self._cut(s) for s in self._speech if s[1] - s[0] >= TALK_S]
+        if not talk:
+            return None
+        medians = np.median([(_level_db(t), change(t, self._rate)) for t in talk], axis=0)
+        return float(medians[0]), float(medians[1])
 
     def _cut(self, span: Span) -> Floats:
         first, last = (round(at * self._rate) for at in span)
@@ -80,11 +96,7 @@ def swells(sound: Floats, sample_rate: int) -> int:
     sample_rate : int
         Hz.
     """
-    size, hop = round(WINDOW_S * sample_rate), round(HOP_S * sample_rate)
-    padded = np.pad(sound, (0, max(0, size - sound.size)))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
-    window = np.hanning(size)
-    power = 10 * np.log10(np.mean((frames * window) ** 2, axis=1) + 10 ** (QUIET_DB / 10))
+    power = _decibels(np.mean(_frames(sound, sample_rate) ** 2, axis=1))
     least = np.percentile(power, 95) - FAINT_DB
     kernel = np.hanning(SMOOTH + 2)[1:-1]
     around = np.pad(power, SMOOTH // 2, mode="edge")
@@ -99,7 +111,50 @@ def swells(sound: Floats, sample_rate: int) -> int:
     return max(1, count + bool(rising and extreme > least))
 
 
+def change(sound: Floats, sample_rate: int) -> float:
+    """How far the spectrum moves within 80 ms: mean distance of mel cepstra (dB), 0 of what is shorter.
+
+    Parameters
+    ----------
+    sound : ndarray, shape (n,)
+    sample_rate : int
+        Hz.
+    """
+    frames = _frames(sound, sample_rate)
+    size = 1 << (frames.shape[1] - 1).bit_length()
+    spectrum = np.abs(np.fft.rfft(frames, size)) ** 2
+    bands = _decibels(spectrum @ _mel_bands(size, sample_rate).T)
+    loudest = bands.max(axis=1)
+    heard = loudest > np.percentile(loudest, 95) - HEARD_DB
+    cepstra = np.asarray(dct(bands, norm="ortho", axis=1))[:, 1 : CEPSTRA + 1]
+    moved = np.linalg.norm(cepstra[STEP:] - cepstra[:-STEP], axis=1)
+    moved = moved[heard[STEP:] & heard[:-STEP]]
+    return float(moved.mean()) if moved.size else 0.0
+
+
+@cache
+def _mel_bands(size: int, sample_rate: int) -> Floats:
+    """Triangles over the bins of a spectrum, shape (bands, size / 2 + 1)."""
+    hertz = np.fft.rfftfreq(size, 1 / sample_rate)
+    lowest, highest = 2595 * np.log10(1 + np.array([LOWEST_HZ, HIGHEST_HZ]) / 700)
+    mels = np.linspace(lowest, highest, BANDS + 2)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    low, middle, high = (edges[i : BANDS + i, None] for i in range(3))
+    sides = np.minimum((hertz - low) / (middle - low), (high - hertz) / (high - middle))
+    return np.asarray(np.maximum(sides, 0.0))
+
+
+def _frames(sound: Floats, sample_rate: int) -> Floats:
+    """Windowed frames, shape (m, samples), one at least."""
+    size, hop = round(WINDOW_S * sample_rate), round(HOP_S * sample_rate)
+    padded = np.pad(sound, (0, max(0, size - sound.size)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
+    return np.asarray(frames * np.hanning(size))
+
+
+def _decibels(power: Floats) -> Floats:
+    return np.asarray(10 * np.log10(power + 10 ** (QUIET_DB / 10)))
+
+
 def _level_db(sound: Floats) -> float:
-    return (
-        float(10 * np.log10(np.mean(sound**2) + 10 ** (QUIET_DB / 10))) if sound.size else QUIET_DB
-    )
+    return float(_decibels(np.mean(sound**2, keepdims=True))[0]) if sound.size else QUIET_DB
