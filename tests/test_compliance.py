@@ -261,6 +261,31 @@ def test_what_was_heard_decides_even_beside_bad_speech() -> None:
     assert verdict("pass: {says: {by: agent, any: [您好]}}", said) == "pass"
 
 
+def test_what_was_perhaps_misheard_is_not_omitted() -> None:
+    """An act is a fail only where the words in its place are no mishearing of it."""
+    greets = item("greets", "pass: {says: {by: agent, any: [晚上好], where: opening}}")
+    names = item("names", "pass: {says: {by: agent, any: ['{surname}(先生|女士)']}}")
+    repeats = item("repeats", "pass: {repeats_back: {of: customer}}")
+    call = dialogue(
+        "A: 晚上日,翔宇航空。 / C: 我姓秦,帐号二八三三一四六五七。 / A: 新女士,二三三一四留武器。"
+    )
+
+    def at(confidence: float) -> dict[str, str]:
+        turns = tuple(
+            replace(t, confidence=confidence) if t.speaker == "agent" else t for t in call.turns
+        )
+        found = judge(replace(call, turns=turns), rubric_of(greets + names + repeats))
+        return {v.item_id: v.verdict for v in found}
+
+    assert at(0.95) == {"greets": "fail", "names": "fail", "repeats": "fail"}
+    assert set(at(0.75).values()) == {"cannot_tell"}
+    one = judge(
+        replace(call, turns=tuple(replace(t, confidence=0.75) for t in call.turns)),
+        rubric_of(greets),
+    )[0]
+    assert one.note == "it may have been said and misheard: 晚上日,翔宇航空"
+
+
 @pytest.mark.parametrize("agent_channel", [0, 1])
 def test_a_bad_channel_cannot_be_judged_by_absence(agent_channel: int) -> None:
     call = replace(

@@ -20,7 +20,7 @@ from pipeline.text import count_units
 from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.matching import SlotFinder, find_phrase, negated
 from pipeline.text.phonetic.phrases import Phrase
-from pipeline.text.phonetic.search import Match, Strictness
+from pipeline.text.phonetic.search import Closeness, Match
 from pipeline.text.phonetic.slots import Surname, customer_surname, slot_finders
 from pipeline.text.phonetic.streams import Stream, build_stream, split_at_pauses
 
@@ -48,6 +48,9 @@ class Hearing(Form):
     min_said_confidence: Number = entry(
         0.2, "words recognised with less were perhaps others", ge=0, le=1
     )
+    clear_word_confidence: Number = entry(
+        0.87, "words under it may have been the wording that is missing, misheard", ge=0, le=1
+    )
     few_turns: Whole = entry(
         4, "in a place of so few turns, one that was not understood at all leaves it open", ge=0
     )
@@ -70,13 +73,14 @@ class Hearing(Form):
 class Scope:
     """Where a condition is looked at: the trigger it refers to, and what for.
 
+    ``misheard`` asks again about what was not found: what may have been said and misheard makes it unknown.
     A trigger is only unknown when much of a region was not heard, or when something like it was
     heard unclearly; one short turn that was not understood does not put every item in doubt.
     ``until`` is where the next trigger begins, when each is taken in turn.
     """
 
     trigger: tuple[Hit, ...] = ()
-    asking: Literal["verdict", "trigger"] = "verdict"
+    asking: Literal["verdict", "trigger", "misheard"] = "verdict"
     until: float = float("inf")
 
 
@@ -179,12 +183,14 @@ class Call:
         return start, float("inf")
 
     def find(
-        self, speaker: Speaker, phrase: Phrase, strictness: Strictness, guard: bool = True
+        self, speaker: Speaker, phrase: Phrase, strictness: Closeness, guard: bool = True
     ) -> list[Match]:
         """Matches of a phrase in a speaker's stream; turned-around senses left out."""
         key = (speaker, phrase.notation, strictness)
         if key not in self._matches:
             slots = self.slots if phrase.slots else None
+            if slots and strictness == "faint":
+                slots = slots | {"surname": _any_character}
             self._matches[key] = find_phrase(self.streams[speaker], phrase, strictness, slots)
         found = self._matches[key]
         if not guard:
@@ -289,6 +295,10 @@ class Call:
         ]
         return sum(inside_hit) / len(inside_hit) if inside_hit else 1.0
 
+    def misheard(self, hit: Hit) -> bool:
+        """Whether the words under a piece of evidence may have been others."""
+        return self.said_confidence(hit) < self.hearing.clear_word_confidence
+
     def said_at(self, speaker: Speaker, spans: Sequence[Span]) -> Hit | None:
         """What a speaker said in some spans instead of what was looked for."""
         for turn in self.turns(speaker):
@@ -334,6 +344,10 @@ def match_probability(score: float, length: int) -> float:
 def inside(time: float, spans: Sequence[Span]) -> bool:
     """Say whether a moment lies in one of the spans."""
     return any(start <= time <= end for start, end in spans)
+
+
+def _any_character(text: str, at_end: bool) -> tuple[int, str] | None:
+    return (1, text[-1] if at_end else text[0]) if text else None
 
 
 def _touches(turn: Turn, spans: Sequence[Span]) -> bool:

@@ -2,7 +2,8 @@
 
 Order of questions for an item: does it apply (``applies``), did its trigger happen (``when``), is
 there an exception (``unless``), does it fail (``fail``), does it pass (``pass``). Whatever cannot
-be told at one of these steps makes the verdict ``cannot_tell``; only what was heard decides.
+be told at one of these steps makes the verdict ``cannot_tell``; only what was heard decides. Before something
+counts as omitted it is looked for once more among the words in doubt: it may have been said and misheard.
 
 Of a call that a second agent took over, the first leg alone is judged. What was omitted there counts
 only where the first agent had the chance: in the opening, or well before the handover. Everything else
@@ -226,6 +227,11 @@ def _decide(
     assert item.passes is not None
     finding = item.passes.evaluate(call, scope)
     steps.append(Step("pass", finding))
+    if finding.truth is False:
+        again = item.passes.evaluate(call, Scope(trigger, asking="misheard"))
+        if again.truth is not False:
+            finding = replace(again, truth=None)
+            steps.append(Step("misheard", finding))
     if finding.truth is None:
         return "cannot_tell", finding, trigger
     return ("pass" if finding.truth else "fail"), finding, trigger

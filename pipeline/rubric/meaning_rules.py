@@ -125,7 +125,7 @@ class Means(Meaning):
             one = max(doubted, key=lambda h: h.confidence)
             note = f"in doubt ({one.confidence:.2f}): {one.matched}: {one.quote}"
             return Finding(None, tuple(every), one.confidence, tuple(spans), self.by, note)
-        close = self.place.close and scope.asking == "verdict"
+        close = self.place.close and scope.asking != "trigger"
         well, confidence, note = call.heard(self.by, spans, close)
         if not well:
             return Finding(None, (), confidence, tuple(spans), self.by, note)

@@ -29,12 +29,13 @@ from pipeline.rubric.places import ANYWHERE, Part, Place, Where
 from pipeline.schema import AGENT, CUSTOMER, Span, Speaker, Turn
 from pipeline.text import count_units
 from pipeline.text.phonetic.phrases import Phrase
-from pipeline.text.phonetic.search import Match, Strictness
+from pipeline.text.phonetic.search import Closeness, Match, Strictness
 from pipeline.text.phonetic.slots import (
     Information,
     corrected,
     duration_seconds,
     said_again,
+    sounds_again,
     stated_information,
 )
 from pipeline.text.phonetic.streams import Stream
@@ -137,9 +138,9 @@ class Says(Form):
             finding = Finding(truth, tuple(hits), confidence, spans, self.by, note)
         else:
             well, confidence, note = call.heard(
-                self.by, spans, self.place.close and scope.asking == "verdict"
+                self.by, spans, self.place.close and scope.asking != "trigger"
             )
-            if well and self.usually and scope.asking == "verdict":
+            if well and self.usually and scope.asking != "trigger":
                 usual = Place(part=self.usually).spans(call, scope, self.by)
                 well, _, note = call.heard(self.by, usual, close=True)
             if well and careful and call.unsure_words(self.by):
@@ -149,6 +150,14 @@ class Says(Form):
                 ]
                 if hits:
                     well, confidence, note = False, 0.0, "it may have been said, heard unclearly"
+            if well and scope.asking == "misheard" and self.strictness != "exact":
+                found = self._found(call, scope, spans, "faint")
+                near = [(n, h) for n, h in found if call.misheard(h)]
+                if near:
+                    hits = [h for _, h in near]
+                    heard = max(hits, key=lambda h: h.confidence)
+                    well, confidence = False, 0.0
+                    note = f"it may have been said and misheard: {heard.quote}"
             if not well:
                 finding = Finding(None, tuple(hits), confidence, spans, self.by, note)
             else:
@@ -174,7 +183,7 @@ class Says(Form):
         return count > max(1.0, math.ceil(allowed))
 
     def _found(
-        self, call: Call, scope: Scope, spans: Sequence[Span], strictness: Strictness
+        self, call: Call, scope: Scope, spans: Sequence[Span], strictness: Closeness
     ) -> list[tuple[str, Hit]]:
         """What was said in some spans and fits all that the rule asks of it."""
         found = self._search(call, spans, strictness)
@@ -188,7 +197,7 @@ class Says(Form):
         return found
 
     def _search(
-        self, call: Call, spans: Sequence[Span], strictness: Strictness
+        self, call: Call, spans: Sequence[Span], strictness: Closeness
     ) -> list[tuple[str, Hit]]:
         if not spans:
             return []
@@ -351,6 +360,10 @@ class RepeatsBack(Form):
             if inside_window:
                 first, last = inside_window[0], inside_window[-1] + 1
                 span = said_again(info, source_stream, stream, first, last)
+                if span is None and scope.asking == "misheard":
+                    near = sounds_again(info, source_stream, stream, first, last)
+                    if near and call.misheard(call.hit(self.by, Match(*near, 1.0, info.value))):
+                        span = (*near, False)
             if span is None:
                 missed.append(source)
                 continue

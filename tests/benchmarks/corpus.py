@@ -229,7 +229,7 @@ def write_recording(folder: Path, call: MadeCall) -> Path:
         case "mp3":
             path.write_bytes(encode(samples, "libmp3lame", "mp3", MP3_BITS))
         case "gsm" | "amr" | "opus":
-            legs = [_coded_leg(leg, call.codec) for leg in samples.T]
+            legs = [coded_leg(leg, call.codec) for leg in samples.T]
             soundfile.write(path, np.stack(legs, axis=1), RATE, "PCM_16")
     return path
 
@@ -398,7 +398,8 @@ def _spoken(
     return Spoken(turn["speaker"], start, end, heard)
 
 
-def _coded_leg(samples: Array, codec: Codec) -> Array:
+def coded_leg(samples: Array, codec: Codec) -> Array:
+    """One leg at 8 kHz, coded and decoded, of the same length."""
     match codec:
         case "amr":
             return _through_ffmpeg(samples, "libopencore_amrnb", "amr", AMR_BITS)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipeline.text.phonetic.phrases import MAX_GAP, Element, Gap, Phrase, Slot, Words
-from pipeline.text.phonetic.search import A_NOT_A, NEGATIONS, Match, Strictness, best, find_words
+from pipeline.text.phonetic.search import A_NOT_A, NEGATIONS, Closeness, Match, best, find_words
 from pipeline.text.phonetic.streams import BREAK, Stream
 
 SlotFinder = Callable[[str, bool], tuple[int, str] | None]
@@ -28,7 +28,7 @@ _DOUBLE_NEGATED_BEFORE = re.compile(r"(?:不是|并非|不会|没有说|没说|�
 def find_phrase(
     stream: Stream,
     phrase: Phrase,
-    strictness: Strictness = "normal",
+    strictness: Closeness = "normal",
     slots: Mapping[str, SlotFinder] | None = None,
 ) -> list[Match]:
     """Find every place where a phrase was said.
@@ -39,7 +39,7 @@ def find_phrase(
         What one speaker said.
     phrase : Phrase
         What to look for.
-    strictness : {"normal", "strict", "exact"}
+    strictness : {"faint", "normal", "careful", "strict", "exact"}
         How much the sound may differ; ``exact`` takes the same characters only.
     slots : mapping of str to function, optional
         For each slot name a function of (text, at the end of the text?) that gives the length
@@ -101,7 +101,7 @@ def _extend(
     partials: list[_Partial],
     element: Element,
     before: tuple[Element, ...],
-    strictness: Strictness,
+    strictness: Closeness,
     slots: Mapping[str, SlotFinder],
 ) -> list[_Partial]:
     """Take one element further; ``before`` are all elements in front of it."""

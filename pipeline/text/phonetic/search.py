@@ -27,14 +27,18 @@ from pipeline.text.phonetic.streams import (
 from pipeline.text.similarity import UNRELATED, Sound, sound_distance
 
 Strictness = OneOf["normal", "careful", "strict", "exact"]
+Closeness = Strictness | OneOf["faint"]
+"""``faint``: what may have been said and misheard; characters in doubt count less where they differ."""
 
 # Lowest score by length in characters (the last holds for all longer ones).
-THRESHOLDS: Mapping[Strictness, tuple[float, ...]] = {
+THRESHOLDS: Mapping[Closeness, tuple[float, ...]] = {
+    "faint": (0.9, 0.86, 0.82, 0.78, 0.76, 0.76, 0.76, 0.74),
     "normal": (1.0, 0.86, 0.82, 0.78, 0.76, 0.76, 0.76, 0.74),
     "careful": (1.0, 0.86, 0.86, 0.84, 0.82, 0.80, 0.78, 0.76),
     "strict": (1.0, 0.94, 0.90, 0.88, 0.86, 0.85),
     "exact": (1.0,),
 }
+FAINT_FILTER = 0.5  # of the bits, where doubtful characters cost less in the alignment
 HOMOPHONE_COST = 0.08
 _UNIT = 0.25  # of cost in the filter
 _INSERT_COST = 0.55
@@ -67,7 +71,7 @@ class Match:
     values: tuple[tuple[str, str], ...] = ()
 
 
-def find_words(stream: Stream, words: Words, strictness: Strictness) -> list[tuple[Match, float]]:
+def find_words(stream: Stream, words: Words, strictness: Closeness) -> list[tuple[Match, float]]:
     """Find every place where one of some literals was said, with the weight of the literal.
 
     What was found is kept with the stream, so that rules may share phrases at no cost.
@@ -88,7 +92,7 @@ def find_words(stream: Stream, words: Words, strictness: Strictness) -> list[tup
 
 
 def _plan(
-    stream: Stream, words: Words, strictness: Strictness
+    stream: Stream, words: Words, strictness: Closeness
 ) -> list[tuple[View, tuple[Literal, ...]]]:
     """Which options to look for in which view; exact ones are found otherwise."""
     whole, rest = _split_options(words, strictness)
@@ -99,7 +103,7 @@ def _plan(
 
 @cache
 def _split_options(
-    words: Words, strictness: Strictness
+    words: Words, strictness: Closeness
 ) -> tuple[tuple[Literal, ...], tuple[Literal, ...]]:
     """The options that the lean view would hide, and the others."""
     sounded = [o for o in words.options if _budget(o, strictness) >= 0]
@@ -113,7 +117,7 @@ def _descend(
     branches: tuple[Branch, ...],
     rows: list[int],
     first: bool,
-    strictness: Strictness,
+    strictness: Closeness,
     found: list[tuple[Match, float]],
 ) -> None:
     """Filter along the prefix tree; align what may end at a place that is left."""
@@ -132,7 +136,7 @@ def _descend(
 
 
 @cache
-def _deepest(branch: Branch, strictness: Strictness) -> int:
+def _deepest(branch: Branch, strictness: Closeness) -> int:
     """The largest budget of the literals below a branch."""
     here = [_budget(o, strictness) for o in branch.ends]
     return max([*here, *(_deepest(b, strictness) for b in branch.following)])
@@ -176,20 +180,21 @@ def _step(view: View, letter: Letter, rows: list[int], first: bool = False) -> l
 
 
 @cache
-def _threshold(literal: Literal, strictness: Strictness) -> float:
+def _threshold(literal: Literal, strictness: Closeness) -> float:
     limits = THRESHOLDS[strictness]
     return limits[min(len(literal.text), len(limits)) - 1]
 
 
 @cache
-def _budget(literal: Literal, strictness: Strictness) -> int:
+def _budget(literal: Literal, strictness: Closeness) -> int:
     """Units of cost that a literal may have; -1 if it is found by its characters only."""
     threshold = _threshold(literal, strictness)
+    threshold = min(threshold, FAINT_FILTER) if strictness == "faint" else threshold
     return int(literal.total * (1.0 - threshold) / _UNIT + 1e-6) if threshold < 1.0 else -1
 
 
 def _align_at(
-    stream: Stream, view: View, literal: Literal, ends: int, strictness: Strictness
+    stream: Stream, view: View, literal: Literal, ends: int, strictness: Closeness
 ) -> list[Match]:
     """Align a literal around every run of possible ends."""
     length = len(literal.text)
@@ -235,13 +240,15 @@ def _align(
     low: int,
     high: int,
     allowed: float,
-    strictness: Strictness,
+    strictness: Closeness,
 ) -> list[Match]:
     """Score a literal against characters ``low`` to ``high`` (exclusive) of a view."""
     written = strictness == "strict" and len(literal.text) <= _SHORT
     window = view.positions[low:high]
     heard = [stream.chars[p] for p in window]
     walls = [_BREAK_COST if c == BREAK else 0.0 for c in heard]
+    faint = strictness == "faint"
+    firm = [stream.firm[p] if faint else 1.0 for p in window]
     crossing = [stream.cost_before[p] + w for p, w in zip(window, walls, strict=True)]
     last = len(literal.text) - 1
     inner = _DELETE_COST if last + 1 >= _DELETE_FREE else _SHORT_DELETE_COST
@@ -262,11 +269,11 @@ def _align(
                 distance = UNRELATED
             if required and distance > _MAX_REQUIRED_DISTANCE:
                 distance = _REQUIRED_COST
-            lowest, source = cost[j] + weight * distance + price, start[j]
+            lowest, source = cost[j] + weight * distance * firm[j] + price, start[j]
             if cost[j + 1] + drop < lowest:
                 lowest, source = cost[j + 1] + drop, start[j + 1]
-            if row[j] + insert + price < lowest:
-                lowest, source = row[j] + insert + price, origin[j]
+            if row[j] + insert * firm[j] + price < lowest:
+                lowest, source = row[j] + insert * firm[j] + price, origin[j]
             row.append(lowest)
             origin.append(source)
         cost, start = row, origin
@@ -285,13 +292,15 @@ def _align(
     return out
 
 
-def _usual(literal: Literal, heard: Sequence[str], strictness: Strictness) -> bool:
+def _usual(literal: Literal, heard: Sequence[str], strictness: Closeness) -> bool:
     """Say whether a short literal was misheard in a usual way only.
 
     A word of two or three characters has many neighbours that are words themselves (好气, 号器;
     接到, 寄到). Of two, one must be the same; in careful matching one of three as well, and the
     others may differ as accents do.
     """
+    if strictness == "faint":
+        return True
     if strictness != "careful":
         return len(literal.text) != 2 or bool(set(literal.text).intersection(heard))
     if len(heard) != len(literal.text):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import LCSseq, Levenshtein
 
 from pipeline.schema import CUSTOMER, Dialogue
 from pipeline.text import surnames
@@ -88,6 +88,8 @@ _BARE_NAME = re.compile("(?:嗯|呃|哦|啊|我|免贵|是|叫|姓|小)*([\u4e00
 _FAIR_DIGIT = 0.7  # confidence from which on a digit was heard as it is written
 _SURE_DIGIT = 0.85  # under it one digit that differs may still be recognition's
 _LONG_NUMBER = 6  # digits, from which on it may be said in pieces
+_EXTRA_SYLLABLES = 2  # in a value said back and misheard
+_LEAST_ALIKE, _SHARE_ALIKE = 3, 0.6  # syllables that it shares with the value at least
 _LAST_CHARACTERS = 4  # of a long code that are enough
 _JOIN_DIGITS = 4  # characters between two pieces of one number
 _CORRECTION = re.compile(
@@ -257,6 +259,25 @@ def said_again(
     if every <= size / 3 and (lowest < _FAIR_DIGIT or (lowest < _SURE_DIGIT and hard <= 1)):
         return first, last, False
     return None
+
+
+def sounds_again(
+    wanted: Information, source: Stream, stream: Stream, start: int, end: int
+) -> tuple[int, int] | None:
+    """Find the stretch that sounds most like a value of the other speaker; None if few syllables do.
+
+    What a recogniser made of a number said back is often other words of the same sound (留武器, 六五七).
+    """
+    value = [s[:1] for s in source.sounds[wanted.start : wanted.end]]
+    heard = [s[:1] for s in stream.sounds[start:end]]
+    reach = len(value) + _EXTRA_SYLLABLES
+    alike, at = max(
+        ((LCSseq.similarity(value, heard[i : i + reach]), -i) for i in range(len(heard))),
+        default=(0, 0),
+    )
+    if alike < max(_LEAST_ALIKE, _SHARE_ALIKE * len(value)):
+        return None
+    return start - at, min(end, start - at + reach)
 
 
 def corrected(text: str) -> bool:

@@ -36,6 +36,7 @@ _NUMERALS = re.compile(
     "|(?<=星期)[一二三四五六]|(?<=礼拜)[一二三四五六]|(?<=周)[一二三四五六]|(?<=第)[一二三四五六七八九]"
     "|[二三四五六七八九十](?=[个天点号块元月年位次岁楼栋层期件张])"
 )
+FIRM = (0.35, 0.8, 0.2)  # sure to have been misheard, to be what it is; the least that counts
 _SENTENCE_COST = 0.3
 _COMMA_COST = 0.06
 
@@ -71,7 +72,9 @@ class Stream:
     """The characters of one speaker; all lists have the same length.
 
     ``cost_before`` is the price of crossing the punctuation in front of a character, ``numerals``
-    are the places of digits that are no words, ``found`` keeps what was searched for already.
+    are the places of digits that are no words, ``found`` keeps what was searched for already. ``firm`` is
+    how much of a difference in sound counts, 0-1: a character that was heard well is what it is, one in
+    doubt may have been another.
     """
 
     speaker: str
@@ -80,6 +83,7 @@ class Stream:
     starts: list[float]
     ends: list[float]
     confidences: list[float]
+    firm: list[float]
     turns: list[int]
     marks_before: list[str]
     cost_before: list[float]
@@ -146,7 +150,7 @@ class Stream:
 def build_stream(dialogue: Dialogue, speaker: str) -> Stream:
     """Join what ``speaker`` said in ``dialogue`` into one searchable stream."""
     nothing = View((), "", {}, {})
-    out = Stream(speaker, [], [], [], [], [], [], [], [], set(), nothing, nothing)
+    out = Stream(speaker, [], [], [], [], [], [], [], [], [], set(), nothing, nothing)
     previous: Turn | None = None
     for index, turn in enumerate(dialogue.turns):
         if turn.speaker != speaker:
@@ -257,15 +261,17 @@ def _aligned(chars: Sequence[str], heard: Sequence[Word], turn: Turn) -> list[Wo
 
 def _append_turn(out: Stream, turn: Turn, index: int) -> None:
     for marks, word in timed_characters(turn):
-        _append(out, word.text, word, index, marks)
+        _append(out, word.text, word, index, marks, turn.confidence)
 
 
-def _append(out: Stream, char: str, word: Word, turn: int, marks: str) -> None:
+def _append(out: Stream, char: str, word: Word, turn: int, marks: str, around: float = 1.0) -> None:
     out.chars.append(char)
     out.sounds.append(sounds_of(char))
     out.starts.append(word.start)
     out.ends.append(word.end)
     out.confidences.append(word.confidence)
+    low, high, least = FIRM
+    out.firm.append(min(1.0, max(least, (word.confidence * around - low) / (high - low))))
     out.turns.append(turn)
     out.marks_before.append(marks)
     ends = any(m in _SENTENCE_END for m in marks)
