@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.desk.judgements import doubtful, drawn, item_counts, item_days, newest_with
+from pipeline.agents import iso_week
+from pipeline.desk.judgements import doubtful, drawn, item_counts, item_pool, newest_with
 from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope
 from pipeline.rubric import load_rubric
@@ -72,16 +73,24 @@ def test_moments_of_an_item_are_of_the_newest_calls(made: Store):
     assert newest_with(Scope(made), "nothing", "fail", 5) == []
 
 
-def test_days_of_items_are_those_of_the_rows(made: Store):
+def test_items_by_agent_and_week_are_those_of_the_rows(made: Store):
     rows = in_force(made)
     rows = rows[(rows.team == "售后组") & rows.verdict.isin(["pass", "fail"])]
-    keys = [rows.agent_id, rows.started_at.str[:10], rows.item_id]
-    judged = rows.groupby(keys).size().to_dict()
-    passed = (rows.verdict == "pass").groupby(keys).sum().to_dict()
-    found = item_days(Scope(made), Filters(), "售后组", None)
-    assert {(d.agent_id, d.started_at, d.item_id): d.judged for d in found} == judged
-    assert {(d.agent_id, d.started_at, d.item_id): d.passed for d in found} == passed
-    assert item_days(Scope(made), Filters(), "其他组", None) == []
+    rows = rows.assign(day=rows.started_at.str[:10], passed=(rows.verdict == "pass").astype(int))
+    rows["week"] = rows.day.map(iso_week)
+    days = rows.groupby(["agent_id", "week", "item_id", "day"]).passed.agg(["size", "sum"])
+    days = days.assign(p2=days["sum"] ** 2, pj=days["sum"] * days["size"], j2=days["size"] ** 2)
+    expected = days.groupby(level=[0, 1, 2]).sum()
+    for query in (Filters(), Filters.of({"score": "0-100"})):  # kept, and from all of the calls
+        items, parts = item_pool(Scope(made), query, "售后组", None)
+        found = {
+            (one.agent_id, one.week, item): [*sums[[0, 1, 7, 8, 9]]]
+            for one in parts
+            for item, sums in zip(items, one.sums, strict=True)
+            if sums[0]
+        }
+        assert found == {key: [*row] for key, *row in expected.itertuples()}
+    assert item_pool(Scope(made), Filters(), "其他组", None) == ([], [])
 
 
 def test_a_draw_has_ten_of_each_at_most_and_is_the_same_for_all(made: Store):

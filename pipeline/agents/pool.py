@@ -6,10 +6,11 @@ NumPy alone; :mod:`pipeline.agents.frames` makes data frames of it.
 from __future__ import annotations
 
 import datetime
+import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +85,22 @@ class Shift(Protocol):
         """Kind of each call, -1 where it is not known."""
 
 
+class WeekSums(NamedTuple):
+    """The sums of the calls of one agent in one week, about one number for all.
+
+    ``newest_name`` and ``newest_team``: the start of the newest call that gives one, and what it gives.
+    ``sums`` has the shape (measures, sums): those of :class:`pipeline.agents.estimates.Sums`.
+    """
+
+    agent_id: str | None
+    week: str | None
+    newest_name: tuple[str, str] | None
+    newest_team: tuple[str, str] | None
+    calls: float
+    talk_s: float
+    sums: Values
+
+
 class Pool:
     """The sums of the calls of each agent and day, to which calls are added in any order and parts.
 
@@ -94,9 +111,17 @@ class Pool:
         :func:`pipeline.measures.pass_rate`.
     shift : Shift, optional
         What is taken out of each call for its kind: :meth:`pipeline.agents.CaseMix.fit`.
+    about : float, optional
+        What squares are taken about; by default the mean of the first calls of each measure. Sums
+        about the same can be put together: see :meth:`week_sums`.
     """
 
-    def __init__(self, measures: Sequence[Pooled] = POOLED, shift: Shift | None = None) -> None:
+    def __init__(
+        self,
+        measures: Sequence[Pooled] = POOLED,
+        shift: Shift | None = None,
+        about: float = math.nan,
+    ) -> None:
         self.measures = tuple(measures)
         self.shift = shift
         self._weeks: dict[Key, int] = {}
@@ -105,7 +130,8 @@ class Pool:
         self._of_weeks = np.zeros((len(self.measures), 5, 0))  # the first sums but weight and value
         self._of_days = np.zeros((len(self.measures), 2, 0))  # weight and value
         self._totals = np.zeros((2, 0))  # calls, and seconds the agent talks
-        self._centres = np.full(len(self.measures), np.nan)  # squares are taken about these
+        self._centres = np.full(len(self.measures), about)  # squares are taken about these
+        self._settled: Values | None = None  # in place of weeks and days: weeks, measures, sums
         self._named: dict[str, dict[int, tuple[str, str]]] = {name: {} for name in NAMES}
 
     @property
@@ -177,22 +203,59 @@ class Pool:
         """The ids of the agents, in order."""
         return sorted({agent for agent, _ in self._weeks if agent is not None})
 
+    def week_sums(self) -> Iterator[WeekSums]:
+        """The sums of each agent and week, of which :meth:`of` makes a pool again."""
+        settled = self._by_week()
+        for (agent, week), place in self._weeks.items():
+            name, team = (self._named[n].get(place) for n in NAMES)
+            calls, talk_s = self._totals[:, place].tolist()
+            yield WeekSums(agent, week, name, team, calls, talk_s, settled[place])
+
+    @classmethod
+    def of(
+        cls,
+        parts: Iterable[WeekSums],
+        size: int,
+        about: float,
+        measures: Sequence[Pooled] = POOLED,
+    ) -> Pool:
+        """A pool of the sums of agents and weeks, ``size`` of them; no calls can be added to it."""
+        pool = cls(measures, about=about)
+        pool._settled = np.zeros((size, len(pool.measures), len(Sums._fields)))
+        pool._totals = np.zeros((2, size))
+        for place, one in enumerate(parts):
+            pool._weeks[one.agent_id, one.week] = place
+            pool._settled[place] = one.sums
+            pool._totals[:, place] = one.calls, one.talk_s
+            for name, newest in zip(NAMES, (one.newest_name, one.newest_team), strict=True):
+                if newest is not None:
+                    pool._named[name][place] = newest
+        return pool
+
+    def only(self, measures: Sequence[str]) -> Pool:
+        """The same calls with some measures alone, in the order of the pool."""
+        rows = [row for row, one in enumerate(self.measures) if one.name in measures]
+        some = self._like([self.measures[row] for row in rows], self._by_week()[:, rows])
+        some._weeks, some._totals, some._named = self._weeks, self._totals, self._named
+        some._centres = self._centres[rows]
+        return some
+
     def within(self, first: str, last: str) -> Pool:
         """The same calls in these ISO weeks alone, both included."""
-        some = Pool(self.measures)
         weeks = {k: p for k, p in self._weeks.items() if k[1] is not None and first <= k[1] <= last}
         moved = {place: i for i, place in enumerate(weeks.values())}
-        days = {k: p for k, p in self._days.items() if self._week_of_day[p] in moved}
-        of_weeks, of_days = (np.array([*v.values()], dtype=np.intp) for v in (weeks, days))
+        some = self._like(self.measures, self._by_week()[[*moved]])
         some._weeks = {key: moved[place] for key, place in weeks.items()}
-        some._days = {key: i for i, key in enumerate(days)}
-        some._week_of_day = [moved[self._week_of_day[place]] for place in days.values()]
-        some._of_weeks, some._of_days = self._of_weeks[..., of_weeks], self._of_days[..., of_days]
-        some._totals, some._centres = self._totals[:, of_weeks], self._centres.copy()
+        some._totals, some._centres = self._totals[:, [*moved]], self._centres
         some._named = {
             name: {moved[place]: text for place, text in said.items() if place in moved}
             for name, said in self._named.items()
         }
+        return some
+
+    def _like(self, measures: Sequence[Pooled], settled: Values) -> Pool:
+        some = Pool(measures)
+        some._settled = settled
         return some
 
     def agents(self, *, team: str | None = None, min_calls: int = MIN_CALLS) -> Compared:
@@ -401,13 +464,16 @@ class Pool:
             code[keys[key]] = row
         return order, code, named
 
-    def _sums(self, code: Codes, size: int) -> Iterable[Sums]:
-        """The sums of each measure in every row of a table."""
+    def _by_week(self) -> Values:
+        """The sums of each agent and week: weeks, measures, sums."""
+        if self._settled is not None:
+            return self._settled
         week = np.array(self._week_of_day, dtype=np.intp)
         dated = np.array([day is not None for _, day in self._days], dtype=np.float64)
         undated = np.array([week is None for _, week in self._weeks], dtype=bool)
         places = len(self._weeks)
-        for days, weeks in zip(self._of_days, self._of_weeks, strict=True):
+        settled = np.empty((places, len(self.measures), len(Sums._fields)))
+        for row, (days, weeks) in enumerate(zip(self._of_days, self._of_weeks, strict=True)):
             weight, value = days[:, : len(week)]
             calls, nonzero, square, cross, weight_square = weeks[:, :places]
             parts = (weight, value, dated * value**2, dated * weight * value, dated * weight**2)
@@ -416,7 +482,16 @@ class Pool:
             of_calls = (np.where(undated, s, 0.0) for s in (square, cross, weight_square))
             by_day = [d + c for d, c in zip(of_days[2:], of_calls, strict=True)]
             first = (calls, nonzero, of_days[0], of_days[1], square, cross, weight_square)
-            yield Sums(*(_total(s, code, size) for s in (*first, *by_day)))
+            settled[:, row] = np.stack((*first, *by_day), axis=1)
+        return settled
+
+    def _sums(self, code: Codes, size: int) -> Iterator[Sums]:
+        """The sums of each measure in every row of a table."""
+        kept = code >= 0
+        row_of, settled = code[kept], self._by_week()[kept]
+        for of_measure in range(len(self.measures)):
+            sums = np.ascontiguousarray(settled[:, of_measure].T)
+            yield Sums(*(np.bincount(row_of, s, size).astype(np.float64) for s in sums))
 
 
 def iso_week(date: str | None) -> str | None:

@@ -1,7 +1,8 @@
 """The figures of agents for pages: :mod:`pipeline.agents` over what a viewer may see, kept until it changes.
 
-The calls are read once, in parts, into sums by agent and day; weeks are chosen among these. What is
-kept holds for one choice of calls and one state of the store, and for all viewers while all see the same.
+They are made from the sums by agent and week that the store keeps; where a direction or queue is chosen,
+the calls are read. What is kept here holds for one choice of calls and one state of the store, and for all
+viewers while all see the same.
 """
 
 from __future__ import annotations
@@ -9,22 +10,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
-import numpy as np
-
 from pipeline.agents import MIN_CALLS, Changes, Compared, Pool, changes
-from pipeline.desk.judgements import ItemCount, Waiting, drawn, item_counts, item_days
+from pipeline.desk.judgements import ItemCount, Waiting, drawn, item_counts, item_pool
 from pipeline.desk.queries import agents as queries
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope, Select
 from pipeline.measures import Pooled, pass_rate
 
-ROWS = 5000  # calls read at a time: far below the time limit of a query
 KEPT = 48
-PATIENCE = 20.0  # a figure that took long to make is kept so many times as long while calls come in
+SLOW_S, PATIENCE = (
+    0.2,
+    20.0,
+)  # a figure that took so long to make is kept so many times as long while calls come in
 
 T = TypeVar("T")
 
@@ -48,20 +49,7 @@ class Figures:
         """All calls of a direction and queue, summed by agent and day."""
 
         def make() -> Pool:
-            pool, last = Pool(), ""
-            columns = pool.columns
-            while rows := scope.rows(scope.calls(queries.pooled(filters, columns, last, ROWS))):
-                values = list(zip(*rows, strict=True))
-                pool.add(
-                    {
-                        name: np.array(column, dtype=np.float64) if i >= 5 else list(column)
-                        for i, (name, column) in enumerate(zip(columns, values, strict=False))
-                    }
-                )
-                last = rows[-1].call_id
-                if len(rows) < ROWS:
-                    break
-            return pool
+            return scope.pool(None if filters == Filters() else queries.pooled(filters))
 
         return self._of(scope, ("pool", filters), make)
 
@@ -77,16 +65,24 @@ class Figures:
 
         return self._of(scope, ("compared", filters, weeks, min_calls), make)
 
-    def by_week(self, scope: Scope, filters: Filters) -> Compared:
-        """Every agent and week."""
-        return self._of(scope, ("weeks", filters), lambda: self.pool(scope, filters).weeks())
+    def by_week(self, scope: Scope, filters: Filters, measures: Sequence[str]) -> Compared:
+        """Some measures of every agent and week; kept where it is one: of all it would be large."""
+
+        def make() -> Compared:
+            return self.pool(scope, filters).only(measures).weeks()
+
+        return (
+            self._of(scope, ("weeks", filters, *measures), make) if len(measures) == 1 else make()
+        )
 
     def changes(self, scope: Scope, filters: Filters, last: str | None) -> Changes:
         """What changed, as known at the end of a week."""
 
         def make() -> Changes:
             pool = self.pool(scope, filters)
-            return changes((pool if last is None else pool.within("", last)).history())
+            if last is not None and pool.known_weeks[-1:] > [last]:
+                pool = pool.within("", last)
+            return changes(pool.history())
 
         return self._of(scope, ("changes", filters, last), make)
 
@@ -101,12 +97,11 @@ class Figures:
         """Pass rates of the items of a rubric (id, names) in a team."""
 
         def make() -> tuple[Compared, tuple[Pooled, ...]]:
-            rows = item_days(scope, filters, team, weeks)
-            judged = {row.item_id for row in rows}
+            judged, parts = item_pool(scope, filters, team, weeks)
             rates = tuple(pass_rate(i, *names[i]) for i in names if i in judged)
-            pool = Pool(rates)
-            pool.add(_as_calls(rows, [r.name for r in rates], team))
-            return pool.agents(), rates
+            rows = [judged.index(rate.name) for rate in rates]
+            of_rates = [part._replace(sums=part.sums[rows]) for part in parts]
+            return Pool.of(of_rates, len(parts), 0.0, rates).agents(), rates
 
         reviews = scope.rows(decided.last_review())[0][0]
         return self._of(scope, ("items", filters, team, weeks, tuple(names), reviews), make)
@@ -142,11 +137,11 @@ class Figures:
                     self._kept.move_to_end(key)
                     self._making.pop(key, None)
                     return cast(T, known[2])
-            start = time.monotonic()
+            begun = time.thread_time()  # work: another process may take the rest of the time
             try:
                 made = make()
-                took = time.monotonic() - start
-                until = start + PATIENCE * took if took > 1 else 0.0
+                took = time.thread_time() - begun
+                until = time.monotonic() + PATIENCE * took if took > SLOW_S else 0.0
                 with self._lock:
                     self._kept[key] = (counter, until, made)
                     while len(self._kept) > KEPT:
@@ -155,28 +150,3 @@ class Figures:
                 with self._lock:
                     self._making.pop(key, None)
             return made
-
-
-def _as_calls(rows: Iterable[Any], items: list[str], team: str | None) -> dict[str, Any]:
-    """Counts by agent and day as calls whose sums are the same: 1 passed, 0 failed, nan not judged.
-
-    Within a day the estimates know only how many calls of it passed, not which.
-    """
-    days: dict[tuple[str, str | None], dict[str, tuple[int, int]]] = {}
-    for row in rows:
-        day = row.started_at and row.started_at[:10]
-        days.setdefault((row.agent_id, day), {})[row.item_id] = (row.judged, int(row.passed))
-    number = [max(judged for judged, _ in day.values()) for day in days.values()]
-    values = {item: np.full(sum(number), np.nan) for item in items}
-    agents: list[str] = []
-    dates: list[str | None] = []
-    for (agent, date), of_day, n in zip(days, days.values(), number, strict=True):
-        at = len(agents)
-        for item, (judged, passed) in of_day.items():
-            if item in values:
-                values[item][at : at + judged] = 0.0
-                values[item][at : at + passed] = 1.0
-        agents += [agent] * n
-        dates += [date] * n
-    teams = [team] * len(agents)
-    return {"agent_id": agents, "started_at": dates, "team": teams, **values}

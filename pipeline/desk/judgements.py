@@ -10,23 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.agents.pool import WeekSums
 from pipeline.desk.queries import judged as queries
+from pipeline.desk.queries.agents import pooled
 from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope
+from pipeline.store.item_weeks import NUMBERS
 from pipeline.store.verdict_codes import CODES, DOUBTFUL
 
 PASS, FAIL, CANNOT_TELL = (CODES.index(v) for v in ("pass", "fail", "cannot_tell"))
 LOOKED = 5000  # calls that are looked through for what is doubtful
-
-
-class ItemDay(NamedTuple):
-    """How often an agent passed an item on a day, of the calls judged."""
-
-    agent_id: str
-    started_at: str | None
-    item_id: str
-    judged: int
-    passed: int
 
 
 class ItemCount(NamedTuple):
@@ -65,33 +58,37 @@ def _matrices(
         yield ids[digest], some, codes.reshape(len(some), -1)
 
 
-def item_days(
+def item_pool(
     scope: Scope, filters: Filters, team: str | None, weeks: tuple[str, str] | None
-) -> list[ItemDay]:
-    """How often each agent of a team passed each item on each day, by the verdicts in force."""
-    query = queries.of_team(queries.codes(filters, "agent_id", "started_at"), team, weeks)
-    rows = scope.rows(scope.calls(query))
-    counts: dict[tuple[str, str | None, str], list[int]] = {}
-    for ids, some, codes in _matrices(scope, rows):
-        days = [(row.agent_id, row.started_at and row.started_at[:10]) for row in some]
-        number = {day: n for n, day in enumerate(dict.fromkeys(days))}
-        at = np.array([number[day] for day in days])
-        verdicts = codes % DOUBTFUL
-        passed, failed = (np.zeros((len(number), len(ids)), np.int64) for _ in range(2))
-        np.add.at(passed, at, verdicts == PASS)
-        np.add.at(failed, at, verdicts == FAIL)
-        for (agent, day), n in number.items():
-            for item, p, f in zip(ids, passed[n].tolist(), failed[n].tolist(), strict=True):
-                count = counts.setdefault((agent, day, item), [0, 0])
-                count[0] += p
-                count[1] += f
-    changed = queries.of_team(queries.overruled(filters), team, weeks)
-    for row in scope.rows(scope.calls(changed)):
-        count = counts.setdefault((row.agent_id, row.day, row.item_id), [0, 0])
-        for verdict, by in ((row.machine, -1), (row.person, 1)):
-            if verdict in ("pass", "fail"):
-                count[("pass", "fail").index(verdict)] += by
-    return [ItemDay(*key, p + f, p) for key, (p, f) in counts.items() if p + f]
+) -> tuple[list[str], list[WeekSums]]:
+    """The items judged in the calls of a team, and how often each agent passed each in each week.
+
+    By the verdicts in force; the sums are those of :func:`pipeline.measures.pass_rate`, about 0.
+    """
+    query = None if filters == Filters() else pooled(filters)
+    ids, found = scope.item_ids(), scope.item_weeks({"team": team}, weeks, query)
+    items = list(dict.fromkeys(i for one in found for i in ids[one.item_list]))
+    column = {item: n for n, item in enumerate(items)}
+    sums: dict[tuple[str, str | None], NDArray[np.int64]] = {}
+    for one in found:
+        if one.agent_id is None:
+            continue
+        of_week = sums.setdefault(
+            (one.agent_id, one.week), np.zeros((NUMBERS, len(items)), np.int64)
+        )
+        of_week[:, [column[i] for i in ids[one.item_list]]] += one.numbers
+    judged = [
+        n for n, item in enumerate(items) if any(s[[PASS, FAIL], n].any() for s in sums.values())
+    ]
+    parts = []
+    for (agent, week), numbers in sums.items():
+        passed, failed = numbers[PASS], numbers[FAIL]
+        tried, days = passed + failed, numbers[-3:]
+        of_items = np.array([tried, passed, tried, passed, passed, passed, tried, *days])
+        named = None if team is None else ("", team)
+        calls = float(tried.max(initial=0))
+        parts.append(WeekSums(agent, week, None, named, calls, 0.0, of_items[:, judged].T))
+    return [items[n] for n in judged], parts
 
 
 def item_counts(
@@ -99,28 +96,23 @@ def item_counts(
 ) -> dict[str, dict[str, ItemCount]]:
     """Of each item of a rubric, by verdict in force: calls, and what people reviewed and overturned.
 
-    In some weeks, read one at a time so that no query takes long; in all calls where there are none.
+    From the first to the last of some weeks; in all calls where there are none.
     """
-    counts: dict[str, dict[str, list[int]]] = {}
-    changed: list[Any] = []
-    for week in weeks or (None,):
-        query = queries.of_rubric(queries.codes(Filters()), rubric_hash, week)
-        for ids, _, codes in _matrices(scope, scope.rows(scope.calls(query))):
-            for code, verdict in enumerate(CODES):
-                found = (codes % DOUBTFUL == code).sum(axis=0).tolist()
-                for item, n in zip(ids, found, strict=True):
-                    if n:
-                        counts.setdefault(item, {}).setdefault(verdict, [0, 0, 0])[0] += n
-        overruled = queries.of_rubric(queries.overruled(Filters()), rubric_hash, week)
-        changed += scope.rows(scope.calls(overruled))
-    for row in changed:
-        of_item = counts.setdefault(row.item_id, {})
-        of_item.setdefault(row.machine, [0, 0, 0])[0] -= 1
-        now = of_item.setdefault(row.person, [0, 0, 0])
-        now[0] += 1
-        now[1] += 1
-        now[2] += row.person != row.seen_verdict
-    return {i: {v: ItemCount(*n) for v, n in of.items() if n[0]} for i, of in counts.items()}
+    ids, totals = scope.item_ids(), dict[str, NDArray[np.int64]]()
+    span = (min(weeks), max(weeks)) if weeks else None
+    for one in scope.item_weeks({"rubric_hash": rubric_hash}, span, None):
+        total = totals.setdefault(one.item_list, np.zeros_like(one.numbers))
+        total += one.numbers
+    counts: dict[str, dict[str, NDArray[np.int64]]] = {}
+    for digest, numbers in totals.items():
+        for code, verdict in enumerate(CODES):
+            for item, three in zip(ids[digest], numbers[code : -3 : len(CODES)].T, strict=True):
+                of_item = counts.setdefault(item, {})
+                of_item[verdict] = of_item.get(verdict, 0) + three
+    return {
+        item: {v: ItemCount(*three.tolist()) for v, three in of_item.items() if three[0]}
+        for item, of_item in counts.items()
+    }
 
 
 def drawn(scope: Scope, week: str, most: int) -> list[Waiting]:

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from pipeline.agents import Pool
 from pipeline.errors import CallcoachError, ParameterError
 from pipeline.schema import CURVES_VERSION, CallResult, Seconds, Turn, Verdict
-from pipeline.store import SQL, Once, Store
+from pipeline.store import SQL, ItemWeek, Once, Store
 
 Select = sa.Select[Any]
 
@@ -55,6 +56,28 @@ class Scope:
     def first(self, query: Select) -> sa.Row[Any] | None:
         """The first row of a query, if any."""
         return next(iter(self._store.fetch(query.limit(1))), None)
+
+    def pool(self, query: Select | None) -> Pool:
+        """The calls of a query summed by agent and week; without one, all that the viewer may see."""
+        return self._store.pool(None if query is None else self.calls(query))
+
+    def item_weeks(
+        self, of: Mapping[str, str | None], weeks: tuple[str, str] | None, query: Select | None
+    ) -> list[ItemWeek]:
+        """What was judged of each agent, from week to week, of the calls of a query or all.
+
+        ``of`` narrows by ``team`` or ``rubric_hash``.
+        """
+
+        def conditions(table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+            found = [table.c[n].is_(None) if v is None else table.c[n] == v for n, v in of.items()]
+            return found if weeks is None else [*found, table.c.week.between(*weeks)]
+
+        return self._store.item_weeks(conditions, None if query is None else self.calls(query))
+
+    def item_ids(self) -> Mapping[str, Sequence[str]]:
+        """The ids of the items in each list that :meth:`item_weeks` names."""
+        return self._store.item_ids()
 
     def calls_saying(self, wanted: Sequence[Sequence[str]]) -> Any:
         """A subquery with the numbers of calls that may hold a text; to be joined to what may be seen."""

@@ -21,12 +21,14 @@ SQLite (a file, write-ahead log) is the default; a ``postgresql://`` address wor
 
 Parts: ``tables`` the contract; ``rows`` values as rows and back; ``packed`` many rows of SQLite;
 ``known_recordings`` which call a recording is; ``scores`` outside scores; ``reviewed`` scores by the verdicts
-in force; ``said`` what was said; ``verdict_codes`` verdicts as bytes; ``runs`` progress;
+in force; ``said`` what was said; ``verdict_codes`` verdicts as bytes; ``agent_weeks`` and
+``item_weeks`` sums of agents and weeks; ``runs`` progress;
 ``database`` address, connections, errors;
 ``migrations``; ``lock``; ``store`` the class.
 """
 
 from pipeline.store.database import STORE_NAME, shown_address
+from pipeline.store.item_weeks import ItemWeek
 from pipeline.store.known_recordings import Basis, Known
 from pipeline.store.lock import Holder
 from pipeline.store.migrations import SQL
@@ -44,6 +46,7 @@ __all__ = [
     "Column",
     "Holder",
     "Identity",
+    "ItemWeek",
     "Known",
     "Once",
     "Run",

@@ -25,7 +25,7 @@ from pipeline.io.times import local_time
 from pipeline.measures import KINDS, Dtype
 from pipeline.schema import SPEAKERS
 from pipeline.settings import DEFAULT_ZONE
-from pipeline.store import reviewed, said, verdict_codes
+from pipeline.store import agent_weeks, item_weeks, reviewed, said, verdict_codes
 from pipeline.store.database import now, shown, writing
 from pipeline.store.rows import Identity, place_of, queue_of, recording_in, restarted
 from pipeline.store.tables import TABLES
@@ -363,6 +363,20 @@ def _by_score(connection: Connection) -> None:
     sa.Index("calls_started_score", calls.started_at, calls.compliance_score).create(connection)
 
 
+def _agent_weeks(connection: Connection) -> None:
+    """Keep the sums of each agent and week, made when asked for, and count calls of a score quickly."""
+    tables = tables_of(21).tables
+    for name in ("agent_week_sums", "item_weeks"):
+        tables[name].create(connection)
+    items = tables["item_weeks"].c
+    for column in (items.team, items.rubric_hash):
+        sa.Index(f"item_weeks_{column.name}", column, items.week).create(connection)
+    calls = tables["calls"].c
+    sa.Index("calls_agent_week", calls.agent_id, calls.week).create(connection)
+    sa.Index("calls_score", calls.compliance_score).create(connection)
+    agent_weeks.mark_all(connection, tables)
+
+
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
@@ -385,6 +399,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _judged,
     _prints,
     _by_score,
+    _agent_weeks,
 )
 
 
@@ -454,6 +469,9 @@ def tables_of(version: int) -> sa.MetaData:
             sa.Column("repeated", sa.Boolean, nullable=False),
             sa.Column("marks", sa.LargeBinary, nullable=False),
         )
+    if version >= 21:
+        sa.Table("agent_week_sums", metadata, *agent_weeks.columns())
+        sa.Table("item_weeks", metadata, *item_weeks.columns())
     if version >= 15:
         sa.Table(
             "requests",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +16,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from pipeline.errors import Conflict, ParameterError, nearest
+from pipeline.agents.pool import Pool
+from pipeline.errors import Conflict, OutputError, ParameterError, nearest
 from pipeline.io import files
 from pipeline.schema import CallResult, Failure, Recording, Seconds
 from pipeline.store import (
+    agent_weeks,
     database,
+    item_weeks,
     known_recordings,
     migrations,
     packed,
@@ -29,6 +33,7 @@ from pipeline.store import (
     scores,
     verdict_codes,
 )
+from pipeline.store.item_weeks import ItemWeek
 from pipeline.store.known_recordings import Basis, Known
 from pipeline.store.lock import Holder, Lock, acquire, lock_of
 from pipeline.store.migrations import DECIDED, KEYS, SQL
@@ -51,6 +56,7 @@ PRINT_ROWS, PRINT_CALLS = 5000, 500  # at a time
 QUERY_S = 2.0  # a page waits no longer for one query
 
 T = TypeVar("T")
+Conditions = Callable[[sa.FromClause], Sequence[sa.ColumnElement[bool]]]
 
 
 class Once(NamedTuple):
@@ -169,6 +175,7 @@ class Store:
 
         def write(connection: Connection) -> None:
             _resolve(connection, call_id, result.recording.path)
+            agent_weeks.mark(connection, SQL, [call_id])
             for name, group in rows.items():
                 table = SQL[name]
                 connection.execute(table.delete().where(table.c.call_id == call_id))
@@ -180,6 +187,7 @@ class Store:
             reviewed.merge(connection, SQL, [call_id])
             said.index(connection, SQL, call_id, result.recording.started_at, spoken)
             verdict_codes.write(connection, SQL, call_id, given)
+            agent_weeks.mark(connection, SQL, [call_id])
 
         self._write(call_id, write)
 
@@ -207,6 +215,7 @@ class Store:
                 update = calls.update().where(calls.c.call_id == call_id)
                 connection.execute(update.values(error=clean(error)))
                 return
+            agent_weeks.mark(connection, SQL, [call_id])
             connection.execute(calls.delete().where(calls.c.call_id == call_id))
             connection.execute(calls.insert(), [failed_call_row(known, failure)])
             known_recordings.remember(connection, known, "")
@@ -253,6 +262,7 @@ class Store:
 
         def write(connection: Connection) -> None:
             concerned = scores.add(connection, rows)
+            agent_weeks.mark(connection, SQL, concerned)
             for first in range(0, len(concerned), RESULT_ROWS):
                 scores.merge(connection, concerned[first : first + RESULT_ROWS])
 
@@ -383,6 +393,7 @@ class Store:
                 last = int(added[0])
                 if table == "reviews":
                     reviewed.merge(connection, SQL, [str(row["call_id"])])
+                    agent_weeks.mark(connection, SQL, [str(row["call_id"])])
             if once is not None:
                 request = {
                     "key": once.key,
@@ -495,6 +506,45 @@ class Store:
             If it takes longer than ``limit_s``.
         """
         return self._read(lambda c: database.within(c, query, limit_s))
+
+    def pool(self, query: sa.Select[Any] | None = None) -> Pool:
+        """The calls summed by agent and week: all of them, or those of a query over ``calls``.
+
+        All are taken from the sums that are kept (``agent_week_sums``), which are brought up to date
+        first where the store can be written. The calls of a query are read one by one.
+        """
+        if query is not None:
+            with self._streaming() as connection:
+                found = Pool()
+                agent_weeks.read(connection, SQL, query, found)
+                return found
+        self.sum_weeks()
+        with self._streaming() as connection:
+            return agent_weeks.pool(connection, SQL)
+
+    def item_weeks(
+        self, conditions: Conditions, query: sa.Select[Any] | None = None
+    ) -> list[ItemWeek]:
+        """What was judged, by agent, week, team and rubric; of all calls or those of a query over ``calls``.
+
+        ``conditions`` are those on the columns ``agent_id``, ``week``, ``team`` and ``rubric_hash``.
+        """
+        if query is not None:
+            only = query.where(*conditions(SQL["calls"]))
+            return self._read(lambda c: list(item_weeks.counted(c, SQL, only)))
+        self.sum_weeks()
+        return self._read(lambda c: agent_weeks.items(c, SQL, conditions))
+
+    def item_ids(self) -> dict[str, list[str]]:
+        """The ids of the items in each list that :meth:`item_weeks` names."""
+        return self._read(lambda c: item_weeks.item_ids(c, SQL))
+
+    def sum_weeks(self) -> None:
+        """Bring the sums of agents and weeks up to date, where the store can be written."""
+        if self._pinned is None and self._read(lambda c: agent_weeks.any_stale(c, SQL)):
+            with contextlib.suppress(OutputError):  # a reader makes up for it
+                while self._write("sums", lambda c: agent_weeks.renew(c, SQL), counted=False):
+                    pass
 
     def calls_saying(self, wanted: Sequence[Sequence[str]]) -> Any:
         """A subquery with the number (``doc`` of ``said``) of each call that may hold a text.

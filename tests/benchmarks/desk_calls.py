@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from pipeline.rubric import load_rubric
 from pipeline.schema import Provenance, Turn, Verdict, Word
 from pipeline.settings import load_settings
-from pipeline.store import Store, said
+from pipeline.store import Store, agent_weeks, said
 from pipeline.store.database import writing
 from pipeline.store.migrations import SQL
 from tests.desk_store import Person, _hasten, call
@@ -71,6 +71,7 @@ def fill(store: Store, calls: int = CALLS, seed: int = 1, templates: int = TEMPL
     copies = calls // templates - 1 if templates else 0
     with writing(store._engine) as connection:
         _copy(connection, copies)
+        agent_weeks.mark_all(connection, SQL)
         connection.execute(SQL["changes"].update().values(counter=SQL["changes"].c.counter + 1))
         connection.execute(sa.text("ANALYZE"))
 

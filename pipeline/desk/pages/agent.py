@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from pipeline.agents import MIN_CALLS, Act, Compared, Suggestion, candidates, focus, praise
@@ -13,7 +15,7 @@ from pipeline.desk import charts, decisions
 from pipeline.desk.figures import Weeks
 from pipeline.desk.pages.call import TRIAL_PRESETS
 from pipeline.desk.pages.calls import Choice
-from pipeline.desk.pages.evidence import Evidence, Moment, evidence_of, verdict_of
+from pipeline.desk.pages.evidence import Moment, ShownKind, evidence_of, kind_of, verdict_of
 from pipeline.desk.pages.figures import (
     BY_NAME,
     LEAST_MEAN,
@@ -39,6 +41,7 @@ from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
 from pipeline.errors import ParameterError, nearest
 from pipeline.measures import POOLED, SCORES, Pooled
+from pipeline.schema import Verdict
 from pipeline.store import slug_of
 
 TREND_WEEKS, FULL_WEEKS = 26, 4
@@ -318,15 +321,33 @@ def _choices(view: View, asked: Mapping[str, str]) -> Iterator[Choice]:
 # --- what was heard ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judged:
-    """One judged verdict of the agent with its evidence."""
+    """One judged verdict of the agent; its evidence is put into words where it is asked for."""
 
     item: str
     passed: bool
-    slug: str
-    started: str
-    evidence: Evidence
+    row: Any
+    outline: Mapping[str, Any] | None  # of the item
+    hidden: Sequence[Any]  # masked turns of the call
+    words: Words
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The machine's verdict."""
+        return as_shown(verdict_of(self.row), self.hidden)
+
+    @cached_property
+    def kind(self) -> ShownKind:
+        """What kind of evidence it has."""
+        return self.row.evidence or kind_of(self.verdict, self.outline)
+
+    @cached_property
+    def heard(self) -> Heard:
+        """The evidence as it is shown."""
+        evidence = evidence_of(self.verdict, self.outline, self.words)
+        started = self.words.started(self.row.started_at)
+        return Heard(self.row.slug, started, self.item, evidence.text, evidence.moment, self.passed)
 
 
 def _evidence(
@@ -337,20 +358,8 @@ def _evidence(
     rows = view.scope.rows(view.scope.calls(query))
     hidden = view.scope.hidden(row.call_id for row in rows)
     for row in rows:
-        verdict = as_shown(verdict_of(row), hidden.get(row.call_id, ()))
-        yield Judged(
-            row.item_id,
-            row.in_force == "pass",
-            row.slug,
-            view.words.started(row.started_at),
-            evidence_of(verdict, items.get(row.item_id), view.words),
-        )
-
-
-def _as_heard(one: Judged) -> Heard:
-    return Heard(
-        one.slug, one.started, one.item, one.evidence.text, one.evidence.moment, one.passed
-    )
+        item, of_call = row.item_id, hidden.get(row.call_id, ())
+        yield Judged(item, row.in_force == "pass", row, items.get(item), of_call, view.words)
 
 
 def _items(
@@ -371,11 +380,14 @@ def praise_of(
     if agent_id not in items.agent_id:
         return ()
     row = items.agent_id.index(agent_id)
+    by_item: dict[str, list[Judged]] = {}
+    for judged in evidence:
+        by_item.setdefault(judged.item, []).append(judged)
     acts = []
     for one in rates:
-        of_item = [j for j in evidence if j.item == one.name]
+        of_item = by_item.get(one.name, [])
         passed = [j for j in of_item if j.passed]
-        if not passed or not all(j.evidence.kind == "said" for j in passed):
+        if not passed or not all(j.kind == "said" for j in passed):
             continue
         e = items.of[one.name]
         others = float(e.others[row])
@@ -383,7 +395,8 @@ def praise_of(
         acts.append(Act(one.name, one.zh, one.en, len(passed), len(of_item), team_rate))
     found = []
     for good in praise(acts)[:MOST_PRAISE]:
-        moments = [_as_heard(j) for j in evidence if j.item == good.act.id and j.passed][:GOOD]
+        of_act = [j for j in evidence if j.item == good.act.id and j.passed][:GOOD]
+        moments = [j.heard for j in of_act]
         reason = words.pick(good.reason_zh, good.reason_en)
         name = words.pick(good.act.zh, good.act.en)
         reason = reason.removeprefix(f"{name}：").removeprefix(f"{name}: ")
@@ -432,15 +445,15 @@ def _of_focus(
             moment = Moment(row.start, row.end, view.words.clock(row.start))
             yield Heard(row.slug, view.words.started(row.started_at), "", text, moment, False)
         return
-    fails = [_as_heard(j) for j in evidence if j.item == name and not j.passed]
+    fails = [j.heard for j in evidence if j.item == name and not j.passed]
     yield from sorted(fails, key=lambda h: h.moment is None)[:BAD]
 
 
 def _forbidden(evidence: Iterable[Judged], outline: Mapping[str, Any]) -> Iterator[Heard]:
     """What should not be said and was: to be heard, not to be called a habit."""
     dont = {i["id"] for i in outline.get("items", ()) if not i["fails_by_omission"]}
-    said = [j for j in evidence if j.item in dont and not j.passed and j.evidence.kind == "said"]
-    yield from (_as_heard(j) for j in said[:BAD])
+    said = [j for j in evidence if j.item in dont and not j.passed and j.kind == "said"]
+    yield from (j.heard for j in said[:BAD])
 
 
 def _habits(
@@ -448,15 +461,25 @@ def _habits(
 ) -> Iterator[Habit]:
     """The best two and the worst three moments of each habit, the weightiest habits first."""
     items = {i["id"]: i for i in outline.get("items", ())}
-    of_item: dict[str, list[Heard]] = {}
+    of_item: dict[str, list[Judged]] = {}
     for one in evidence:
-        if one.evidence.moment is not None and one.item in items:
-            of_item.setdefault(one.item, []).append(_as_heard(one))
-    order = sorted(of_item, key=lambda i: (-float(items[i]["weight"]), i))
-    for item in order[:MOST_HABITS]:
-        good = [h for h in of_item[item] if h.is_good][:GOOD]
-        bad = [h for h in of_item[item] if not h.is_good][:BAD]
-        yield Habit(words.pick(**items[item]["name"]), (*good, *bad))
+        can_be_heard = one.row.start is not None or one.row.trigger_start is not None
+        if one.item in items and can_be_heard:
+            of_item.setdefault(one.item, []).append(one)
+    shown = 0
+    for item in sorted(of_item, key=lambda i: (-float(items[i]["weight"]), i)):
+        with_moment = [
+            h
+            for passed, most in ((True, GOOD), (False, BAD))
+            for h in islice(
+                (j.heard for j in of_item[item] if j.passed is passed and j.heard.moment), most
+            )
+        ]
+        if with_moment:
+            yield Habit(words.pick(**items[item]["name"]), tuple(with_moment))
+            shown += 1
+        if shown == MOST_HABITS:
+            return
 
 
 # --- figures ----------------------------------------------------------------------------------------
@@ -561,7 +584,7 @@ def _trend(
         "median": median,
         "norm": norm,
     }
-    by_week = view.figures.by_week(view.scope, filters)
+    by_week = view.figures.by_week(view.scope, filters, (measure,))
     e = by_week.of[measure]
     own = [
         i

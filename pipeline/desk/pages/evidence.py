@@ -21,6 +21,7 @@ LONGEST_MOMENT_S = 45.0  # what goes on for longer is no moment
 _MEASURE = re.compile(r"(?P<name>\w+) = (?P<value>-?[\d.]+)")
 _EVENT = re.compile(r"(?P<kind>\w+) (?P<seconds>[\d.]+) s")
 _NAMES = {one.name: one for one in POOLED}
+_FIELDS = tuple(f.name for f in dataclasses.fields(Verdict))
 ShownKind = Literal["said", "omitted", "trigger", "measure", "event", "seen", "nothing"]
 
 
@@ -121,5 +122,5 @@ def found_text(matched: str, words: Words) -> str:
 
 def verdict_of(row: Any) -> Verdict:
     """The verdict in a row of the table."""
-    known = {f.name for f in dataclasses.fields(Verdict)}
-    return Verdict(**{name: value for name, value in row._mapping.items() if name in known})
+    known = row._mapping
+    return Verdict(**{name: known[name] for name in _FIELDS if name in known})

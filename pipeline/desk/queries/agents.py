@@ -12,12 +12,9 @@ from pipeline.desk.queries.filters import Filters
 from pipeline.store import SQL
 
 
-def pooled(filters: Filters, columns: Sequence[str], after: str, limit: int) -> sa.Select[Any]:
-    """The next calls by id with the columns that are pooled; the id comes last."""
-    calls = SQL["calls"].c
-    query = filters.apply(sa.select(*(calls[name] for name in columns), calls.call_id))
-    query = query.where(calls.call_id > after, calls.status != "failed")
-    return query.order_by(calls.call_id).limit(limit)
+def pooled(filters: Filters) -> sa.Select[Any]:
+    """The calls that are pooled."""
+    return filters.apply(sa.select(SQL["calls"].c.call_id))
 
 
 def _with_reviews(query: sa.Select[Any], reviewed: sa.Subquery) -> sa.Select[Any]:
@@ -32,9 +29,10 @@ def evidence(
     """The newest judged verdicts of an agent, with the verdict in force as ``in_force``."""
     calls, verdicts, reviewed = SQL["calls"].c, SQL["verdicts"], newest_reviews()
     verdict = sa.func.coalesce(reviewed.c.verdict, verdicts.c.verdict)
-    query = sa.select(
-        calls.slug, calls.started_at, calls.rubric_hash, verdict.label("in_force"), verdicts
-    )
+    names = ("call_id", "item_id", "source", "verdict", "speaker", "start", "end", "quote", "matched", "note",
+             "evidence", "trigger_start", "trigger_end", "probability")  # fmt: skip
+    columns = (verdicts.c[name] for name in names)
+    query = sa.select(calls.slug, calls.started_at, verdict.label("in_force"), *columns)
     query = query.join_from(SQL["calls"], verdicts, calls.call_id == verdicts.c.call_id)
     query = _with_reviews(query, reviewed)
     query = filters.apply(query).where(

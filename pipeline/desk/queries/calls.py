@@ -36,7 +36,8 @@ def newest(
         If the cursor is none.
     """
     calls = SQL["calls"].c
-    query = filters.apply(sa.select(*(calls[name] for name in dict.fromkeys(columns))))
+    chosen = sa.select(*(calls[name] for name in dict.fromkeys(columns)))
+    query = filters.apply(chosen, newest_first=True)
     if after:
         query = query.where(_follows(*_read_cursor(after)))
     order = (calls.started_at.desc().nulls_last(), calls.call_id.desc())

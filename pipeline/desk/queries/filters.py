@@ -57,8 +57,11 @@ class Filters:
             item=(item, _one_of(verdict or None, "item", VERDICTS)) if item else None,
         )
 
-    def apply(self, query: sa.Select[Any]) -> sa.Select[Any]:
-        """Narrow a query over ``calls``."""
+    def apply(self, query: sa.Select[Any], *, newest_first: bool = False) -> sa.Select[Any]:
+        """Narrow a query over ``calls``; one for the newest is to look through them in their order.
+
+        Without that word SQLite would take an index of scores, and sort all calls of many scores.
+        """
         calls = SQL["calls"].c
         for column in ("team", "direction", "queue"):
             if (value := getattr(self, column)) is not None:
@@ -71,7 +74,8 @@ class Filters:
             after = self.until + timedelta(days=1)
             query = query.where(calls.started_at < after.isoformat())
         if self.score is not None:
-            query = query.where(calls.compliance_score.between(*self.score))
+            score = calls.compliance_score + 0 if newest_first else calls.compliance_score
+            query = query.where(score.between(*self.score))
         if self.event is not None:
             events = SQL["events"].c
             of_kind = sa.select(events.call_id).where(

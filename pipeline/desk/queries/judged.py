@@ -7,7 +7,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.desk.queries.decisions import newest_reviews
 from pipeline.desk.queries.filters import Filters
 from pipeline.store import SQL
 
@@ -24,44 +23,6 @@ def codes(filters: Filters, *columns: str) -> sa.Select[Any]:
 def items() -> sa.Select[Any]:
     """The ids of the items behind each hash."""
     return sa.select(SQL["judged_items"])
-
-
-def overruled(filters: Filters) -> sa.Select[Any]:
-    """What people said of items of calls, beside what the machine says."""
-    calls, verdicts, reviewed = SQL["calls"].c, SQL["verdicts"].c, newest_reviews()
-    same = sa.and_(
-        reviewed.c.call_id == verdicts.call_id,
-        reviewed.c.item_id == verdicts.item_id,
-        verdicts.source == "rubric",
-    )
-    query = (
-        sa.select(
-            calls.agent_id, sa.func.substr(calls.started_at, 1, 10).label("day"), verdicts.item_id,
-            verdicts.verdict.label("machine"), reviewed.c.verdict.label("person"),
-            reviewed.c.seen_verdict,
-        )
-        .join_from(reviewed, SQL["calls"], calls.call_id == reviewed.c.call_id)
-        .join(SQL["verdicts"], same)
-    )  # fmt: skip
-    return filters.apply(query)
-
-
-def of_team(
-    query: sa.Select[Any], team: str | None, weeks: tuple[str, str] | None
-) -> sa.Select[Any]:
-    """Narrow to calls with an agent, of one team and some weeks."""
-    calls = SQL["calls"].c
-    query = query.where(
-        calls.agent_id.is_not(None), calls.team.is_(None) if team is None else calls.team == team
-    )
-    return query if weeks is None else query.where(calls.week.between(*weeks))
-
-
-def of_rubric(query: sa.Select[Any], rubric_hash: str, week: str | None) -> sa.Select[Any]:
-    """Narrow to calls judged by a rubric, in a week where one is given."""
-    calls = SQL["calls"].c
-    query = query.where(calls.rubric_hash == rubric_hash)
-    return query if week is None else query.where(calls.week == week)
 
 
 def of_week(query: sa.Select[Any], week: str) -> sa.Select[Any]:

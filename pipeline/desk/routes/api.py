@@ -262,7 +262,7 @@ def agent_weeks(request: Request, slug: str, measures: Measures = None) -> Respo
     view, names = view_of(request), chosen_measures(measures)
 
     def build() -> dict[str, Any]:
-        found = agent_rows(view.figures.by_week(view.scope, Filters()), names)
+        found = agent_rows(view.figures.by_week(view.scope, Filters(), names), names)
         rows = [row for row in found if row["slug"] == slug]
         if not rows:
             raise NotFound("error.no_agent")
