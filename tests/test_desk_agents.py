@@ -327,6 +327,41 @@ def test_items_of_the_rubric_are_pooled_as_calls_are(made: Store):
             assert float(found.of[one.name].mean[row]) == pytest.approx(expected, nan_ok=True)
 
 
+def test_kinds_of_calls_that_are_mixed_can_be_looked_at_alone(tmp_path: Path):
+    with Store.open(tmp_path / "callcoach.db") as store:
+        save_samples(store)
+        browser = client(store)
+        page = get(browser, "/agents/N102")
+        links = re.findall(r'href="([^"]*channels=\w+)">([^<]+)<', page)
+        assert [text for _, text in links] == ["只看双声道（2 通）", "只看单声道（1 通）"]
+        for address, calls in zip((href for href, _ in links), (2, 1), strict=True):
+            alone = get(browser, address.replace("&amp;", "&"))
+            assert f"N102 · 售后组 · {calls} 通" in text_of(alone)
+            assert "混有" not in alone
+            assert "声道: " in text_of(alone)
+        assert "只看双声道" in text_of(get(browser, "/team?team=售后组"))
+        get(browser, "/team?rubric=' OR 1=1", 400)
+        get(browser, "/team?channels=three", 400)
+
+
+def test_a_team_has_a_control_chart_from_twelve_weeks_on(made: Store):
+    page = get(client(made), "/team")
+    assert "合规得分：全组每周均值，界外 0 周" in text_of(page)
+    assert "基线 12 周" in text_of(page)
+    assert "全组每周均值" not in get(client(made), "/team?from=2025-W40&to=2025-W50")
+
+
+def test_a_report_comes_by_a_link(made: Store):
+    browser = client(made)
+    link = re.search(r'href="(/agents/N108/report[^"]+)"', get(browser, "/agents/N108"))
+    answer = browser.get(link[1].replace("&amp;", "&"))
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="N108.html"'
+    assert "语速变低" in text_of(answer.text)
+    assert "<form" not in answer.text
+    assert browser.get("/agents/nobody/report").status_code == 404
+
+
 def test_the_front_door_leads_to_the_team_seen_last(made: Store):
     browser = client(made)
     assert browser.get("/", follow_redirects=False).headers["location"] == "/calls"

@@ -131,9 +131,9 @@ def test_masked_words_stay_masked(tmp_path: Path):
         for address in ("/agents/N102", "/rubric/opening_rude_answer",
                         "/calls/refund_silent_hold/items/opening_rude_answer"):  # fmt: skip
             shown = text_of(get(browser, address))
-            assert "哪位" not in shown, address
+            assert "喂，哪位" not in shown, address
             assert "我是某某" in shown, address
-        assert not any("哪位" in (v["quote"] or "") for v in verdicts_of(browser))
+        assert not any("喂，哪位" in (v["quote"] or "") for v in verdicts_of(browser))
         words = browser.get("/api/v1/calls/refund_silent_hold/words").json()["data"]
         assert not [w for w in words if w["turn"] == own.turn]
         assert len({w["turn"] for w in words}) > 5

@@ -11,7 +11,7 @@ Importing this loads NumPy alone, so that pages start quickly; data frames are i
 What is pooled and how stands in :mod:`pipeline.measures`. Parts: ``pool`` sums, and who is compared
 with whom; ``estimates`` the statistics; ``comparison`` states; ``change`` what changed, and goals;
 ``advice`` what to work on and what to praise; ``case_mix`` adjustment for kinds of calls; ``funnel``
-limits of a funnel plot; ``tables`` data frames.
+limits of funnel plots and control charts; ``tables`` data frames.
 
 Examples
 --------
@@ -27,10 +27,18 @@ from pipeline.agents.case_mix import Adjustment, By, CaseMix
 from pipeline.agents.change import Changes, GoalCheck, Level, changes, check_goal, levels
 from pipeline.agents.comparison import STATES, State, state_words
 from pipeline.agents.estimates import Estimate
-from pipeline.agents.funnel import Funnel, funnel
+from pipeline.agents.funnel import (
+    BASELINE_WEEKS,
+    Funnel,
+    TeamWeek,
+    control,
+    funnel,
+    team_weeks,
+)
 from pipeline.agents.pool import MIN_CALLS, Compared, History, Pool, iso_week
 
 __all__ = [
+    "BASELINE_WEEKS",
     "MIN_CALLS",
     "STATES",
     "Act",
@@ -49,13 +57,16 @@ __all__ = [
     "Praise",
     "State",
     "Suggestion",
+    "TeamWeek",
     "candidates",
     "changes",
     "check_goal",
+    "control",
     "focus",
     "funnel",
     "iso_week",
     "levels",
     "praise",
     "state_words",
+    "team_weeks",
 ]

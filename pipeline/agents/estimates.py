@@ -263,7 +263,7 @@ def interval(
         low, high = _beta_limits(mean * calls, (1 - mean) * calls)
     elif measure.pool == "share":
         steps = 0.2 / calls
-        low, high = _wilson(mean - steps, calls, -1), _wilson(mean + steps, calls, 1)
+        low, high = wilson(mean - steps, calls, -1), wilson(mean + steps, calls, 1)
         low, high = np.where(mean <= 0, 0.0, low), np.where(mean >= 1, 1.0, high)
     elif measure.pool in ("count", "amount"):
         wide = unit * (t / Z95) ** 2
@@ -361,7 +361,8 @@ def _beta_limits(passed: Values, failed: Values) -> tuple[Values, Values]:
     return np.asarray(low), np.asarray(high)
 
 
-def _wilson(share: Values, calls: Values, side: int) -> Values:
+def wilson(share: Values, calls: Values, side: int) -> Values:
+    """One end of the 95 % interval of shares of so many calls, ``side`` -1 or 1 (Wilson 1927)."""
     share = np.clip(share, 0.0, 1.0)
     z2 = Z95**2 / calls
     root = Z95 * np.sqrt(share * (1 - share) / calls + z2 / (4 * calls))

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-WIDTH, LEFT, RIGHT = 1120.0, 48.0, 128.0
-TOP, HEIGHT, FOOT = 26.0, 200.0, 44.0
+WIDTH, LEFT, RIGHT = 1120.0, 48.0, 156.0
+TOP, HEIGHT, FOOT = 26.0, 200.0, 48.0
 CELL, CELL_HEIGHT = 160.0, 22.0
 MOST_LABELS = 14
 
@@ -72,7 +72,7 @@ def ticks(scale: Scale, most: int = 5) -> list[float]:
     """Round values within a scale, at most so many."""
     raw = (scale.high - scale.low) / most
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * n for n in (1, 2, 2.5, 5, 10) if power * n >= raw)
+    step = next(power * n for n in (1, 2, 5, 10) if power * n >= raw)
     first = math.ceil(scale.low / step)
     return [i * step for i in range(first, math.floor(scale.high / step) + 1)]
 
@@ -190,7 +190,7 @@ def trend(
     every = math.ceil(len(marks) / MOST_LABELS)
     for x, m in list(zip(xs, marks, strict=True))[::every]:
         parts.append(label(x, TOP + HEIGHT + 20, m.label))
-        parts.append(label(x, TOP + HEIGHT + 36, m.under))
+        parts.append(label(x, TOP + HEIGHT + 39, m.under))
     svg = _drawing(parts, title, WIDTH, TOP + HEIGHT + FOOT)
     return Chart(title, note, svg, head, rows)
 
@@ -305,6 +305,51 @@ def funnel(
     parts += [label(wide(n), bottom + 20, f"{n:,.0f}") for n in ticks(wide, 6)]
     parts.append(label(end, bottom + 38, across, "end"))
     svg = _drawing(parts, title, WIDTH, bottom + 46, links=True)
+    return Chart(title, note, svg, head, rows)
+
+
+def control(
+    marks: Sequence[Mark],
+    limits: Sequence[tuple[float, float]],
+    centre: float,
+    *,
+    baseline: tuple[int, str],
+    title: str,
+    note: str,
+    unit: str,
+    head: tuple[str, ...],
+    rows: tuple[tuple[str, ...], ...],
+    number: Callable[[float], str],
+) -> Chart:
+    """Weekly means of a team within limits that widen where a week has few calls.
+
+    ``baseline`` is how many of the first weeks the limits were made from, and what they are called.
+    """
+    end = WIDTH - RIGHT
+    values = [m.value for m in marks] + [v for pair in limits for v in pair]
+    scale = Scale.over(values, TOP + HEIGHT, TOP)
+    step = (end - LEFT) / max(len(marks), 1)
+    edges = [[(LEFT + step * j, scale(pair[side])) for i, pair in enumerate(limits) for j in (i, i + 1)]
+             for side in (0, 1)]  # fmt: skip
+    outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in (*edges[0], *reversed(edges[1])))
+    parts = [Markup('<polygon class="inner" points="{}"/>').format(outline)]
+    parts += _grid(scale, number, unit, end)
+    parts += [
+        interval(LEFT, scale(centre), end, scale(centre), "centre"),
+        label(end + 6, scale(centre) + 4, number(centre), "start"),
+    ]
+    x = LEFT + step * baseline[0]
+    parts.append(interval(x, TOP - 8, x, TOP + HEIGHT, "median"))
+    parts.append(label(x - 6, TOP - 10, baseline[1], "end"))
+    xs = [LEFT + step * (i + 0.5) for i in range(len(marks))]
+    line = " ".join(f"{x:.1f},{scale(m.value):.1f}" for x, m in zip(xs, marks, strict=True))
+    parts.append(Markup('<polyline class="join" points="{}"/>').format(line))
+    every = math.ceil(len(marks) / MOST_LABELS)
+    for i, (x, m, (low, high)) in enumerate(zip(xs, marks, limits, strict=True)):
+        parts.append(point(x, scale(m.value), m, "dot" if low <= m.value <= high else "dot beyond"))
+        if i % every == 0:
+            parts += [label(x, TOP + HEIGHT + 20, m.label), label(x, TOP + HEIGHT + 39, m.under)]
+    svg = _drawing(parts, title, WIDTH, TOP + HEIGHT + FOOT)
     return Chart(title, note, svg, head, rows)
 
 

@@ -46,6 +46,7 @@ def report(
     last: str = "",
     language: str = "zh",
     clips: bool = True,
+    scope: Scope | None = None,
 ) -> str:
     """The page of an agent, a team or a call as one HTML file.
 
@@ -60,6 +61,8 @@ def report(
     language : {"zh", "en"}
     clips : bool
         Whether moments are in the file as sound.
+    scope : Scope, optional
+        What the reader may see; by default all of the store.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def report(
         raise UsageError("A call has no weeks.", "Leave --from and --to out.")
     asked = {"from": first, "to": last} | ({"team": team} if team is not None else {})
     query = tuple((name, value) for name, value in asked.items() if value)
-    view = View(Scope(store), Figures(), Words(chosen), "light", "/report", query)
+    view = View(scope or Scope(store), Figures(), Words(chosen), "light", "/report", query)
     sounds: Mapping[str, str] = {}
     page: Any
     recordings = Recordings(settings.recordings.roots, settings.desk.cache_mib)

@@ -62,7 +62,7 @@ class View:
     def link(self, **changes: object) -> str:
         """Address of the page with some filters changed; None takes one out."""
         query = dict(self.query) | {k: str(v) for k, v in changes.items() if v is not None}
-        query = {k: v for k, v in query.items() if changes.get(k, v) is not None}
+        query = {k: v for k, v in query.items() if v and changes.get(k, v) is not None}
         return f"{self.path}?{urlencode(query)}" if query else self.path
 
 

@@ -164,8 +164,13 @@ def test_zoom_by_key_and_by_drag_is_in_the_address(page):
     shown = page.locator("#events button:visible").all_inner_texts()
     assert any("抢话" in text for text in shown)
     assert not any("振铃" in text for text in shown)
+    small = page.locator("#minimap").bounding_box()
+    page.mouse.click(small["x"] + 0.75 * small["width"], small["y"] + 10)
+    wait_until(page, "/zoom=0%3A[45]\\d-1%3A1\\d/.test(location.href)")
+    box = page.locator("#lanes").bounding_box()
     page.mouse.dblclick(box["x"] + 300, box["y"] + 20)
     wait_until(page, "!location.href.includes('zoom')")
+    assert not page.locator("#minimap").is_visible()
 
 
 def test_a_click_on_the_lanes_goes_there(page):

@@ -18,14 +18,17 @@ from pipeline.desk.pages.calls import Choice
 from pipeline.desk.pages.evidence import Moment, ShownKind, evidence_of, kind_of, verdict_of
 from pipeline.desk.pages.figures import (
     BY_NAME,
+    KIND_FILTERS,
     LEAST_MEAN,
     MAIN,
     Cell,
     cell_of,
     finite,
+    kinds_of,
     label_of,
     only,
     span,
+    splits,
     weeks_of,
 )
 from pipeline.desk.pages.goal import Goal, goal_of, pooled_of
@@ -153,7 +156,8 @@ class AgentPage:
     is_trial: bool
     preset: str
     is_mono: bool
-    is_mixed: bool
+    mixed: tuple[tuple[str, str], ...]  # kinds of calls that are mixed, each with its address
+    kinds: tuple[tuple[str, str], ...]  # filters without a field of the form
     choices: tuple[Choice, ...]
     praise: tuple[Said, ...]
     focus: Focus | None
@@ -182,9 +186,9 @@ def agent_page(view: View, slug: str) -> AgentPage:
     ParameterError
         If a filter is none of what is allowed.
     """
-    only(view, "from", "to", "direction", "queue", "measure", "min_calls", "team")
+    only(view, "from", "to", *KIND_FILTERS, "measure", "min_calls", "team")
     words, asked = view.words, dict(view.query)
-    filters = Filters.of({k: v for k, v in asked.items() if k in ("direction", "queue")})
+    filters = kinds_of(view)
     agent_id = agent_of(view, slug)
     weeks = weeks_of(view, view.figures.pool(view.scope, filters).known_weeks)
     compared = view.figures.compared(view.scope, filters, weeks)
@@ -234,8 +238,8 @@ def agent_page(view: View, slug: str) -> AgentPage:
         is_trial=bool(trial),
         preset=trial,
         is_mono=any(r.speaker_source == "diarization" for r in heard),
-        is_mixed=len({r.rubric_hash for r in heard}) > 1
-        or len({r.speaker_source for r in heard}) > 1,
+        mixed=splits(view, heard),
+        kinds=tuple((k, asked[k]) for k in KIND_FILTERS[2:] if asked.get(k)),
         choices=tuple(_choices(view, asked)),
         praise=found,
         focus=chosen,

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.desk.pages.call import TRIAL_PRESETS, Tag
-from pipeline.desk.pages.figures import only
+from pipeline.desk.pages.figures import KIND_FILTERS, only
 from pipeline.desk.queries import calls as queries
 from pipeline.desk.queries.filters import DIRECTIONS, Filters
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
 
 ROWS = 50
-FILTERS = ("agent", "team", "from", "to", "direction", "queue", "score", "event", "item")
+FILTERS = ("agent", "team", "from", "to", "direction", "queue", "score", "event", "item",
+           *KIND_FILTERS[2:])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def calls_page(view: View) -> CallsPage:
     rows, more = found[:ROWS], found[ROWS:]
     n = view.scope.rows(view.scope.calls(queries.counted(filters)))[0][0]
     is_filtered = filters != Filters()
-    given = {k: v for k, v in asked.items() if k in ("event", "item") and v}
+    given = {k: v for k, v in asked.items() if k in ("event", "item", *KIND_FILTERS[2:]) and v}
     choices = tuple(_choices(view, asked))
     return CallsPage(
         rows=tuple(_row(row, words) for row in rows),

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pipeline.desk.words import Words
 from pipeline.measures import POOLED
-from pipeline.schema import Seconds, Span, Verdict
+from pipeline.schema import CUSTOMER, Seconds, Span, Verdict
 
 LONGEST_MOMENT_S = 45.0  # what goes on for longer is no moment
 _MEASURE = re.compile(r"(?P<name>\w+) = (?P<value>-?[\d.]+)")
@@ -75,7 +75,12 @@ def evidence_of(verdict: Verdict, item: Mapping[str, Any] | None, words: Words) 
         key = {"pass": "call.none_found", "cannot_tell": "call.not_heard"}.get(verdict.verdict)
         return Evidence(kind, words(key) if key else "", None)
     if kind != "omitted":
-        found = quote or found_text(verdict.matched or verdict.note or "", words)
+        is_other = quote and verdict.verdict == "fail" and verdict.speaker == CUSTOMER
+        found = (
+            words.who(CUSTOMER) + quote
+            if is_other
+            else quote or found_text(verdict.matched or verdict.note or "", words)
+        )
         return Evidence(kind, found, _moment(verdict.start, verdict.end, words))
     trigger = _trigger(verdict, item)
     if trigger is None:

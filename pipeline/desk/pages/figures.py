@@ -7,15 +7,16 @@ no mean, and nobody is judged by calls that trial models heard.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 from pipeline.agents import Compared, iso_week, state_words
 from pipeline.desk import charts
 from pipeline.desk.figures import Weeks
-from pipeline.desk.queries.filters import Filters
+from pipeline.desk.queries.filters import CHANNELS, Filters
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
 from pipeline.errors import ParameterError, nearest
@@ -122,6 +123,42 @@ def _said(
         if more < MOST_MORE_CALLS:
             return words("agents.more_calls", said=text, n=max(1, math.ceil(more)))
     return text
+
+
+KIND_FILTERS = ("direction", "queue", "rubric", "preset", "channels")
+"""Filters that choose which calls are pooled."""
+
+
+def kinds_of(view: View) -> Filters:
+    """The filters of a page that choose which calls are pooled."""
+    return Filters.of({k: v for k, v in view.query if k in KIND_FILTERS})
+
+
+def splits(view: View, heard: Iterable[Any]) -> tuple[tuple[str, str], ...]:
+    """What kinds of calls are mixed that should not be, in words, each with the address of it alone.
+
+    ``heard`` are rows of preset, rubric, way of telling speakers apart, and number of calls.
+    """
+    words, rows = view.words, list(heard)
+    names = {source: name for name, source in CHANNELS.items()}
+    found: list[tuple[str, str]] = []
+    columns = {"rubric": "rubric_hash", "channels": "speaker_source", "preset": "preset"}
+    for name, column in columns.items():
+        calls: dict[str, int] = {}
+        for row in rows:
+            if value := getattr(row, column):
+                calls[value] = calls.get(value, 0) + row.calls
+        if len(calls) < 2:
+            continue
+        for value, n in sorted(calls.items(), key=lambda pair: -pair[1]):
+            given = {"rubric": value[:12], "channels": names.get(value, "")}.get(name, value)
+            text = given
+            if name == "rubric" and (outline := view.scope.document("rubrics", value)):
+                text = f"{words.pick(**outline['name'])} {outline['version']} {value[:6]}"
+            elif name == "channels":
+                text = words(f"channels.{given}")
+            found.append((words("agents.only", what=text, n=n), view.link(**{name: given})))
+    return tuple(found)
 
 
 def weeks_of(view: View, known: list[str]) -> Weeks | None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
+from pipeline.agents.estimates import wilson
 from pipeline.desk import decisions
 from pipeline.desk.judgements import newest_with
 from pipeline.desk.pages.agent import Heard
@@ -18,7 +21,7 @@ from pipeline.desk.queries import methods as method_queries
 from pipeline.desk.queries import rubric as queries
 from pipeline.desk.scope import NotFound, as_shown
 from pipeline.desk.view import View
-from pipeline.desk.words import NOTHING
+from pipeline.desk.words import NOTHING, Words
 
 SHOWN, RUNS = 5, 30
 TRUSTED = 0.8
@@ -56,6 +59,7 @@ class RubricItem:
     name: str
     rule: str
     sources: str
+    wordings: tuple[str, ...]
     line: ItemLine
     examples: tuple[tuple[Heard, str], ...]
     passes: tuple[Heard, ...]
@@ -97,11 +101,20 @@ def _lines(view: View, digest: str, outline: Mapping[str, Any]) -> tuple[str, di
             judged=passed + failed,
             passed=words.percent(passed / (passed + failed)) if passed + failed else NOTHING,
             doubtful=doubtful,
-            agreement=words("rubric.agreed", share=words.percent(same / n), n=n) if n else NOTHING,
+            agreement=_agreed(same, n, words),
             trust=trust,
             overturned=f"{overturned}/{reviewed}" if reviewed else NOTHING,
         )
     return first or "", found
+
+
+def _agreed(same: int, n: int, words: Words) -> str:
+    """``90%（70%–97%，20）``: the share, its 95 % interval, and of how many."""
+    if not n:
+        return NOTHING
+    share, of = np.array([same / n]), np.array([float(n)])
+    low, high = (words.percent(float(wilson(share, of, side)[0])) for side in (-1, 1))
+    return words("rubric.agreed", share=words.percent(same / n), low=low, high=high, n=n)
 
 
 def rubric_page(view: View) -> RubricPage:
@@ -157,6 +170,7 @@ def rubric_item(view: View, item_id: str) -> RubricItem:
         name=words.pick(**item["name"]),
         rule=words.pick(**item["description"]),
         sources=", ".join(item["sources"]),
+        wordings=tuple(w.replace("!", "") for w in item.get("looks_for", ())),
         line=_lines(view, digest, outline)[1][item_id],
         examples=tuple(examples),
         passes=tuple(heard("pass")),

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.agents import MIN_CALLS, Changes, Compared, funnel
+from pipeline.agents import (
+    BASELINE_WEEKS,
+    MIN_CALLS,
+    Changes,
+    Compared,
+    control,
+    funnel,
+    team_weeks,
+)
 from pipeline.desk import charts
 from pipeline.desk.figures import Weeks
 from pipeline.desk.pages.call import TRIAL_PRESETS
 from pipeline.desk.pages.calls import Choice
 from pipeline.desk.pages.figures import (
     BY_NAME,
+    KIND_FILTERS,
     LEAST_MEAN,
     MAIN,
     Cell,
     cell_of,
     finite,
+    kinds_of,
     label_of,
     only,
     span,
+    splits,
     weeks_of,
 )
 from pipeline.desk.queries import agents as queries
 from pipeline.desk.queries import calls as call_queries
+from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import DIRECTIONS, Filters
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
@@ -35,6 +48,8 @@ DRAWN = ("compliance_score", "agent_speaking_rate")
 PLAIN = ("agent_level_dbfs", "agent_pitch_sd_st", "agent_interruption_rate", "hold_s")
 SORTS = ("name", "calls", *DRAWN, *PLAIN)
 FUNNEL_OF = "compliance_score"
+CONTROL_WEEKS = 52
+MOST_APPEALS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,8 @@ class AgentRow:
     too_few: str
     drawn: tuple[Cell, ...]
     plain: tuple[Cell, ...]
+    after_review: str  # by how much reviews changed the score
+    appeals: int  # that wait for an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +89,9 @@ class TeamPage:
     first: str
     last: str
     min_calls: int
-    shown: str
     is_trial: bool
-    is_mixed: bool
+    mixed: tuple[tuple[str, str], ...]  # kinds of calls that are mixed, each with its address
+    kinds: tuple[tuple[str, str], ...]  # filters without a field of the form
     changes: tuple[ChangeLine, ...]
     rows: tuple[AgentRow, ...]
     drawn: tuple[tuple[str, str, str, str], ...]  # name, label, unit, median
@@ -82,6 +99,7 @@ class TeamPage:
     sort: str
     no_agents: bool
     funnel: charts.Chart | None
+    control: charts.Chart | None
 
 
 def team_page(view: View) -> TeamPage:
@@ -92,9 +110,9 @@ def team_page(view: View) -> TeamPage:
     ParameterError
         If a filter is none of what is allowed.
     """
-    only(view, "team", "from", "to", "direction", "queue", "min_calls", "sort", "show")
+    only(view, "team", "from", "to", *KIND_FILTERS, "min_calls", "sort")
     words, asked = view.words, dict(view.query)
-    filters = _filters(asked)
+    filters = kinds_of(view)
     pool = view.figures.pool(view.scope, filters)
     weeks = weeks_of(view, pool.known_weeks)
     min_calls = _number(asked.get("min_calls"), MIN_CALLS)
@@ -104,6 +122,8 @@ def team_page(view: View) -> TeamPage:
     rows = [i for i, a in enumerate(compared.agent_id) if a and (compared.team[i] or "") == team]
     heard = view.scope.rows(view.scope.calls(queries.heard_by(filters, None, team or None, weeks)))
     is_trial = any(row.preset in TRIAL_PRESETS for row in heard)
+    waiting = view.scope.rows(view.scope.calls(decided.open_appeals(MOST_APPEALS)))
+    appeals = Counter(row.agent_id for row in waiting)
     sort = asked.get("sort", "name")
     if sort not in SORTS:
         raise ParameterError(f'sort = "{sort}" is not allowed.', nearest(sort, SORTS))
@@ -115,23 +135,18 @@ def team_page(view: View) -> TeamPage:
         first=weeks.first if weeks else "",
         last=weeks.last if weeks else "",
         min_calls=min_calls,
-        shown=asked.get("show", "table"),
         is_trial=is_trial,
-        is_mixed=len({row.rubric_hash for row in heard}) > 1
-        or len({row.speaker_source for row in heard}) > 1,
+        mixed=splits(view, heard),
+        kinds=tuple((k, asked[k]) for k in KIND_FILTERS[2:] if asked.get(k)),
         changes=() if is_trial else tuple(_changes(view, filters, compared, rows, weeks)),
-        rows=tuple(_rows(compared, rows, sort, min_calls, words, is_trial=is_trial)),
+        rows=tuple(_rows(compared, rows, sort, min_calls, words, appeals, is_trial=is_trial)),
         drawn=tuple(_head(compared, rows, DRAWN, words)),
         plain=tuple(h[:3] for h in _head(compared, rows, PLAIN, words)),
         sort=sort,
         no_agents=not any(compared.agent_id),
         funnel=None if is_trial else _funnel(compared, rows, words, weeks),
+        control=None if is_trial or weeks is None else _control(view, filters, team, weeks),
     )
-
-
-def _filters(asked: dict[str, str]) -> Filters:
-    """Direction and queue, which choose the calls that are pooled."""
-    return Filters.of({k: v for k, v in asked.items() if k in ("direction", "queue")})
 
 
 def _number(text: str | None, otherwise: int) -> int:
@@ -228,6 +243,7 @@ def _rows(
     sort: str,
     min_calls: int,
     words: Words,
+    appeals: Mapping[str, int],
     *,
     is_trial: bool,
 ) -> Iterator[AgentRow]:
@@ -267,7 +283,20 @@ def _rows(
             too_few=few,
             drawn=tuple(cells[n] for n in DRAWN),
             plain=tuple(cells[n] for n in PLAIN),
+            after_review=_after_review(compared, row, words),
+            appeals=appeals.get(agent, 0),
         )
+
+
+def _after_review(compared: Compared, row: int, words: Words) -> str:
+    """``+3``: how much reviews changed the mean score; empty where they did not."""
+    reviewed, machine = (
+        float(compared.of[n].mean[row]) for n in ("reviewed_score", "compliance_score")
+    )
+    change = reviewed - machine
+    if not abs(change) >= 0.05:
+        return ""
+    return ("+" if change > 0 else "−") + f"{abs(change):.1f}"
 
 
 def _head(
@@ -320,6 +349,45 @@ def _funnel(
         unit=words.unit(kind),
         across=words("team.funnel_across"),
         head=(words("filter.agent"), words("team.calls"), label, words("team.funnel_limits")),
+        rows=tuple(table),
+        number=lambda v: words.number(v, kind),
+    )
+
+
+def _control(view: View, filters: Filters, team: str, weeks: Weeks) -> charts.Chart | None:
+    """The control chart of a team: a picture. Whether somebody changed is said by other means."""
+    words, one = view.words, BY_NAME[FUNNEL_OF]
+    kind, label = one.measure.kind, label_of(one, words)
+    by_week = view.figures.by_week(view.scope, filters, (FUNNEL_OF,))
+    rows = [
+        i
+        for i, week in enumerate(by_week.week)
+        if by_week.agent_id[i] and (by_week.team[i] or "") == team and (week or "~") <= weeks.last
+    ]
+    shown = team_weeks(by_week, FUNNEL_OF, rows)[-CONTROL_WEEKS:]
+    found = control(shown)
+    if found is None:
+        return None
+    limits = [found.control(week.calls) for week in shown]
+    marks, table, outside = [], [], 0
+    for week, (low, high) in zip(shown, limits, strict=True):
+        outside += not low <= week.mean <= high
+        number, within = words.number(week.mean, kind), span(low, high, kind, words)
+        title = words(
+            "agent.week_point", week=week.week, value=number, interval=within, n=week.calls
+        )
+        under = words("agent.week_calls", n=week.calls)
+        marks.append(charts.Mark(week.week[5:], week.mean, under=under, title=title))
+        table.append((week.week, str(week.calls), number, within))
+    return charts.control(
+        marks,
+        limits,
+        found.centre,
+        baseline=(BASELINE_WEEKS, words("team.control_baseline", n=BASELINE_WEEKS)),
+        title=words("team.control_title", name=label, n=outside),
+        note=words("team.control_note"),
+        unit=words.unit(kind),
+        head=(words("agent.week"), words("team.calls"), label, words("team.control_limits")),
         rows=tuple(table),
         number=lambda v: words.number(v, kind),
     )

@@ -16,6 +16,8 @@ from pipeline.store import SQL
 
 DIRECTIONS = ("inbound", "outbound")
 EVENTS: tuple[str, ...] = get_args(EventKind)
+CHANNELS = {"stereo": "channel", "mono": "diarization"}
+"""How speakers were told apart, by the name of the filter ``channels``."""
 VERDICTS: tuple[str, ...] = get_args(VerdictName)
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 
@@ -33,6 +35,9 @@ class Filters:
     score: tuple[float, float] | None = None
     event: str | None = None
     item: tuple[str, str | None] | None = None
+    rubric: str | None = None  # the beginning of its hash
+    preset: str | None = None
+    channels: str | None = None
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filters:
@@ -54,6 +59,9 @@ class Filters:
             queue=given.get("queue"),
             score=_range(given.get("score")),
             event=_one_of(given.get("event"), "event", EVENTS),
+            rubric=_hash(given.get("rubric")),
+            preset=given.get("preset"),
+            channels=_one_of(given.get("channels"), "channels", tuple(CHANNELS)),
             item=(item, _one_of(verdict or None, "item", VERDICTS)) if item else None,
         )
 
@@ -63,11 +71,15 @@ class Filters:
         Without that word SQLite would take an index of scores, and sort all calls of many scores.
         """
         calls = SQL["calls"].c
-        for column in ("team", "direction", "queue"):
+        for column in ("team", "direction", "queue", "preset"):
             if (value := getattr(self, column)) is not None:
                 query = query.where(calls[column] == value)
         if self.agent is not None:
             query = query.where(calls.agent_id == self.agent)
+        if self.rubric is not None:
+            query = query.where(calls.rubric_hash.startswith(self.rubric))
+        if self.channels is not None:
+            query = query.where(calls.speaker_source == CHANNELS[self.channels])
         if self.since is not None:
             query = query.where(calls.started_at >= self.since.isoformat())
         if self.until is not None:
@@ -95,6 +107,15 @@ class Filters:
 def _one_of(value: str | None, name: str, allowed: tuple[str, ...]) -> str | None:
     if value is not None and value not in allowed:
         raise ParameterError(f'{name} = "{value}" is not allowed.', nearest(value, allowed))
+    return value
+
+
+def _hash(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch("[0-9a-f]{4,64}", value):
+        raise ParameterError(
+            f'rubric = "{value}" is no hash.',
+            "Write at least 4 of its digits, as /methods shows it.",
+        )
     return value
 
 

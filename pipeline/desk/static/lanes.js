@@ -7,7 +7,8 @@ const HEIGHT = 2 * LANE + GAP + AXIS;
 const NONE = -128, STEPS_PER_ST = 8, REACH_ST = 12, LEVEL_LOW = -60, LEVEL_HIGH = -10;
 const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 const LEAST_VIEW_S = 2;
-const canvas = document.getElementById("lanes");
+const MAP = 28;
+const canvas = document.getElementById("lanes"), minimap = document.getElementById("minimap");
 const box = canvas.parentElement;
 const picture = document.createElement("canvas");
 let lanes = [], view = [0, data.duration], width = 0, colours = {}, drag = null;
@@ -65,7 +66,36 @@ function draw() {
   for (const event of data.events) drawEvent(g, event);
   drawAxis(g);
   paint();
+  drawMap(ratio);
   place();
+}
+
+// The whole call in small, while a part of it is shown: agent above, customer below, the part in a frame.
+function drawMap(ratio) {
+  const whole = duration();
+  minimap.hidden = view[1] - view[0] >= whole - 0.01;
+  if (minimap.hidden) return;
+  minimap.width = Math.round(width * ratio);
+  minimap.height = Math.round(MAP * ratio);
+  const g = minimap.getContext("2d"), at = (t) => (t / whole) * width;
+  g.scale(ratio, ratio);
+  for (const [role, top] of [["agent", 0], ["customer", MAP / 2]]) {
+    g.fillStyle = colours[`${role}-wave`];
+    const lane = lanes.find((one) => one.role === role);
+    for (const [a, b, who] of data.turns) if (who === role && !lane) g.fillRect(at(a), top + 4, Math.max(1, at(b) - at(a)), MAP / 2 - 8);
+    for (let px = 0; lane && px < width; px++) {
+      const part = lane.peaks.subarray(Math.floor((px / width) * lane.peaks.length), Math.ceil(((px + 1) / width) * lane.peaks.length));
+      const tall = (part.reduce((most, one) => Math.max(most, one), 0) / 255) * (MAP / 2 - 2);
+      if (tall > 0.3) g.fillRect(px, top + MAP / 4 - tall / 2, 1, tall);
+    }
+  }
+  g.fillStyle = colours.muted;
+  g.globalAlpha = 0.25;
+  g.fillRect(0, 0, at(view[0]), MAP);
+  g.fillRect(at(view[1]), 0, width - at(view[1]), MAP);
+  g.globalAlpha = 1;
+  g.strokeStyle = colours.ink;
+  g.strokeRect(at(view[0]) + 0.5, 0.5, Math.max(3, at(view[1]) - at(view[0]) - 1), MAP - 1);
 }
 
 function drawLane(g, role, lane) {
@@ -246,6 +276,12 @@ canvas.addEventListener("pointerup", () => {
   if (axis && Math.abs(to - from) > 5) show(timeAt(Math.min(from, to)), timeAt(Math.max(from, to)));
   else if (axis) seek(timeAt(to));
 });
+const moveTo = (event) => {
+  const length = view[1] - view[0], middle = ((event.clientX - minimap.getBoundingClientRect().left) / width) * duration();
+  show(middle - length / 2, middle + length / 2);
+};
+minimap.addEventListener("pointerdown", (event) => { minimap.setPointerCapture(event.pointerId); moveTo(event); });
+minimap.addEventListener("pointermove", (event) => { if (minimap.hasPointerCapture(event.pointerId)) moveTo(event); });
 canvas.addEventListener("dblclick", () => show(0, duration()));
 
 onTime((t) => {
