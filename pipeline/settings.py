@@ -70,6 +70,9 @@ class Asr(_Section):
         "",
         "words and counts to compare hypotheses by (zh, yue)",
     )
+    pairs: str | None = _setting(
+        "lexicons/pairs.npz", "", "counts of words that follow each other, to write words by"
+    )
     word_weight: float = _setting(
         0.2, "", "what a nat of the words counts beside one of the model", ge=0, le=1
     )

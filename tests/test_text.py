@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import text as zh
+from pipeline.errors import SettingsError
+from pipeline.text.words import WordPairs
 
 
 @pytest.mark.parametrize(
@@ -176,6 +182,38 @@ def test_what_was_surely_heard_stays(text: str, sure: float, cost: float):
 @pytest.mark.parametrize("text", ["我姓李明", "李明先生", "一二三四", "小明手机"])
 def test_names_and_numbers_are_no_words(text: str):
     assert HOMOPHONES.corrected(text, [0.5] * len(text), 0.0) == text
+
+
+def pairs_of(rows: dict[tuple[str, str], int]) -> WordPairs:
+    words = sorted({word for pair in rows for word in pair})
+    keys = {words.index(a) * len(words) + words.index(b): n for (a, b), n in rows.items()}
+    return WordPairs(words, np.array(sorted(keys)), np.array([keys[k] for k in sorted(keys)]))
+
+
+def test_the_word_before_tells_which_of_one_sound_was_said():
+    counts = {"再": 900, "在": 9000, "见": 500, "家": 500}
+    pairs = pairs_of({("再", "见"): 400, ("在", "家"): 900, ("再", "家"): 1})
+    alone, beside = zh.WordModel(counts), zh.WordModel(counts, pairs)
+    assert alone.corrected("在见", [0.5, 0.9], 2.0) == "在见"
+    assert beside.corrected("在见", [0.5, 0.9], 2.0) == "再见"
+    assert beside.corrected("在家", [0.5, 0.9], 2.0) == "在家"
+    assert beside.corrected("在见", [0.999, 0.9], 6.0) == "在见"
+
+
+def test_probabilities_after_a_word_add_up_to_one():
+    pairs = pairs_of({("再", "见"): 40, ("再", "家"): 3})
+    after = [
+        pairs.logprob("再", w, math.log(p)) for w, p in (("见", 0.2), ("家", 0.3), ("在", 0.5))
+    ]
+    assert sum(map(math.exp, after)) == pytest.approx(1)
+    assert pairs.logprob("在", "见", -2.5) == -2.5
+
+
+def test_pairs_that_cannot_be_read_are_one_clear_line(tmp_path: Path):
+    broken = tmp_path / "pairs.npz"
+    broken.write_bytes(b"no numbers")
+    with pytest.raises(SettingsError, match="pairs of words"):
+        WordPairs.load(broken)
 
 
 @given(st.lists(st.tuples(st.sampled_from("主见减弱神分证手的受鸡"), st.floats(0, 1)), max_size=12))

@@ -150,8 +150,9 @@ def trims_vocabulary(asr: Asr) -> bool:
 
 def word_model(asr: Asr) -> WordModel | None:
     """The words to compare hypotheses by; None for languages they are not of."""
-    wanted = asr.words is not None and asr.language in LANGUAGES
-    return WordModel.load(config_path(asr.words)) if wanted and asr.words else None
+    if not asr.words or asr.language not in LANGUAGES:
+        return None
+    return WordModel.load(config_path(asr.words), config_path(asr.pairs) if asr.pairs else None)
 
 
 def load_diarizer(settings: Diarization) -> Diarizer:

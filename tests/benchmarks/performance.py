@@ -47,11 +47,13 @@ from pipeline.speech.models import (
     EMBEDDING_FILE,
     LOCAL_EMBEDDING,
     LOCAL_SEGMENTATION,
+    LanguageModel,
     Models,
     load_diarizer,
     one_blas_thread,
     trims_vocabulary,
     weights_used,
+    word_model,
 )
 from pipeline.speech.vad import SileroDetector
 from pipeline.store import Store
@@ -167,10 +169,13 @@ class Bench:
         )
         network = {name: f"Whisper, {name}" for name in ("encode", "generate", "align")}
         timed.model = Timed(timed.model, self.clocks, network)
+        known_words = word_model(asr)
         self.models = Models(
             detector=Timed(SileroDetector(), self.clocks, {"__call__": "voice activity"}),
-            decoder=WhisperDecoder(timed, asr),
+            decoder=WhisperDecoder(timed, asr, known_words),
             lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
+            known_words=known_words,
+            language_of=LanguageModel(asr),
             weights=weights_used(self.settings),
             diarization=self.settings.diarization,
             given_diarizer=_timed_voices(self.clocks, self.settings),
