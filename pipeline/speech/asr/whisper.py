@@ -2,9 +2,10 @@
 
 Windows are padded no further than they need, which costs a small part of the 30 s that the model was
 trained on. A window that the model is not sure of, or in which it goes round in circles, is encoded
-again in 30 s and searched again. Of all hypotheses the one is taken that is most probable for the model
-and as a row of words together. Times are searched for too, as in training, because without them more is
-left out and repeated; those of the words come from attention. A batch of windows goes together.
+again in 30 s and searched again, unless it is heard for the second time already. Of all hypotheses the
+one is taken that is most probable for the model and as a row of words together. Times are searched for
+too, as in training, because without them more is left out and repeated; those of the words come from
+attention. A batch of windows goes together.
 
 Conventions: audio float32 at 16 kHz, shape (n,); times in seconds from the start of the window.
 
@@ -93,10 +94,10 @@ class WhisperDecoder:
         features = [self._model.feature_extractor(w)[..., :-1] for w in windows]
         longest = max(f.shape[-1] for f in features) + FRAMES_PER_S
         length = max(longest, round(self._options.min_window_s * FRAMES_PER_S))
-        length = MODEL_FRAMES if careful else min(MODEL_FRAMES, length + length % 2)
+        length = min(MODEL_FRAMES, length + length % 2)
         encoded = self._encode(np.stack([pad_or_trim(f, length) for f in features]))
         guesses = self._search(encoded, careful, self._options.prompt)
-        doubted = [i for i, own in enumerate(guesses) if self._doubtful(own)]
+        doubted = [i for i, own in enumerate(guesses) if self._doubtful(own) and not careful]
         if doubted and length < MODEL_FRAMES:
             whole = np.stack([pad_or_trim(features[i], MODEL_FRAMES) for i in doubted])
             longer = self._search(self._encode(whole), careful, self._options.prompt)
