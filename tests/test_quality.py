@@ -271,6 +271,19 @@ def test_leaked_frames_are_marked_and_speech_is_kept(leak_db: float, known: bool
     assert mask[0][levels(AGENT) > -45].mean() < 0.02
 
 
+def test_leak_is_marked_up_to_where_an_answer_begins() -> None:
+    talker = voice([(1.0, 9.0)], 40, 3)
+    answer = voice([(4.0, 6.0)], 40, 5)
+    heard = 10 ** (-25 / 20) * talker
+    call = wave(talker + hiss(40, -62, 3), answer + heard + hiss(40, -62, 4))
+    mask = leaked(np.stack([levels(c) for c in call.samples]), np.array([[0, np.nan], [-25, 0]]))
+    frames = round(1 / (HOP / RATE))
+    only_leak = (levels(heard) > -55) & (levels(answer) < -80)
+    for edge in (slice(4 * frames - 12, 4 * frames), slice(6 * frames, 6 * frames + 12)):
+        assert mask[1][edge][only_leak[edge]].mean() > 0.8
+    assert mask[1][levels(answer) > -45].mean() < 0.05
+
+
 def test_leaked_without_leak_or_frames() -> None:
     call = wave(AGENT + hiss(40, -60, 3), CUSTOMER + hiss(40, -60, 4))
     track = np.stack([levels(c) for c in call.samples])

@@ -275,7 +275,8 @@ def leaked(
     """Mark the frames in which a channel carries nothing but another channel's leak.
 
     A frame is marked when it is no louder than the leak would be, and its level follows the
-    talker's level over the frames around it. What is said during the other's speech stays when
+    talker's level over the frames around it, before it or after it: where the answer begins, the
+    frames around tell nothing. What is said during the other's speech stays when
     it rises above the leak and the margin; softer answers can only be told by their own course.
 
     Parameters
@@ -315,8 +316,9 @@ def leaked(
         source = _shift(levels[talker], delay)
         nearby = np.max([_shift(source, by) for by in range(-spread, spread + 1)], axis=0)
         quiet = levels[receiver] <= nearby + leak_db + margin_db
-        follows = _rolling_correlation(levels[receiver], source, window) >= correlation
-        mask[receiver] |= quiet & follows
+        alike = _rolling_correlation(levels[receiver], source, window)
+        around = [_shift(alike, by) for by in (-(window // 2), 0, window // 2)]
+        mask[receiver] |= quiet & (np.max(around, axis=0) >= correlation)
     return mask
 
 
