@@ -74,7 +74,13 @@ def test_an_attempt_that_began_in_a_pause_is_a_start_of_both(
 
 @pytest.mark.parametrize(
     ("pause", "begins", "kind"),
-    [(0.3, 3.4, "successful"), (0.4, 3.5, "simultaneous"), (0.4, 3.2, "successful")],
+    [
+        (0.2, 3.3, "successful"),
+        (0.3, 3.4, "simultaneous"),
+        (0.3, 3.55, "successful"),
+        (0.4, 3.5, "simultaneous"),
+        (0.4, 3.2, "successful"),
+    ],
 )
 def test_whoever_stops_was_interrupted_but_for_a_start_of_both(
     pause: float, begins: float, kind: str

@@ -7,7 +7,7 @@ An overlap alone is no interruption (Bennett 1981; Schegloff 2000). For B starti
 1. the overlap is short                          -> clean or terminal transition, not reported
 2. B says listening words, A goes on             -> backchannel
 3. A had hardly begun, or had paused for a while -> simultaneous start, an ``overlap``;
-   so is an attempt (5) in a shorter pause of A, and what began when A had hardly begun again
+   so is an attempt (5) in a shorter pause of A, and what began when A had just begun again
 4. A stops soon, B goes on                       -> interruption, yielded (B took the floor)
 5. B stops soon, A goes on                       -> interruption, not yielded (an attempt);
    an ``overlap`` of kind unsure when it may as well be a sign of listening
@@ -42,7 +42,8 @@ SURE_BY_SOUND = 0.7  # where the sound is measured
 
 MAX_PAUSE_S = 0.5
 OPEN_S = 0.35  # a pause so long that the floor was free for both, whoever gives way
-REACTION_S = 0.2  # who begins so soon after a pause did not hear that it is over
+BREATH_S = 0.24  # and so long for whoever begins right after it and keeps the floor
+REACTION_S, AFTER_LONG_S = 0.2, 0.35  # who begins so soon after a pause did not hear it was over
 
 # What other systems' definitions ask for, where the settings do not say it.
 PRESETS: Mapping[str, Mapping[str, float]] = {
@@ -117,11 +118,6 @@ def _classify(
         return
     floor_s = sum(min(e, start) - s for s, e in a.spans if s < start)
     paused_s = start - max(min(e, start) for s, e in a.spans if s < start)
-    pauses = [
-        (before[1], after[0])
-        for before, after in pairwise(a.spans)
-        if before[1] < start < after[0] + REACTION_S
-    ]
     detail = {
         "overlap_s": round(seconds, 2),
         "words": _words(b, start, end + 1.0),
@@ -136,10 +132,7 @@ def _classify(
         yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
         return
     kind = _outcome(a, b, start, floor, options)
-    if any(
-        until - since >= OPEN_S and (kind == "attempted" or until <= start)
-        for since, until in pauses
-    ):
+    if _both_started(a, start, kind):
         yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
         return
     sure = _confidence(seconds, options)
@@ -158,6 +151,18 @@ def _classify(
         {"yielded": kind == "successful", "kind": kind, **detail},
         sure,
     )
+
+
+def _both_started(a: Turn, start: Seconds, kind: str) -> bool:
+    """Whether B began in a pause of A, or before B could hear that it was over."""
+    for (_, since), (until, _) in pairwise(a.spans):
+        pause, late = until - since, start - until
+        soon = AFTER_LONG_S if pause > MAX_PAUSE_S else REACTION_S
+        if kind == "attempted" and pause >= OPEN_S and since < start < until + soon:
+            return True
+        if kind != "attempted" and pause >= BREATH_S and 0 <= late < soon:
+            return True
+    return False
 
 
 def _after_preface(turn: Turn, sounds: Sounds) -> Seconds:
