@@ -180,7 +180,10 @@ def test_a_blind_review_hides_the_verdict_until_it_is_judged(made: Store):
     assert "机器判定" not in page
     assert "「" not in page
     back = post(browser, f"{address}/reviews", verdict="pass", why="sample")
-    queue = get(browser, back)
+    assert back.endswith("?why=sample")  # the next that waits
+    assert not back.startswith(f"{address}?")
+    assert "盲审" in text_of(get(browser, back))
+    queue = get(browser, "/reviews?kind=sample")
     assert f'"{address}?why=sample"' not in queue
     assert re.search(r"一致盲审数.*(100|0)%1", text_of(queue))
 

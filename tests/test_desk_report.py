@@ -56,6 +56,9 @@ def test_a_report_holds_all_it_needs_and_leads_nowhere(made: Store):
     assert "<style>" in html
     assert "2025-W45 到 2026-W02" in html
     assert report(made, load_settings(), agent="N102", first="2025-W45", last="2026-W02") == html
+    team = report(made, load_settings(), team="售后组")
+    assert team.count("<circle") == get(client(made), "/team").count("<circle")
+    assert "<span><circle" not in team
 
 
 def test_moments_are_in_the_file_as_sound(tmp_path: Path):

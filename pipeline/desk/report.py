@@ -118,7 +118,10 @@ def report(
             made=date.today().isoformat(),
         )
     )
-    return _LINK.sub(r"<span>\1</span>", html)
+    # A point of a chart stays as it is: within an SVG a span would end it.
+    return _LINK.sub(
+        lambda link: link[1] if link[1].startswith("<circle") else f"<span>{link[1]}</span>", html
+    )
 
 
 def _of_agent(page: AgentPage) -> list[Heard]:

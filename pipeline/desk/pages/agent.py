@@ -51,6 +51,7 @@ TREND_WEEKS, FULL_WEEKS = 26, 4
 STRIP_CALLS = 40
 EVIDENCE_ROWS = 3000
 CALL_ROWS = 10
+FIRST_ITEMS = 15
 GOOD, BAD = 2, 3  # moments of one habit
 MOST_PRAISE, MOST_HABITS, MOST_NOTES = 3, 5, 20
 EVENTS_OF: Mapping[str, tuple[str, ...]] = {
@@ -166,6 +167,7 @@ class AgentPage:
     measures: tuple[Cell, ...]
     more_measures: tuple[Cell, ...]
     items: tuple[ItemRow, ...]
+    items_first: int  # that are not folded away
     tabs: tuple[tuple[str, str, str, bool], ...]  # name, label, address, chosen
     trend: charts.Chart | None
     goal: Goal | None
@@ -250,6 +252,7 @@ def agent_page(view: View, slug: str) -> AgentPage:
         measures=tuple(_cells(view, compared, row, main, is_trial=bool(trial))),
         more_measures=tuple(_cells(view, compared, row, rest, is_trial=bool(trial))),
         items=tuple(_item_rows(view, items, rates, agent_id, outline, is_trial=bool(trial))),
+        items_first=FIRST_ITEMS,
         tabs=tuple(
             (n, label_of(BY_NAME[n], words), view.link(measure=n) + "#trend", n == measure)
             for n in dict.fromkeys((*MAIN, measure))

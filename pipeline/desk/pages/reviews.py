@@ -248,6 +248,12 @@ def _open_appeals(view: View, names: Mapping[str, str], options: Desk) -> Iterat
         )
 
 
+def next_waiting(view: View, kind: str) -> Any | None:
+    """What waits first for a review of this kind, if anything: its slug and item."""
+    found = _sample(view) if kind == "sample" else doubtful(view.scope, 1)
+    return found[0] if found else None
+
+
 def _sample(view: View) -> list[Any]:
     """What was drawn of the newest week and nobody judged blind yet."""
     week = view.figures.known(view.scope, "newest week", queries.newest_week())[0][0]

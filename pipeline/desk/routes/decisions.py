@@ -6,6 +6,7 @@ There are no accounts: who decides says so in the form, and a cookie remembers t
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Path, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from pipeline.desk import deciding, decisions
 from pipeline.desk.audit import audit
 from pipeline.desk.pages.goal import goal_page
-from pipeline.desk.pages.reviews import item_page, reviews_page
+from pipeline.desk.pages.reviews import item_page, next_waiting, reviews_page
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import View, as_person, keep_person, show, view_of
@@ -60,11 +61,15 @@ def review(
     seen: Text = "",
     note: Text = "",
 ) -> Response:
-    """Judge an item; refused where the machine's verdict is no longer the one that was seen."""
+    """Judge an item and go on to the next that waits; refused where the machine's verdict has changed."""
     view = as_person(request, by)
     deciding.review(view, slug, item, verdict=verdict, why=why, seen=seen, note=note)
-    back = f"/calls/{slug}/items/{item}" if why != "sample" else "/reviews?kind=sample"
-    return _back(view, back)
+    if why not in ("sample", "doubtful"):
+        return _back(view, f"/calls/{slug}/items/{item}")
+    waiting = next_waiting(view, why)
+    if waiting is None:
+        return _back(view, f"/reviews?kind={why}")
+    return _back(view, f"/calls/{waiting.slug}/items/{quote(waiting.item_id)}?why={why}")
 
 
 @router.post("/calls/{slug}/items/{item}/appeals")
