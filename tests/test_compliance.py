@@ -266,19 +266,25 @@ def test_what_was_perhaps_misheard_is_not_omitted() -> None:
     greets = item("greets", "pass: {says: {by: agent, any: [晚上好], where: opening}}")
     names = item("names", "pass: {says: {by: agent, any: ['{surname}(先生|女士)']}}")
     repeats = item("repeats", "pass: {repeats_back: {of: customer}}")
+    thanks = item(
+        "thanks",
+        "when: {event: {kind: hold, min_s: 10}}\n"
+        "pass: {for_each: {says: {by: agent, any: [久等了], where: {after: trigger}}}}",
+    )
     call = dialogue(
         "A: 晚上日,翔宇航空。 / C: 我姓秦,帐号二八三三一四六五七。 / A: 新女士,二三三一四留武器。"
+        " / [hold 20 music] / A: 久日了。"
     )
 
     def at(confidence: float) -> dict[str, str]:
         turns = tuple(
             replace(t, confidence=confidence) if t.speaker == "agent" else t for t in call.turns
         )
-        found = judge(replace(call, turns=turns), rubric_of(greets + names + repeats))
+        found = judge(replace(call, turns=turns), rubric_of(greets + names + repeats + thanks))
         return {v.item_id: v.verdict for v in found}
 
-    assert at(0.95) == {"greets": "fail", "names": "fail", "repeats": "fail"}
-    assert set(at(0.75).values()) == {"cannot_tell"}
+    assert list(at(0.95).values()) == ["fail"] * 4
+    assert set(at(0.7).values()) == {"cannot_tell"}
     one = judge(
         replace(call, turns=tuple(replace(t, confidence=0.75) for t in call.turns)),
         rubric_of(greets),

@@ -24,7 +24,7 @@ class ForEach(Form):
         """Evaluate the condition once per trigger hit."""
         starts = [h.start for h in scope.trigger[1:]]
         findings = [
-            self.that.evaluate(call, Scope((hit,), until=max(until, hit.end)))
+            self.that.evaluate(call, replace(scope, trigger=(hit,), until=max(until, hit.end)))
             for hit, until in zip(scope.trigger, [*starts, float("inf")], strict=True)
         ]
         marked = [
@@ -45,7 +45,9 @@ class ForAny(Form):
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Evaluate the condition once per trigger hit."""
-        findings = [self.that.evaluate(call, Scope((hit,))) for hit in scope.trigger]
+        findings = [
+            self.that.evaluate(call, replace(scope, trigger=(hit,))) for hit in scope.trigger
+        ]
         return any_of(findings).named(self.describe())
 
     def describe(self) -> str:

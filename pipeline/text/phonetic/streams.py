@@ -36,7 +36,7 @@ _NUMERALS = re.compile(
     "|(?<=星期)[一二三四五六]|(?<=礼拜)[一二三四五六]|(?<=周)[一二三四五六]|(?<=第)[一二三四五六七八九]"
     "|[二三四五六七八九十](?=[个天点号块元月年位次岁楼栋层期件张])"
 )
-FIRM = (0.35, 0.8, 0.2)  # sure to have been misheard, to be what it is; the least that counts
+FIRM = (0.35, 0.8, 0.3)  # sure to have been misheard, to be what it is; the least that counts
 _SENTENCE_COST = 0.3
 _COMMA_COST = 0.06
 
