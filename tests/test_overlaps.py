@@ -288,6 +288,24 @@ def test_a_misheard_sign_of_listening_is_no_accusation():
         assert (event.kind, event.detail["kind"]) == ("overlap", "unsure")
 
 
+def answer(text: str, confidence: float = 0.9) -> Event:
+    """The customer stops at 6; the agent says ``text`` from 4 on, a character each 0.5 s."""
+    made = [turn(0, CUSTOMER, 0, 6), turn(1, AGENT, 4, 4 + 0.5 * len(text), text=text)]
+    words = tuple(replace(w, confidence=confidence) for w in made[1].words)
+    return find_overlaps([made[0], replace(made[1], words=words)])[0]
+
+
+def test_words_of_listening_are_no_accusation_however_long():
+    assert answer("好的好的").detail["kind"] == "unsure"
+    assert answer("好的好的", confidence=0.3).kind == "interruption"
+
+
+def test_an_answer_that_opens_with_words_of_listening_counts_from_what_follows():
+    assert answer("是的是的那我下午过来一趟").detail["kind"] == "terminal"
+    assert answer("是的那我下午过来一趟").kind == "interruption"
+    assert answer("不是的那我下午过来一趟").kind == "interruption"
+
+
 def test_words_heard_well_make_an_attempt_as_sure_as_they_are():
     less, more = short_attempt("等一下女士", 0.75), short_attempt("等一下女士", 0.98)
     assert less.kind == more.kind == "interruption"

@@ -33,6 +33,7 @@ from pipeline.dialogue.turns import LIKELIER, NO_SOUNDS
 from pipeline.schema import Event, Seconds, Turn
 from pipeline.settings import Interruptions
 from pipeline.spans import intersection
+from pipeline.text import is_backchannel
 
 REPORTED_OVERLAP_S = 0.12
 MAX_SHORT_S = 1.5  # what is shorter may be a sign of listening
@@ -42,6 +43,7 @@ SURE_BY_SOUND = 0.7  # where the sound is measured
 
 MAX_PAUSE_S = 0.5
 OPEN_S = 0.35  # a pause so long that the floor was free for both, whoever gives way
+MOST_LISTENING_WORDS, HEARD = 6, 0.5  # characters of a sign of listening; confidence in them
 BREATH_S = 0.24  # and so long for whoever begins right after it and keeps the floor
 REACTION_S, AFTER_LONG_S = 0.2, 0.35  # who begins so soon after a pause did not hear it was over
 
@@ -127,8 +129,11 @@ def _classify(
         if seconds >= options.min_overlap_s:
             yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
         return
-    after_preface = end - _after_preface(b, sounds)
-    if after_preface < options.min_overlap_s or b.units < options.min_units:
+    goes_on = _after_preface(b, sounds)
+    if goes_on == b.end and seconds >= options.min_overlap_s:
+        yield Event("overlap", start, end, b.speaker, {"kind": "unsure", **detail})
+        return
+    if end - goes_on < options.min_overlap_s or b.units < options.min_units:
         yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
         return
     kind = _outcome(a, b, start, floor, options)
@@ -166,15 +171,23 @@ def _both_started(a: Turn, start: Seconds, kind: str) -> bool:
 
 
 def _after_preface(turn: Turn, sounds: Sounds) -> Seconds:
-    """Where a turn goes on that begins with a sign of listening and a pause, else its start."""
-    first, *later = turn.spans
+    """Where a turn goes on that begins with a sign of listening, its end where it is nothing else.
+
+    The sign is heard in its words, or is a short sound before a pause.
+    """
+    words, first = turn.words, turn.spans[0]
+    for count in range(min(len(words), MOST_LISTENING_WORDS), 0, -1):
+        said = words[:count]
+        heard = sum(w.confidence for w in said) / count
+        if heard >= HEARD and is_backchannel("".join(w.text for w in said)):
+            return max(turn.start, words[count].start) if count < len(words) else turn.end
     seconds = first[1] - first[0]
-    if not later or seconds > MAX_SHORT_S or turn.speaker not in sounds:
+    if len(turn.spans) == 1 or seconds > MAX_SHORT_S or turn.speaker not in sounds:
         return turn.start
     sound = sounds[turn.speaker]([first])
-    words = [w for w in turn.words if w.start < first[1]]
-    is_sign = sound is not None and listening(seconds, words, sound=sound) >= LIKELIER
-    return later[0][0] if is_sign else turn.start
+    before = [w for w in words if w.start < first[1]]
+    is_sign = sound is not None and listening(seconds, before, sound=sound) >= LIKELIER
+    return turn.spans[1][0] if is_sign else turn.start
 
 
 def _outcome(

@@ -39,7 +39,7 @@ TIE = 2.0  # of pieces without a pause between them, against a likeness of 10 / 
 TIE_FADES_S = 0.3
 # The halves of one voice are more alike than this (cosine, noise taken out), less by the second where
 # one half is short; the bar is higher by the second that two are heard at once.
-ONE_VOICE, ONE_VOICE_OF_A_SECOND, ONE_VOICE_AT_ONCE = 0.91, 0.14, 0.03
+ONE_VOICE, ONE_VOICE_OF_A_SECOND, ONE_VOICE_AT_ONCE = 0.89, 0.14, 0.03
 NOISE, NOISE_KNOWN_S = 1.2, 3.0  # of the embedding of a second of a person; as if heard so long
 MIN_VOICE_S = 1.2  # less speech does not make a voice
 SEEDS = 60
