@@ -122,7 +122,7 @@ def _drawing(
 
 
 def _grid(scale: Scale, number: Callable[[float], str], unit: str, end: float) -> list[Markup]:
-    parts = [label(LEFT - 8, TOP - 10, unit, "end")]
+    parts = [label(0, TOP - 10, unit, "start")]
     for value in ticks(scale):
         y = scale(value)
         parts += [interval(LEFT, y, end, y, "grid"), label(LEFT - 8, y + 4, number(value), "end")]

@@ -1,4 +1,7 @@
-"""Pictures of the pages for the documentation: ``python -m tests.browser.screenshots STORE docs/desk``."""
+"""Pictures of the pages for the documentation: ``python -m tests.browser.screenshots STORE docs/desk``.
+
+A store of made-up agents (``tests.desk_store``) gives the pictures of agent and team, another those of calls.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,13 @@ SHOTS = (
     ("calls-dark", "/calls", 820, "dark"),
     ("methods-light", "/methods", 820, "light"),
 )
-"""Name, address, width in pixels, theme. A new page adds its line here."""
+MADE_SHOTS = (
+    ("agent-light", "/agents/N102", 1280, "light"),
+    ("agent-dark", "/agents/N108?measure=agent_speaking_rate", 820, "dark"),
+    ("team-light", "/team", 1280, "light"),
+    ("team-dark", "/team", 820, "dark"),
+)
+"""Name, address, width in pixels, theme. A new page adds its line to one of both."""
 
 
 def main(store: str, out: str) -> None:
@@ -34,7 +43,8 @@ def main(store: str, out: str) -> None:
         sync_playwright() as driver,
     ):
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for name, address, width, theme in SHOTS:
+        is_made = (opened.frame("calls", columns=["path"])["path"].str.startswith("/made/")).any()
+        for name, address, width, theme in MADE_SHOTS if is_made else SHOTS:
             faults: list[str] = []
             context, page = window(browser, faults, width=width, color_scheme=theme)
             page.goto(desk + address)
