@@ -20,14 +20,13 @@ import pandas as pd
 
 from pipeline.agents.case_mix import By, CaseMix
 from pipeline.agents.change import Changes, changes
-from pipeline.agents.pool import KIND_TEXTS, MIN_CALLS, NAMES, Pool
+from pipeline.agents.pool import DECIMALS, KIND_TEXTS, MIN_CALLS, NAMES, Pool
 from pipeline.measures import POOLED
 
 STATISTICS = (
     "calls", "mean", "low", "high", "shrunk", "shrunk_low", "shrunk_high", "reliability",
     "team_median", "percentile", "state", "change_since", "change",
 )  # fmt: skip
-DECIMALS = 9  # what is behind them depends on the order of the sums
 AgentTable = Literal["agents", "agent_weeks"]
 AGENT_TABLES: tuple[AgentTable, ...] = ("agents", "agent_weeks")
 SUSPECTS_SHOWN = 5

@@ -21,6 +21,7 @@ from pipeline.errors import ParameterError
 from pipeline.measures import POOLED, SPEECH_S, Pooled
 
 MIN_CALLS = 10
+DECIMALS = 9  # of what is given out: what is behind them depends on the order of the sums
 NAMES = ("agent_name", "team")
 KIND_TEXTS = ("queue", "direction")
 _DERIVED = {SPEECH_S: ("duration", "silence_ratio", "overlap_s")}

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
-from pipeline.agents import MIN_CALLS, Changes, Compared, Pool, changes
+from pipeline.agents import MIN_CALLS, Compared, Pool, changes
 from pipeline.desk.judgements import ItemCount, Waiting, drawn, item_counts, item_pool
 from pipeline.desk.queries import agents as queries
 from pipeline.desk.queries import decisions as decided
@@ -22,12 +22,13 @@ from pipeline.desk.scope import Scope, Select
 from pipeline.measures import Pooled, pass_rate
 
 KEPT = 48
-SLOW_S, PATIENCE = (
-    0.2,
-    20.0,
-)  # a figure that took so long to make is kept so many times as long while calls come in
+# A figure that takes so many s to make is kept so many times as long while calls come in.
+SLOW_S, PATIENCE = 0.2, 20.0
+DEFAULT_WEEKS = 13  # the newest ones, where no others are asked for
 
 T = TypeVar("T")
+Standing = Mapping[str, tuple[str, float, float, float]]
+"""Changes of an agent that stand: by measure the week since, size, low, high."""
 
 
 class Weeks(NamedTuple):
@@ -75,16 +76,27 @@ class Figures:
             self._of(scope, ("weeks", filters, *measures), make) if len(measures) == 1 else make()
         )
 
-    def changes(self, scope: Scope, filters: Filters, last: str | None) -> Changes:
-        """What changed, as known at the end of a week."""
+    def changes(self, scope: Scope, filters: Filters, last: str | None) -> Mapping[str, Standing]:
+        """What has changed with each agent, as known at the end of a week: see :meth:`Changes.now`."""
 
-        def make() -> Changes:
+        def make() -> Mapping[str, Standing]:
             pool = self.pool(scope, filters)
             if last is not None and pool.known_weeks[-1:] > [last]:
                 pool = pool.within("", last)
-            return changes(pool.history())
+            found = changes(pool.history())
+            return {agent: found.now(agent) for agent in found.agent_id if agent is not None}
 
         return self._of(scope, ("changes", filters, last), make)
+
+    def warm(self, scope: Scope) -> None:
+        """Make what the first pages show of all calls, before somebody asks for it."""
+        pool = self.pool(scope, Filters())
+        known = pool.known_weeks[-DEFAULT_WEEKS:]
+        weeks = Weeks(known[0], known[-1]) if known else None
+        for shown in (weeks, None):
+            self.compared(scope, Filters(), shown)
+        if weeks is not None:
+            self.changes(scope, Filters(), weeks.last)
 
     def items(
         self,

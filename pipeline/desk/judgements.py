@@ -101,7 +101,7 @@ def item_counts(
     ids, totals = scope.item_ids(), dict[str, NDArray[np.int64]]()
     span = (min(weeks), max(weeks)) if weeks else None
     for one in scope.item_weeks({"rubric_hash": rubric_hash}, span, None):
-        total = totals.setdefault(one.item_list, np.zeros_like(one.numbers))
+        total = totals.setdefault(one.item_list, np.zeros(one.numbers.shape, np.int64))
         total += one.numbers
     counts: dict[str, dict[str, NDArray[np.int64]]] = {}
     for digest, numbers in totals.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -14,7 +15,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from pipeline.desk.app import LOCAL_HOSTS, create_app
-from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope
 from pipeline.desk.words import LANGUAGES
 from pipeline.errors import CallcoachError, UsageError, nearest
@@ -59,6 +59,7 @@ def serve(
             server_header=False,
             lifespan="on",
         )
+        os.environ.setdefault("PYPINYIN_NO_PHRASES", "1")  # 47 MB: pages ask for single characters
         ready(_address(host, listener.getsockname()[1]))
         warm = threading.Thread(target=_sum, args=(app,), daemon=True)
         warm.start()
@@ -69,7 +70,7 @@ def serve(
 def _sum(app: FastAPI) -> None:
     """Sum all calls by agent before somebody asks for it: over many calls that takes a while."""
     with contextlib.suppress(CallcoachError):  # whoever asks for the page will be told
-        app.state.figures.pool(Scope(app.state.store), Filters())
+        app.state.figures.warm(Scope(app.state.store))
 
 
 def _address(host: str, port: int) -> str:

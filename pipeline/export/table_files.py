@@ -122,9 +122,12 @@ def export(
     """
     chosen = _known("table", tables, TABLE_NAMES)
     formats = _known("format", formats, FORMATS)
+    with_agents = workbook or not set(AGENT_TABLES).isdisjoint(chosen)
+    if with_agents:
+        store.sum_weeks()
     with aside(Path(out_dir)) as folder, store.snapshot() as view:
         pooled: dict[str, tuple[tuple[Column, ...], pa.Table]] = {}
-        if workbook or not set(AGENT_TABLES).isdisjoint(chosen):
+        if with_agents:
             pooled = _agent_tables(view, min_calls, adjust)
         for name in chosen:
             if name in pooled:
@@ -169,17 +172,20 @@ def _known(what: str, names: Sequence[str] | None, allowed: Sequence[str]) -> li
 def _agent_tables(
     view: Store, min_calls: int, adjust: Sequence[By]
 ) -> dict[str, tuple[tuple[Column, ...], pa.Table]]:
-    mix = CaseMix(adjust)
+    made: set[tuple[str | None, ...]] = set()
     if adjust:
+        mix = CaseMix(adjust)
         for batch in view.batches("calls", mix.columns, ordered=False, rows=AGENT_ROWS):
             mix.add(values_of(frame_of([batch])))
             del batch  # so that there are never two
-    pool = Pool(shift=mix.fit() if adjust else None)
-    made: set[tuple[str | None, ...]] = set()
-    read = list(dict.fromkeys((*pool.columns, *_MADE)))
+        pool = Pool(shift=mix.fit())
+    else:
+        pool = view.pool()  # as on the pages, to the last digit
+    read = list(dict.fromkeys((*(pool.columns if adjust else ("status",)), *_MADE)))
     for batch in view.batches("calls", read, ordered=False, rows=AGENT_ROWS):
         calls = frame_of([batch])
-        pool.add(values_of(calls))
+        if adjust:
+            pool.add(values_of(calls))
         kinds = calls.loc[calls["status"].ne("failed").fillna(True), list(_MADE)].drop_duplicates()
         made |= set(kinds.astype(object).where(kinds.notna(), None).itertuples(index=False))
         del batch

@@ -39,7 +39,7 @@ class ItemWeek(NamedTuple):
     team: str | None
     rubric_hash: str | None
     item_list: str
-    numbers: NDArray[np.int64]
+    numbers: NDArray[np.integer[Any]]
 
 
 def columns() -> Sequence[sa.Column[Any]]:
@@ -64,7 +64,7 @@ def pack(place: str, parts: Iterable[ItemWeek]) -> list[dict[str, Any]]:
 def kept(connection: Connection, query: sa.Select[Any]) -> Iterator[ItemWeek]:
     """Those of the rows that a query over ``item_weeks`` gives."""
     for row in connection.execute(query):
-        numbers = np.frombuffer(zlib.decompress(row.numbers), "<u4").astype(np.int64)
+        numbers = np.frombuffer(zlib.decompress(row.numbers), "<u4")
         agent, week, team, rubric, items = (getattr(row, name) for name in KEY)
         yield ItemWeek(agent, week, team, rubric, items, numbers.reshape(NUMBERS, -1))
 

@@ -18,9 +18,8 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.io import files
@@ -40,6 +39,9 @@ from pipeline.schema import (
 )
 from pipeline.store.tables import TABLES, Column, columns_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ARROW: Mapping[Dtype, pa.DataType] = {
     "str": pa.string(),
     "Int64": pa.int64(),
@@ -49,7 +51,6 @@ ARROW: Mapping[Dtype, pa.DataType] = {
 _PLAIN_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9._-]{1,64}")
 _HASHED_ID = re.compile(r"x[0-9a-f]{16}")
 _HEAD_BYTES = 64 * 1024  # a payload begins with the recording
-_PANDAS = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def typed(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any, dtype: Dtype) -> Any:
-    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if dtype == "str":
         return clean(str(value))
@@ -212,7 +213,10 @@ def to_frame(table: str, rows: Iterable[Any]) -> pd.DataFrame:
 
 def frame_of(batches: Sequence[pa.RecordBatch]) -> pd.DataFrame:
     """Build one frame from batches."""
-    frame: pd.DataFrame = pa.Table.from_batches(batches).to_pandas(types_mapper=_PANDAS.get)
+    import pandas as pd  # who looks at pages makes no frames
+
+    types = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = pa.Table.from_batches(batches).to_pandas(types_mapper=types.get)
     return frame
 
 

@@ -13,16 +13,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pipeline import qa_scores as outside
 from pipeline.schema import CallResult, Verdict, from_json
 from pipeline.store.migrations import SQL
 from pipeline.store.rows import typed, unpack
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OUTSIDE_POSITION = 1_000_000  # outside verdicts come after those of the rubric
 FULL_MARKS = 100.0  # of an overall score
@@ -39,7 +40,7 @@ def add(connection: Connection, rows: pd.DataFrame) -> list[str]:
     table = SQL["outside_scores"]
     last = connection.scalar(sa.select(sa.func.max(table.c.position)))
     added: dict[tuple[str | None, ...], dict[str, Any]] = {}
-    for record in rows.astype(object).to_dict("records"):
+    for record in rows.astype(object).where(rows.notna(), None).to_dict("records"):
         row = typed("outside_scores", {str(k): v for k, v in record.items()})
         added.pop(_judgement(row), None)
         added[_judgement(row)] = row
@@ -69,6 +70,8 @@ def add(connection: Connection, rows: pd.DataFrame) -> list[str]:
 
 def pending(connection: Connection) -> pd.DataFrame:
     """The rows whose call was not there when they were imported, as they were read."""
+    import pandas as pd
+
     table = SQL["outside_scores"]
     query = sa.select(table).where(table.c.call_id.is_(None)).order_by(table.c.position)
     found = connection.execute(query).mappings().all()
@@ -89,6 +92,10 @@ def _unmatched(row: Mapping[Any, Any]) -> tuple[str | None, ...]:
 
 def merge(connection: Connection, call_ids: Sequence[str]) -> None:
     """Bring the outside verdicts, score and agreement of these calls up to date."""
+    import pandas as pd
+
+    from pipeline import qa_scores as outside
+
     scores, calls, verdicts = SQL["outside_scores"], SQL["calls"], SQL["verdicts"]
     of_these = verdicts.c.call_id.in_(call_ids)
     connection.execute(verdicts.delete().where(of_these, verdicts.c.source == "outside"))

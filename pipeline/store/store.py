@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -48,6 +47,9 @@ from pipeline.store.rows import (
 )
 from pipeline.store.runs import Run, State
 from pipeline.store.tables import Column, columns_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH_ROWS = 20_000
 FETCH_ROWS = 1000  # at a time: more of them no longer fit the processor's cache

@@ -10,8 +10,6 @@ import re
 from functools import cache
 from typing import Any
 
-from pypinyin import Style, lazy_pinyin, pinyin
-
 from pipeline.text.script import is_hanzi
 
 _SPOKEN_IN_TWO_WAYS = frozenset(
@@ -38,6 +36,8 @@ def syllables(text: str) -> list[str]:
     >>> syllables("银行，OK1")
     ['yin', 'hang', '', 'o', 'k', 'yi']
     """
+    from pypinyin import Style, lazy_pinyin  # its phrases take 50 MB, which not everybody needs
+
     # A list from ``errors`` keeps one entry per character; the type stub only foresees a string.
     one_each: Any = _other
     return list(lazy_pinyin(text, style=Style.NORMAL, errors=one_each))
@@ -56,6 +56,8 @@ def readings(character: str) -> tuple[str, ...]:
     if not is_hanzi(character):
         sound = _sound(character)
         return (sound,) if sound else ()
+    from pypinyin import Style, lazy_pinyin, pinyin
+
     usual = lazy_pinyin(character, style=Style.NORMAL)[0]
     if character not in _SPOKEN_IN_TWO_WAYS:
         return (usual,)

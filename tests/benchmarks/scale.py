@@ -26,9 +26,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.agents import iso_week
 from pipeline.export import export
 from pipeline.measures import KINDS
-from pipeline.store import TABLES, Column, Store
+from pipeline.store import TABLES, Column, Store, agent_weeks
 from pipeline.store.database import writing
 from pipeline.store.migrations import SQL
 
@@ -78,6 +79,7 @@ def fill(path: Path, calls: int, agents: int = AGENTS, seed: int = 7) -> None:
                     values = _columns(name, np.repeat(numbers, each), agents, rng)
                     rows = zip(*(values[c.name] for c in SQL[name].c), strict=True)
                     connection.exec_driver_sql(insert, list(rows))
+                agent_weeks.mark_all(connection, SQL)
 
 
 def measure(path: Path, choices: Mapping[str, Any]) -> Cost:
@@ -131,6 +133,7 @@ def _calls(calls: np.ndarray, agents: int, rng: np.random.Generator) -> dict[str
         "slug": ids,
         "sha256": [rng.bytes(32).hex() for _ in calls],
         "started_at": [f"{day}T10:00:00+08:00" for day in days],
+        "week": [iso_week(str(day)) for day in days],
         "agent_id": [f"A{a:04d}" for a in agent],
         "agent_name": [f"坐席{a}" for a in agent],
         "team": [f"{a % TEAMS + 1}组" for a in agent],

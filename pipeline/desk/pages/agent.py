@@ -552,10 +552,7 @@ def _item_rows(
 
 
 def _changes(view: View, filters: Filters, agent_id: str, weeks: Weeks) -> Iterator[str]:
-    known = view.figures.changes(view.scope, filters, weeks.last)
-    if agent_id not in known.agent_id:
-        return
-    now = known.now(agent_id)
+    now = view.figures.changes(view.scope, filters, weeks.last).get(agent_id, {})
     for name in MAIN:
         if name in now and now[name][0] >= weeks.first:
             since, size, low, high = now[name]
@@ -649,7 +646,7 @@ def _weekly(
         table.append((week, str(n), number(value), shown))
     title, change = words("agent.trend_title", name=label), None
     known = view.figures.changes(view.scope, filters, weeks.last if weeks else None)
-    now = known.now(agent_id) if agent_id in known.agent_id else {}
+    now = known.get(agent_id, {})
     if measure in now:
         since, size, low, high = now[measure]
         at = next((k for k, i in enumerate(own) if (by_week.week[i] or "") >= since), None)

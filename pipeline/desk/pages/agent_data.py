@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.agents import Compared
-from pipeline.agents.frames import DECIMALS
+from pipeline.agents.pool import DECIMALS
 from pipeline.errors import ParameterError, nearest
 from pipeline.measures import POOLED
 from pipeline.store import slug_of

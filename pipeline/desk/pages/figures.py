@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from pipeline.agents import Compared, iso_week, state_words
 from pipeline.desk import charts
-from pipeline.desk.figures import Weeks
+from pipeline.desk.figures import DEFAULT_WEEKS, Weeks
 from pipeline.desk.queries.filters import CHANNELS, Filters
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
@@ -25,7 +25,6 @@ from pipeline.measures import POOLED, Pooled
 LEAST_MEAN = 3  # calls: below, values are shown call by call
 RELIABLE = 0.7
 MOST_MORE_CALLS = 500  # more than that is no advice
-DEFAULT_WEEKS = 13
 BY_NAME: Mapping[str, Pooled] = {p.name: p for p in POOLED}
 MAIN = (
     "agent_speaking_rate", "agent_level_dbfs", "agent_pitch_sd_st", "agent_interruption_rate",

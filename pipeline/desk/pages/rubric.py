@@ -11,10 +11,11 @@ import numpy as np
 
 from pipeline.agents.estimates import wilson
 from pipeline.desk import decisions
+from pipeline.desk.figures import DEFAULT_WEEKS
 from pipeline.desk.judgements import newest_with
 from pipeline.desk.pages.agent import Heard
 from pipeline.desk.pages.evidence import Moment, evidence_of, verdict_of
-from pipeline.desk.pages.figures import DEFAULT_WEEKS, only
+from pipeline.desk.pages.figures import only
 from pipeline.desk.pages.reviews import agreement_by_item
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries import methods as method_queries

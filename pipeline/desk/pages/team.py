@@ -7,15 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.agents import (
-    BASELINE_WEEKS,
-    MIN_CALLS,
-    Changes,
-    Compared,
-    control,
-    funnel,
-    team_weeks,
-)
+from pipeline.agents import BASELINE_WEEKS, MIN_CALLS, Compared, control, funnel, team_weeks
 from pipeline.desk import charts
 from pipeline.desk.figures import Weeks
 from pipeline.desk.pages.call import TRIAL_PRESETS
@@ -212,13 +204,13 @@ def _changes(
     """What changed within the weeks shown, the largest first; one line an agent."""
     if weeks is None:
         return
-    known: Changes = view.figures.changes(view.scope, filters, weeks.last)
+    known = view.figures.changes(view.scope, filters, weeks.last)
     found = []
     for row in rows:
         agent = compared.agent_id[row]
-        if agent is None or agent not in known.agent_id:
+        if agent is None or agent not in known:
             continue
-        now = known.now(agent)
+        now = known[agent]
         lines = []
         for name in MAIN:
             if name not in now or now[name][0] < weeks.first:
