@@ -406,7 +406,9 @@ def _why(
             yield words("why.rule"), rule
         if item["sources"]:
             yield words("why.source"), ", ".join(item["sources"])
-    wordings = item.get("looks_for", ()) if item is not None else ()
+    wordings: Sequence[str] = ()
+    if item is not None and verdict.verdict != "not_applicable":
+        wordings = item.get("looks_for", ())
     if wordings:
         some = "　".join(one.replace("!", "") for one in wordings[:MOST_WORDINGS])
         more = len(wordings) - MOST_WORDINGS
