@@ -267,6 +267,7 @@ def test_why_names_the_wordings_looked_for_and_what_was_heard_by_sound(samples: 
     why = page[page.index("投诉致歉") :]
     assert re.search(r"找的说法.{0,5}\(抱歉\|致歉", why)
     assert "not found" not in page
+    assert "命中二十号说明" in page  # a detail that was said, not a phrase found by sound
     assert "命中" in page
     found = Verdict(
         "negative_language", "rubric", "fail", matched="没有办法", quote="我也没有半法", start=1.0

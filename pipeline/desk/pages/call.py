@@ -428,6 +428,8 @@ def _why(
 
 def _by_sound(matched: str, quote: str) -> bool:
     """Whether a phrase was found in what was recognised as other characters."""
+    if matched.startswith("detail "):  # something that was said, and no phrase of the rubric
+        return False
     try:
         phrase = parse_phrase(matched)
     except RubricError:

@@ -122,7 +122,7 @@ def found_text(matched: str, words: Words) -> str:
     if event := _EVENT.fullmatch(matched):
         key = f"event.{event['kind']}.long"
         return words(key, seconds=event["seconds"]) if words.known(key, "") else matched
-    return matched
+    return matched.removeprefix("detail ")
 
 
 def verdict_of(row: Any) -> Verdict:
