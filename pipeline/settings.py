@@ -84,7 +84,11 @@ class Asr(_Section):
         le=100,
     )
     second_look_logprob: float = _setting(
-        -0.7, "", "a window under this mean log probability is heard again in 30 s", ge=-10, le=0
+        -10.0,
+        "",
+        "a window under this mean log probability is heard again in 30 s; -10 = loops alone are",
+        ge=-10,
+        le=0,
     )
     join_gap_s: float = _setting(
         1.0, "s", "pauses shorter than this stay inside one utterance", ge=0.2, le=5

@@ -1,11 +1,11 @@
 """The decoder: faster-whisper's model, one search a window, and the most plausible of its hypotheses.
 
 Windows are padded no further than they need, which costs a small part of the 30 s that the model was
-trained on. A window that the model is not sure of, or in which it goes round in circles, is encoded
-again in 30 s and searched again, unless it is heard for the second time already. Of all hypotheses the
-one is taken that is most probable for the model and as a row of words together. Times are searched for
-too, as in training, because without them more is left out and repeated; those of the words come from
-attention. A batch of windows goes together.
+trained on. A window in which the model goes round in circles, or of which it is less sure than the
+settings ask, is encoded again in 30 s and searched again, unless it is heard for the second time
+already. Of all hypotheses the one is taken that is most probable for the model and as a row of words
+together. Times are searched for too, as in training, because without them more is left out and
+repeated; those of the words come from attention. A batch of windows goes together.
 
 Conventions: audio float32 at 16 kHz, shape (n,); times in seconds from the start of the window.
 
