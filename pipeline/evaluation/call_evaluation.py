@@ -74,7 +74,7 @@ def evaluate_call(result: CallResult, truth: Mapping[str, Any]) -> CallEvaluatio
         speech=speaker_times(result, true),
         turns=tuple(_edges(p) for p in pairs),
         found_turns=len(result.turns),
-        events=match_events(result, true),
+        events=match_events(result.events, true),
         rings=count_rings(result, true),
         measures=compare_measures(result, true, pairs),
         verdicts=compare_verdicts(result, true),

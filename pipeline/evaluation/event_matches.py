@@ -89,7 +89,7 @@ class RingCount:
     found: int
 
 
-def match_events(result: CallResult, truth: Truth) -> dict[str, EventMatches]:
+def match_events(events: Sequence[Event], truth: Truth) -> dict[str, EventMatches]:
     """Match the events of one call, by kind; kinds that are not labelled are not in it."""
     labelled: dict[str, tuple[tuple[TrueEvent, ...] | None, Closeness]] = {
         "interruption": (truth.interruptions, _onset),
@@ -98,7 +98,7 @@ def match_events(result: CallResult, truth: Truth) -> dict[str, EventMatches]:
         "dead_air": (truth.dead_air, _extent),
     }
     return {
-        kind: _match(kind, true, [e for e in result.events if e.kind == kind], closeness)
+        kind: _match(kind, true, [e for e in events if e.kind == kind], closeness)
         for kind, (true, closeness) in labelled.items()
         if true is not None
     }
