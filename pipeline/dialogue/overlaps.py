@@ -37,7 +37,7 @@ from pipeline.text import is_backchannel
 
 REPORTED_OVERLAP_S = 0.12
 MAX_SHORT_S = 1.5  # what is shorter may be a sign of listening
-SURE_ATTEMPT = 0.6  # that it is an attempt and no sign of listening, or it is no accusation
+SURE_ATTEMPT = 0.5  # likelier an attempt than a sign of listening, or it is no accusation
 SURE_BY_SOUND = 0.7  # where the sound is measured
 MAX_PAUSE_S = 0.5
 OPEN_S = 0.35  # a pause so long that the floor was free for both, whoever gives way
