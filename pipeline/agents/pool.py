@@ -489,7 +489,9 @@ class Pool:
     def _sums(self, code: Codes, size: int) -> Iterator[Sums]:
         """The sums of each measure in every row of a table."""
         kept = code >= 0
-        row_of, settled = code[kept], self._by_week()[kept]
+        row_of, settled = code[kept], self._by_week()
+        if not kept.all():  # of many weeks a copy is large
+            settled = settled[kept]
         for of_measure in range(len(self.measures)):
             sums = np.ascontiguousarray(settled[:, of_measure].T)
             yield Sums(*(np.bincount(row_of, s, size).astype(np.float64) for s in sums))

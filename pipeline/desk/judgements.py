@@ -77,9 +77,8 @@ def item_pool(
             (one.agent_id, one.week), np.zeros((NUMBERS, len(items)), np.int64)
         )
         of_week[:, [column[i] for i in ids[one.item_list]]] += one.numbers
-    judged = [
-        n for n, item in enumerate(items) if any(s[[PASS, FAIL], n].any() for s in sums.values())
-    ]
+    total = sum(sums.values(), np.zeros((NUMBERS, len(items)), np.int64))
+    judged = np.flatnonzero(total[PASS] + total[FAIL])
     parts = []
     for (agent, week), numbers in sums.items():
         passed, failed = numbers[PASS], numbers[FAIL]
