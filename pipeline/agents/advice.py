@@ -134,14 +134,15 @@ def candidates(
         others = float(e.others[row])
         excess = sign * (float(e.shrunk[row]) - others)
         others_sd = float(e.others_high[row] - e.others_low[row]) / 4
-        if not np.isfinite(excess) or not e.calls[row]:
+        error = float(np.hypot(e.shrunk_sd[row], others_sd))
+        if not np.isfinite(excess + error) or not e.calls[row]:
             continue
         calls = int(e.calls[row])
         times, in_calls = (occasions or {}).get(one.name, (calls, calls))
         least = abs(others) * delta if one.measure.relative else delta
         found.append(
             Candidate(
-                one.name, one.zh, one.en, excess, float(np.hypot(e.shrunk_sd[row], others_sd)),
+                one.name, one.zh, one.en, excess, error,
                 max(least, 1e-9), times, in_calls, int(compared.calls[row]),
                 (weights or {}).get(one.name, 1.0), (agreement or {}).get(one.name),
                 (confidence or {}).get(one.name, 1.0),
