@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from pipeline.rubric.findings import Finding, Hit, Outcome
 from pipeline.rubric.forms import Form, Number, Whole, entry
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Dialogue, Span, Speaker, Turn
+from pipeline.spans import touches
 from pipeline.text import count_units
 from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.matching import SlotFinder, find_phrase, negated
@@ -294,6 +295,14 @@ class Call:
             if start < hit.end and end > hit.start
         ]
         return sum(inside_hit) / len(inside_hit) if inside_hit else 1.0
+
+    def is_clear(self, speaker: Speaker, spans: Sequence[Span]) -> bool:
+        """Whether every word in some spans is what it is, so that none was misheard."""
+        stream, clear = self.streams[speaker], self.hearing.clear_word_confidence
+        return not any(
+            c < clear and touches((start, end), spans)
+            for c, start, end in zip(stream.confidences, stream.starts, stream.ends, strict=True)
+        )
 
     def misheard(self, hit: Hit) -> bool:
         """Whether the words under a piece of evidence may have been others."""

@@ -150,7 +150,8 @@ class Says(Form):
                 ]
                 if hits:
                     well, confidence, note = False, 0.0, "it may have been said, heard unclearly"
-            if well and scope.asking == "misheard" and self.strictness != "exact":
+            may_be_misheard = scope.asking == "misheard" and self.strictness != "exact"
+            if well and may_be_misheard and not call.is_clear(self.by, spans):
                 found = self._found(call, scope, spans, "faint")
                 near = [(n, h) for n, h in found if call.misheard(h)]
                 if near:
