@@ -135,7 +135,7 @@ class Diarization(_Section):
 class Vad(_Section):
     """The voice-activity timeline that carries all timing."""
 
-    threshold: float = _setting(0.5, "", "probability of speech", gt=0, lt=1)
+    threshold: float = _setting(0.4, "", "probability of speech", gt=0, lt=1)
     reach_s: float = _setting(0.3, "s", "how far energy may extend a detection", ge=0, le=1)
     above_floor_db: float = _setting(6.0, "dB", "speech is this far over the noise", ge=1, le=30)
     below_peak_db: float = _setting(38.0, "dB", "and at most this far below the talker", ge=10)

@@ -38,7 +38,7 @@ SPEECH_DBFS = -26.0
 class Says:
     """A detector that finds speech in given stretches, as coarse and as late as told.
 
-    In the stretches of ``doubts`` it gives a probability of 0.2.
+    In the stretches of ``doubts`` it gives a probability of ``doubt``.
     """
 
     def __init__(
@@ -46,8 +46,10 @@ class Says:
         *spans: tuple[float, float],
         late_s: float = 0.0,
         doubts: Sequence[tuple[float, float]] = (),
+        doubt: float = 0.2,
     ) -> None:
         self.spans = spans
+        self.doubt = doubt
         self.late_s = late_s
         self.doubts = doubts
 
@@ -55,7 +57,7 @@ class Says:
         frames = -(-audio.size // 512)
         middle = (np.arange(frames) + 0.5) * PROBABILITY_FRAME_S - self.late_s
         probability = np.zeros(frames, np.float32)
-        for value, spans in ((0.2, self.doubts), (1.0, self.spans)):
+        for value, spans in ((self.doubt, self.doubts), (1.0, self.spans)):
             for start, end in spans:
                 probability[(middle >= start) & (middle < end)] = value
         return probability
@@ -204,6 +206,13 @@ def test_noise_that_the_detector_takes_for_speech_does_not_lend_its_edges():
     found = detect_speech(voiced(4, [(1.0, 2.0)]), Says((0.2, 3.8)))
     assert len(found) == 1
     assert found[0] == pytest.approx((1.0, 2.0), abs=EDGE_S)
+
+
+@pytest.mark.parametrize(("doubt", "end"), [(0.3, 4.0), (0.2, 2.3)])
+def test_speech_that_has_begun_goes_on_until_it_is_unlikely(doubt: float, end: float):
+    audio = voiced(5, [(1.0, 4.0)])
+    (span,) = detect_speech(audio, Says((1.0, 2.0), doubts=[(2.0, 4.0)], doubt=doubt))
+    assert span == pytest.approx((1.0, end), abs=0.05)
 
 
 def test_energy_reaches_only_so_far_from_a_detection():

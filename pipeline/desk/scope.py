@@ -9,6 +9,7 @@ there: it raises :class:`NotFound`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from pipeline.agents import Pool
 from pipeline.errors import CallcoachError, ParameterError
 from pipeline.schema import CURVES_VERSION, CallResult, Seconds, Turn, Verdict
 from pipeline.store import SQL, ItemWeek, Once, Store
+
+HANZI = re.compile(r"[\u4e00-\u9fff]")
 
 Select = sa.Select[Any]
 
@@ -199,8 +202,25 @@ class Masked(NamedTuple):
     text_masked: str
 
 
+def _masked_note(note: str, hidden: Iterable[Any]) -> str:
+    for turn in hidden:
+        if turn.text and turn.text in note:
+            note = note.replace(turn.text, turn.text_masked)
+        for piece in re.split(r"[:;：；“”…]\s*", note):
+            words = piece.strip()
+            if len(words) > 1 and HANZI.search(words) and words in turn.text:
+                note = note.replace(words, turn.text_masked)
+    return note
+
+
 def as_shown(verdict: Verdict, hidden: Iterable[Any]) -> Verdict:
-    """A verdict whose quote is the masked turn, where it is from one of these masked turns."""
+    """A verdict whose quote is the masked turn, where it is from one of these masked turns.
+
+    What its note repeats of a masked turn is masked as well.
+    """
+    hidden = list(hidden)
+    if verdict.note:
+        verdict = replace(verdict, note=_masked_note(verdict.note, hidden))
     quote = verdict.quote
     if not quote:
         return verdict

@@ -34,6 +34,9 @@ from pipeline.signal.pitch import FIRST_CEILING_HZ, FIRST_FLOOR_HZ, track_f0
 from pipeline.spans import join, runs
 
 FRAME_S = 0.010
+HELD_UNDER = (
+    0.15  # speech that has begun goes on down to so much under the threshold, as Silero has it
+)
 PROBABILITY_FRAME_S = 512 / SAMPLE_RATE
 DETECTOR_CONTEXT = 64
 BLOCK = 3200 * 160  # samples looked at at once, 32 s: whole frames of 10 ms and of the detector
@@ -115,16 +118,17 @@ def detect_speech(
     level = frame_levels_db(audio)
     probability = _per_frame(detector(audio), level.size)
     own = np.ones(level.size, bool) if ignore is None else ~_fit(ignore, level.size)
-    likely = (probability >= options.threshold) & own
-    if not likely.any():
+    sure = (probability >= options.threshold) & own
+    if not sure.any():
         return ()
+    likely = _held(sure, (probability >= options.threshold - HELD_UNDER) & own)
     reach = round(options.reach_s / FRAME_S)
     near = np.convolve(likely, np.ones(2 * reach + 1))[reach : reach + level.size] > 0.5
-    loud = _loud(audio, level, likely, own & ~near, options) & own
+    loud = _loud(audio, level, sure, own & ~near, options) & own
     spans = [
         s
         for s in join(runs(near & loud, FRAME_S), options.min_pause_s)
-        if s[1] - s[0] >= options.min_speech_s and _part(likely, s).any()
+        if s[1] - s[0] >= options.min_speech_s and _part(sure, s).any()
     ]
     for start, end in spans:
         loud[_frames(start, end)] = False
@@ -233,6 +237,14 @@ def _is_hum(audio: Sound, span: Span) -> bool:
         and HUM_STEP_ST[0] <= np.median(steps) <= HUM_STEP_ST[1]
         and high - low >= HUM_RANGE_ST
     )
+
+
+def _held(sure: NDArray[np.bool_], possible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The stretches of what is possible that hold something sure: speech goes on until it is unlikely."""
+    held = np.zeros(sure.size, bool)
+    for span in runs(possible, FRAME_S):
+        held[_frames(*span)] = _part(sure, span).any()
+    return held
 
 
 def _per_frame(values: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
