@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
 from pipeline import __version__
@@ -38,7 +39,7 @@ from pipeline.evaluation.truth import find_truths, parse_truth
 from pipeline.io import weights
 from pipeline.rubric import Rubric, load_rubric
 from pipeline.run import run_call
-from pipeline.schema import Recording
+from pipeline.schema import SAMPLE_RATE, Recording
 from pipeline.settings import Settings, config_path, load_settings
 from pipeline.speech.asr.whisper import WhisperDecoder, load_whisper
 from pipeline.speech.diarization.diarizers import load_local
@@ -170,12 +171,16 @@ class Bench:
         network = {name: f"Whisper, {name}" for name in ("encode", "generate", "align")}
         timed.model = Timed(timed.model, self.clocks, network)
         known_words = word_model(asr)
+        language = LanguageModel(asr)
+        language(np.zeros(SAMPLE_RATE, np.float32))  # so that it is loaded
+        meaning = self.rubric.meaning
+        meaning.embedder = Timed(meaning.embedder, self.clocks, {"embed": "embedding of sentences"})
         self.models = Models(
             detector=Timed(SileroDetector(), self.clocks, {"__call__": "voice activity"}),
             decoder=WhisperDecoder(timed, asr, known_words),
             lexicon=Lexicon.load(config_path(asr.lexicon)) if asr.lexicon else Lexicon(()),
             known_words=known_words,
-            language_of=LanguageModel(asr),
+            language_of=Timed(language, self.clocks, {"__call__": "language of a speaker"}),
             weights=weights_used(self.settings),
             diarization=self.settings.diarization,
             given_diarizer=_timed_voices(self.clocks, self.settings),
