@@ -80,11 +80,11 @@ def run_call(
     else:
         heard = heard_before(earlier, audio)
     with clock("recognition"):
-        heard, languages = in_their_language(heard, settings.asr.language, models)
+        heard = in_their_language(heard, settings.asr.language, models)
     with clock("dialogue"):
         is_shared = heard.voices.is_shared
         people = tell_people(
-            recording, heard, languages, channels, tones, models, settings.asr.language, usual,
+            recording, heard, channels, tones, models, settings.asr.language, usual,
             repeated,
         )  # fmt: skip
         heard_in = {p.role: wave.samples[p.channel] for p in people.parties}

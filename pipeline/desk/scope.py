@@ -202,7 +202,7 @@ class Masked(NamedTuple):
     text_masked: str
 
 
-def _masked_note(note: str, hidden: Iterable[Any]) -> str:
+def _masked_note(note: str, hidden: Sequence[Any]) -> str:
     for turn in hidden:
         if turn.text and turn.text in note:
             note = note.replace(turn.text, turn.text_masked)
@@ -213,12 +213,11 @@ def _masked_note(note: str, hidden: Iterable[Any]) -> str:
     return note
 
 
-def as_shown(verdict: Verdict, hidden: Iterable[Any]) -> Verdict:
+def as_shown(verdict: Verdict, hidden: Sequence[Any]) -> Verdict:
     """A verdict whose quote is the masked turn, where it is from one of these masked turns.
 
     What its note repeats of a masked turn is masked as well.
     """
-    hidden = list(hidden)
     if verdict.note:
         verdict = replace(verdict, note=_masked_note(verdict.note, hidden))
     quote = verdict.quote
@@ -229,9 +228,7 @@ def as_shown(verdict: Verdict, hidden: Iterable[Any]) -> Verdict:
     for turn in hidden:
         is_then = start is not None and start < turn.end and (end or start) >= turn.start
         if is_then or quote in turn.text or turn.text in quote:
-            is_detail = (verdict.matched or "").startswith(
-                "detail "
-            )  # a number, a name that was said
-            matched = None if is_detail else verdict.matched
+            said = (verdict.matched or "").startswith("detail ")  # a number, a name
+            matched = None if said else verdict.matched
             return replace(verdict, quote=turn.text_masked, matched=matched)
     return verdict

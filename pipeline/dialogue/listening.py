@@ -27,13 +27,10 @@ MANY_UNITS = 4  # so many units of other words, or more, count in full
 SHARED_AT_ZERO, SHARED_PER_SECOND = 3.82, -5.47
 SOUND_AT_ZERO, PER_SWELL, PER_DB, PER_CHANGE = 9.6, -0.76, -1.01, -7.8
 SOUND_LISTENING_WORDS, SOUND_OTHER_WORDS = 5.8, -2.44  # of others many, heard surely, tell
-MOST_SWELLS, LEAST_DB, MOST_DB, LEAST_CHANGE, MOST_CHANGE = (
-    5,
-    -6.0,
-    3.0,
-    0.3,
-    1.3,
-)  # beyond: no more
+# What is beyond these tells no more.
+MOST_SWELLS = 5
+LEAST_DB, MOST_DB = -6.0, 3.0
+LEAST_CHANGE, MOST_CHANGE = 0.3, 1.3
 
 
 def listening(

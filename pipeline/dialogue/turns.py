@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from pipeline.dialogue.listening import Sounds, listening
@@ -99,10 +99,7 @@ def build_turns(
     first = min((u.start for u in joined), default=0.0)
     last = max((u.end for u in joined), default=0.0)
     return tuple(
-        replace(
-            _turn(number, unit, first, last, options), leg=1 + sum(unit.start >= at for at in legs)
-        )
-        for number, unit in enumerate(joined)
+        _turn(number, unit, first, last, options, legs) for number, unit in enumerate(joined)
     )
 
 
@@ -125,7 +122,7 @@ def _give_words(units: Sequence[_Unit], words: Sequence[Word]) -> None:
     """Every word goes to the unit it was said in, or to the nearest one."""
     starts = [u.start for u in units]
     for word in words if units else ():
-        middle = (word.start + word.end) / 2
+        middle = word.middle
         at = max(bisect_right(starts, middle) - 1, 0)
         nearest = min(units[at : at + 2], key=lambda u: max(u.start - middle, middle - u.end, 0.0))
         nearest.words.append(word)
@@ -214,7 +211,14 @@ def _taken(start: Seconds, end: Seconds, others: Sequence[_Unit]) -> bool:
     )
 
 
-def _turn(number: int, unit: _Unit, first: Seconds, last: Seconds, options: Turns) -> Turn:
+def _turn(
+    number: int,
+    unit: _Unit,
+    first: Seconds,
+    last: Seconds,
+    options: Turns,
+    legs: Sequence[Seconds],
+) -> Turn:
     confidence = sum(w.confidence for w in unit.words) / len(unit.words) if unit.words else 0.0
     unheard = _unheard(unit)
     middle = (unit.start + unit.end) / 2
@@ -233,6 +237,7 @@ def _turn(number: int, unit: _Unit, first: Seconds, last: Seconds, options: Turn
         phase="opening" if opening else "closing" if closing else "body",
         units=count_units(unit.text),
         unheard=tuple((round(a, 3), round(b, 3)) for a, b in unheard),
+        leg=1 + sum(unit.start >= at for at in legs),
     )
 
 

@@ -117,7 +117,7 @@ def heard_text(result: CallResult, turns: Sequence[TrueTurn], speaker: Speaker) 
 
 def _in_cut_turn(word: Word, own: Sequence[TrueTurn]) -> bool:
     """Whether the turn that the word was said in, or is next to, was cut."""
-    middle = (word.start + word.end) / 2
+    middle = word.middle
 
     def distance(turn: TrueTurn) -> Seconds:
         return max(turn.start - middle, middle - turn.end, 0.0)

@@ -7,7 +7,7 @@ cluster, until it is told who they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline.schema import (
     AGENT,
@@ -52,11 +52,15 @@ from pipeline.speech.speaker_assignment import Voices, tell_voices
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What each voice says. ``handovers`` are those by which voices of one channel were told anew."""
+    """What each voice says, in which language where that was asked.
+
+    ``handovers`` are those by which voices of one channel were told anew.
+    """
 
     voices: Voices
     utterances: tuple[Utterance, ...]
     handovers: Sequence[Seconds] = ()
+    languages: Mapping[Speaker, Language] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,21 +156,19 @@ def heard_before(earlier: CallResult, audio: Mapping[int, Sound]) -> Heard:
     return Heard(voices, heard, sorted(begun.values()))
 
 
-def in_their_language(
-    heard: Heard, language: str, models: Models
-) -> tuple[Heard, dict[Speaker, Language]]:
+def in_their_language(heard: Heard, language: str, models: Models) -> Heard:
     """Ask for the language of voices whose words give doubt, and take out what was misheard."""
     voices = heard.voices
     languages = spoken_languages(
         voices.speech, voices.audio, heard.utterances, language, models.language_of
     )
-    return replace(heard, utterances=without_misheard(heard.utterances, languages)), languages
+    kept = without_misheard(heard.utterances, languages)
+    return replace(heard, utterances=kept, languages=languages)
 
 
 def tell_people(
     recording: Recording,
     heard: Heard,
-    languages: Mapping[Speaker, Language],
     usable: Usable,
     tones: Tones,
     models: Models,
@@ -180,8 +182,6 @@ def tell_people(
     ----------
     recording : Recording
     heard : Heard
-    languages : mapping of label to Language
-        Of voices that were asked.
     usable : Usable
     tones : Tones
     models : Models
@@ -206,7 +206,7 @@ def tell_people(
     roles, parties, doubts = find_parties(
         recording, usable, voices.source, spoken, told, usual, {g.label for g in machines}
     )
-    parties = with_languages(parties, languages, roles.speakers)
+    parties = with_languages(parties, heard.languages, roles.speakers)
     utterances, speech = roles.apply(told, spoken)
     of_agent = speech.get(AGENT, ())
     announced = heard.handovers

@@ -9,7 +9,7 @@ Conventions: times in seconds; masks have frames of 10 ms; audio float32 at 16 k
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -80,15 +80,15 @@ def assign_speech(
     }
     if len(audio) == 1:
         (channel,) = audio
-        voices = by_diarization(
+        return by_diarization(
             audio[channel],
             models.detector,
             models.diarizer,
             settings.vad,
             ignore[channel],
             settings.diarization.speakers,
+            channel,
         )
-        return replace(voices, channels=dict.fromkeys(voices.speech, channel))
     hidden = leaked(np.stack([frame_levels_db(a) for a in audio.values()]), usable.leaks)
     for c, mask in zip(audio, hidden, strict=True):
         ignore[c][: mask.size] |= mask
@@ -125,6 +125,7 @@ def by_diarization(
     options: Vad,
     ignore: NDArray[np.bool_] | None,
     speakers: int,
+    channel: int = 0,
 ) -> Voices:
     """Voices of a mono recording.
 
@@ -136,10 +137,12 @@ def by_diarization(
     diarizer : Diarizer
     speakers : int
         Voices expected.
+    channel : int
+        Its number in the recording.
     """
     spans = detect_speech(audio, detector, options, ignore=ignore)
     segments = diarizer(_without(audio, ignore), spans, speakers) if spans else ()
-    return Voices.on_one_channel(label_spans(spans, segments), audio)
+    return Voices.on_one_channel(label_spans(spans, segments), audio, channel)
 
 
 def tell_voices(

@@ -34,9 +34,7 @@ from pipeline.signal.pitch import FIRST_CEILING_HZ, FIRST_FLOOR_HZ, track_f0
 from pipeline.spans import join, runs
 
 FRAME_S = 0.010
-HELD_UNDER = (
-    0.15  # speech that has begun goes on down to so much under the threshold, as Silero has it
-)
+HELD_UNDER = 0.15  # speech that has begun goes on to so much under the threshold (Silero's own)
 PROBABILITY_FRAME_S = 512 / SAMPLE_RATE
 DETECTOR_CONTEXT = 64
 BLOCK = 3200 * 160  # samples looked at at once, 32 s: whole frames of 10 ms and of the detector

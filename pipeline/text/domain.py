@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ruamel.yaml.error import YAMLError
 
-from pipeline.errors import SettingsError
+from pipeline.errors import SettingsError, one_line
 from pipeline.io.yaml import read_yaml
 from pipeline.text.similarity import sound_distance, sound_of
 from pipeline.text.sounds import syllables
@@ -47,7 +47,7 @@ class Lexicon:
             data = read_yaml(path.read_text("utf-8")) or {}
         except (OSError, UnicodeDecodeError, YAMLError) as cause:
             raise SettingsError(
-                f"The lexicon {path} cannot be read: {' '.join(str(cause).split())}",
+                f"The lexicon {path} cannot be read: {one_line(cause)}",
                 "It must be a YAML file.",
             ) from cause
         if not isinstance(data, dict) or set(data) - {"phrases", "hallucinations"}:

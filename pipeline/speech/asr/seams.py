@@ -86,7 +86,7 @@ def said_once(heard: Sequence[Utterance]) -> tuple[Utterance, ...]:
 def _once(one: Utterance, other: Utterance) -> tuple[Utterance, Utterance]:
     """Two utterances that overlap, the words of one of them without what both have."""
     since, until = other.start - EDGE_S, min(one.end, other.end) + EDGE_S
-    rows = [[w for w in u.words if since < (w.start + w.end) / 2 < until] for u in (one, other)]
+    rows = [[w for w in u.words if since < w.middle < until] for u in (one, other)]
     first, second = ([_sound(w) for w in row] for row in rows)
     same = SequenceMatcher(a=first, b=second, autojunk=False).find_longest_match()
     if same.size < MIN_ALIKE:

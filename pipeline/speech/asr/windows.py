@@ -86,7 +86,7 @@ class Window:
             words = tuple(
                 replace(w, start=max(0.0, w.start - start), end=min(w.end - start, seconds))
                 for w in heard.words
-                if since < (w.start + w.end) / 2 <= until
+                if since < w.middle <= until
             )
             shares.append(replace(heard, words=words))
             start += seconds + PAUSE_S

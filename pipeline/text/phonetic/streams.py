@@ -188,7 +188,7 @@ def _split(turn: Turn, cuts: list[float]) -> list[Turn]:
     characters = timed_characters(turn)
     parts = []
     for low, high in pairwise(edges):
-        inside = [(m, w) for m, w in characters if low <= (w.start + w.end) / 2 < high]
+        inside = [(m, w) for m, w in characters if low <= w.middle < high]
         spans = tuple(s for s in turn.spans if low <= s[0] < high)
         if not spans:
             continue
