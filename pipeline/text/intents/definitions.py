@@ -2,8 +2,9 @@
 
 An intent is shown by sentences that have it (``like``) and by near misses that do not
 (``not_like``), each list by industry or author, so that cross-validation can leave out a group that
-it has not seen. ``neutral.yaml`` holds sentences of ordinary calls. A folder of one's own
-(``intents:`` in a rubric) adds intents and replaces built-in ones of the same name.
+it has not seen. ``neutral.yaml`` holds sentences of ordinary calls, ``heard.tsv`` those of labelled
+calls. A folder of one's own (``intents:`` in a rubric) adds intents and replaces built-in ones of the
+same name.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from pipeline.text.script import simplify
 
 Speaker = Literal["agent", "customer", "any"]
 NEUTRAL = "neutral"
+HEARD = "heard"
 MIN_EXAMPLES = 10
 DOUBT = (0.4, 0.6)  # probabilities between these are in doubt, where the file says no others
 _KEYS = ("name", "note", "by", "includes", "overlaps", "doubt", "like", "not_like")
 
 Examples = tuple[tuple[str, str], ...]  # (group, sentence)
+Heard = tuple[str, bool, str, str]  # (sentence, has the intent, group, "heard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """All intents by name, and the neutral sentences of each speaker."""
+    """All intents by name, the neutral sentences of each speaker, sentences of labelled calls."""
 
     intents: Mapping[str, Definition]
     neutral: Mapping[str, tuple[str, ...]]
+    heard: Mapping[str, tuple[Heard, ...]]
 
     def find(self, name: str) -> Definition:
         """One intent.
@@ -80,7 +84,7 @@ class Definitions:
         """Rows of (sentence, has the intent, group, where it stands) to learn an intent from.
 
         A sentence that stands in several places is taken from the first. The built-in intents learn
-        from each other only, so that intents of one's own never change them.
+        from each other and from labelled calls only, so that intents of one's own never change them.
         """
         one = self.find(name)
         rows = [(text, True, group, f"{name} like") for group, text in one.like]
@@ -95,6 +99,7 @@ class Definitions:
         for speaker, texts in self.neutral.items():
             if one.by in (speaker, "any"):
                 rows += [(t, False, f"neutral {i % 5}", NEUTRAL) for i, t in enumerate(texts)]
+        rows += self.heard.get(name, ()) if one.built_in else ()
         seen: set[str] = set()
         for row in rows:
             if row[0] not in seen:
@@ -139,7 +144,23 @@ def load_definitions(folder: Path | None = None) -> Definitions:
                 raise SettingsError(
                     f'{one.id}.yaml: there is no intent "{other}".', nearest(other, intents)
                 )
-    return Definitions(intents, neutral)
+    return Definitions(intents, neutral, heard(built_in / f"{HEARD}.tsv"))
+
+
+def heard(file: Path) -> Mapping[str, tuple[Heard, ...]]:
+    """Sentences of labelled calls by intent; none where there is no file.
+
+    A row is a sentence, the number of its call, the intents that it shows, and those that it does
+    not show although it looks like it. ``data/make_heard.py`` writes the file.
+    """
+    found: dict[str, list[Heard]] = {}
+    for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
+        text, call, shown, absent = line.split("\t")
+        group = f"call {int(call) % 10}"
+        for names, shows in ((shown, True), (absent, False)):
+            for name in names.split():
+                found.setdefault(name, []).append((text, shows, group, HEARD))
+    return {name: tuple(rows) for name, rows in found.items()}
 
 
 def _definition(file: Path, data: Mapping[str, Any], built_in: bool) -> Definition:
