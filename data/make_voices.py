@@ -66,8 +66,18 @@ SENTENCES = (
         "机票上我的名字少了一个字，能上飞机吗？", "我把您的意见记下来了，会如实向上级反映。",
         "买回来的米里面全是虫子，怎么给孩子吃？", "取件码已经用短信发到您的手机上面了。",
     ),
+    (
+        "上周五寄的样品，到今天物流还停在中转站。", "麻烦您把门牌号再核对一遍好吗？",
+        "暖气片摸着是凉的，屋里才十二度。", "您预约的体检改在下星期三的上午。",
+        "我把饭卡丢了，里面的余额能不能找回来？", "这边显示您已经签收了，签收人写的是门卫。",
+        "你们送来的沙发比图上短了一截。", "我先替您把会员冻结，免得继续扣款。",
+        "孩子的校服订大了两号，能换小一点的吗？", "请您往后退一步，对着摄像头眨一下眼睛。",
+        "高速上的充电桩坏了三个，排队排了两个钟头。", "电子发票要等付款之后的第二天才能开出来。",
+        "我爸爸的助听器一戴上就有啸叫声。", "花盆在路上碎了，我们再给您补寄一个。",
+        "你们家的课程顾问天天给我打电话。", "那本书的第三章缺了整整八页。",
+    ),
 )  # fmt: skip
-HALVES = ("tune", "tune", "tune", "report")  # of each set
+HALVES = ("tune", "tune", "tune", "tune", "report")  # of each set
 SEEN = ("嗯。", "嗯嗯。", "对。", "是的。", "好的。", "哦。", "好。", "对对。", "是。", "行。")
 LISTENING = (
     SEEN, SEEN,
@@ -76,12 +86,17 @@ LISTENING = (
         *("嗯。", "嗯嗯，好。", "哦，是吗。", "哎，对。", "对对对。"),
         *("是的是的。", "好的好的。", "哦哦。", "可以。", "知道了。"),
     ),
+    (
+        *("嗯。", "嗯嗯嗯。", "对，对。", "哦，好。", "是啊。"),
+        *("好嘞。", "啊，是。", "行，好。", "噢，这样。", "没问题。"),
+    ),
 )  # fmt: skip
 BREAKING_IN = (
     ("等一下！", "不是这样的。", "你先听我说。", "我不要这个。", "那怎么行？"),
     ("不对不对。", "您稍等。", "我还没说完。", "问题是没人管。", "可是我付了钱。"),
     ("你别说了。", "这个我知道。", "等会儿再讲。", "我有个问题。", "不用换了。"),
     ("慢着慢着。", "让我说完。", "那不可能。", "先别挂电话。", "谁跟你说的？"),
+    ("停一停。", "你听我解释。", "我不同意。", "不是这个意思。", "凭什么呀？"),
 )  # fmt: skip
 KOKORO, ESPEAK = 9, 4  # voices a set
 VOICES = KOKORO + ESPEAK
@@ -93,6 +108,7 @@ CHINESE = (
 VARIANTS = (
     *("Andy", "Annie", "Denis", "Gene", "Linda", "Michael", "Mike", "belinda"),
     *("Steph", "Jacky", "anika", "Lee", "Alex", "Alicia", "Marco", "aunty"),
+    *("Diogo", "iven", "norbert", "travis"),
 )
 
 
@@ -149,7 +165,7 @@ def main() -> None:
             *((t, "break_in") for t in rng.choice(BREAKING_IN[of], BREAKING_A_VOICE, replace=False)),
         ]  # fmt: skip
         variants = [2 * KOKORO + i for i in range(2 * ESPEAK)]
-        variants += [n * VOICES + KOKORO + i for n in (2, 3) for i in range(ESPEAK)]
+        variants += [n * VOICES + KOKORO + i for n in (2, 3, 4) for i in range(ESPEAK)]
         by_espeak = number in variants
         if not by_espeak:
             kokoro.blend(voice, shares, options.voices)

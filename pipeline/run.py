@@ -32,7 +32,7 @@ from pipeline.signal.channels import usable
 from pipeline.signal.curves import curves
 from pipeline.signal.pauses import recorder_pauses
 from pipeline.signal.tones import find_tones
-from pipeline.signal.vocal import Vocals
+from pipeline.signal.vocal import vocals_of
 from pipeline.speech.hearing import hear, heard_before, in_their_language, tell_people
 from pipeline.speech.models import Models
 from pipeline.speech.roles import Usual
@@ -88,11 +88,7 @@ def run_call(
             repeated,
         )  # fmt: skip
         heard_in = {p.role: wave.samples[p.channel] for p in people.parties}
-        sounds = {
-            role: Vocals(heard_in[role], wave.sample_rate, spans)
-            for role, spans in people.speech.items()
-            if not is_shared
-        }
+        sounds = vocals_of(people.speech, heard_in, wave.sample_rate, is_shared)
         turns = build_turns(
             people.speech, people.utterances, settings.turns,
             shared_audio=is_shared, sounds=sounds, legs=people.legs,

@@ -163,7 +163,7 @@ class Interruptions(_Section):
     min_overlap_s: float = _setting(
         0.35, "s", "shorter overlaps are clean or terminal transitions", ge=0.05, le=10
     )
-    min_overlap_mono_s: float = _setting(0.45, "s", "the same on mono recordings", ge=0.05, le=10)
+    min_overlap_mono_s: float = _setting(0.5, "s", "the same on mono recordings", ge=0.05, le=10)
     min_units: int = _setting(0, "units", "fewer units said are no interruption", ge=0, le=50)
     min_floor_s: float = _setting(
         1.0, "s", "the other party must have talked this long before", ge=0, le=10

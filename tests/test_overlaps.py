@@ -75,7 +75,8 @@ def test_an_attempt_that_began_in_a_pause_is_a_start_of_both(
 @pytest.mark.parametrize(
     ("pause", "begins", "kind"),
     [
-        (0.2, 3.3, "successful"),
+        (0.15, 3.25, "successful"),
+        (0.2, 3.3, "simultaneous"),
         (0.3, 3.4, "simultaneous"),
         (0.3, 3.55, "successful"),
         (0.4, 3.5, "simultaneous"),
@@ -314,3 +315,9 @@ def test_words_heard_well_make_an_attempt_as_sure_as_they_are():
 
 def test_what_is_long_is_an_attempt_whatever_was_understood():
     assert short_attempt("若你放", 0.1, seconds=1.6).kind == "interruption"
+
+
+def test_in_one_channel_a_pause_must_be_longer_to_be_a_start_of_both():
+    made = [turn(0, CUSTOMER, 0, 3, 3.2, 4), turn(1, AGENT, 3.3, 6)]
+    kinds = [find_overlaps(made, shared_audio=shared)[0].detail["kind"] for shared in (False, True)]
+    assert kinds == ["simultaneous", "successful"]

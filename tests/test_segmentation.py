@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.speech.diarization.segmentation import Segmenter, stitched
+from pipeline.speech.diarization.segmentation import VOICES_OF, Segmenter, Segments, stitched
 from pipeline.speech.diarization.voices import TwoVoices
 
 FRAMES, HOP = 40, 10
@@ -62,12 +62,25 @@ def test_one_window_is_what_it_is():
 
 
 class Slid:
-    """What a pyannote Inference gives: windows of 0.4 s every 0.1 s, frames of 10 ms."""
+    """What a pyannote Inference gives: windows of 0.4 s every 0.1 s, frames of 10 ms.
+
+    It is nearly sure which of the sets of voices speaks, but for the frames of ``doubt``, where another
+    set has the given share.
+    """
 
     model = SimpleNamespace(receptive_field=SimpleNamespace(start=0.0, duration=0.02, step=0.01))
 
-    def __init__(self, data: np.ndarray) -> None:
-        self.data = data
+    def __init__(
+        self, windows: np.ndarray, doubt: dict[int, tuple[int, float]] | None = None
+    ) -> None:
+        sets = (windows[:, :, None] == VOICES_OF).all(axis=3)
+        shares = np.where(sets, 1.0, 1e-6)
+        for frame, (other, share) in (doubt or {}).items():
+            for window in range(len(shares)):
+                if 0 <= (at := frame - window * HOP) < FRAMES:
+                    shares[window, at] *= 1 - share
+                    shares[window, at, other] = share
+        self.data = np.log(shares)
 
     def __call__(self, file: dict) -> Slid:
         assert file["waveform"].shape[0] == 1
@@ -80,12 +93,26 @@ class Slid:
 def test_segments_have_times_and_end_with_the_audio():
     windows, _ = windows_of(TURNS, [[0, 1, 2]] * 7)
     found = Segmenter(Slid(windows))(np.zeros(round(0.9 * 16_000), np.float32))
-    rows = [(s.speaker, round(s.start, 3), round(s.end, 3)) for s in found]
+    rows = [(s.speaker, round(s.start, 3), round(s.end, 3)) for s in found.voices]
     assert rows == [("0", 0.06, 0.31), ("1", 0.29, 0.48), ("0", 0.51, 0.76), ("1", 0.76, 0.9)]
-    assert Segmenter(Slid(windows))(np.zeros(0, np.float32)) == ()
+    assert [(round(a, 3), round(b, 3)) for a, b in found.together] == [(0.29, 0.31)]
+    assert Segmenter(Slid(windows))(np.zeros(0, np.float32)) == Segments(())
+
+
+@pytest.mark.parametrize(("peak", "heard"), [(0.45, [(0.13, 0.16)]), (0.35, [])])
+def test_two_at_once_are_heard_where_the_model_is_in_doubt_but_not_where_it_hardly_thinks_so(
+    peak, heard
+):
+    windows, _ = windows_of(calling((0, 0, 100)), [[0, 1, 2]] * 7)
+    doubt = {11: (4, 0.2), 12: (4, 0.3), 13: (4, peak), 14: (4, 0.3), 15: (4, 0.2)}
+    found = Segmenter(Slid(windows, doubt))(np.zeros(16_000, np.float32))
+    assert [(round(a, 3), round(b, 3)) for a, b in found.together] == heard
+    assert [s.speaker for s in found.voices] == ["0"]
 
 
 def test_two_voices_of_which_one_is_too_short_to_compare_are_one():
-    told = TwoVoices(lambda audio: (), lambda audio, pieces: np.full((len(pieces), 4), np.nan))
+    told = TwoVoices(
+        lambda audio: Segments(()), lambda audio, pieces: np.full((len(pieces), 4), np.nan)
+    )
     found = told(np.zeros(16_000, np.float32), [(0.1, 0.9)])
     assert [(s.start, s.end, s.speaker) for s in found] == [(0.1, 0.9, "0")]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.audio import resample
 from pipeline.schema import AGENT, CUSTOMER, Span, SpeakerSegment
 from pipeline.settings import Vad
+from pipeline.speech.diarization.segmentation import Segments
 from pipeline.speech.diarization.voices import TwoVoices
 from pipeline.speech.speaker_assignment import by_channel, by_diarization, label_spans
 from tests.fakes import HEARD_RATE, RATE, EnergyDetector, PitchDiarizer, Script
@@ -112,10 +113,10 @@ def test_voices_may_overlap_when_it_is_no_flicker():
 class Told:
     """A segmentation that is the same whatever it hears."""
 
-    def __init__(self, *rows: tuple[float, float, str]) -> None:
-        self.segments = tuple(segments(*rows))
+    def __init__(self, *rows: tuple[float, float, str], together: tuple[Span, ...]) -> None:
+        self.segments = Segments(tuple(segments(*rows)), together)
 
-    def __call__(self, audio: np.ndarray) -> tuple[SpeakerSegment, ...]:
+    def __call__(self, audio: np.ndarray) -> Segments:
         return self.segments
 
 
@@ -143,9 +144,12 @@ LINES = {"A": [(1.0, 5.0), (9.0, 13.0)], "B": [(4.0, 9.0), (12.0, 15.95)]}
 
 
 def two_voices(apart: float) -> dict[str, tuple[Span, ...]]:
-    """Two that overlap from 4 to 5 and from 12 to 13 s; the segmentation hears 50 ms too much."""
+    """Two that overlap from 4 to 5 and from 12 to 13 s."""
     script = Script.of((AGENT, 1.0, "好" * 60), tail=2.0)
-    told = Told((1.0, 5.05, "x"), (3.95, 9.0, "y"), (9.0, 13.05, "x"), (11.95, 16.0, "y"))
+    told = Told(
+        (1.0, 5.0, "x"), (4.0, 9.0, "y"), (9.0, 13.0, "x"), (12.0, 16.0, "y"),
+        together=((4.0, 5.0), (12.0, 13.0)),
+    )  # fmt: skip
     diarizer = TwoVoices(told, voices_of(LINES, apart))
     found = by_diarization(heard(script.mono()[0]), EnergyDetector(), diarizer, OPTIONS, None, 2)
     return dict(found.speech)
@@ -186,3 +190,12 @@ def test_all_speech_is_somebodys_and_nothing_else_is(edges: list[float], rows: l
     assert given_frames <= frames
     closed = {f + i for f in given_frames for i in range(-5, 6)}
     assert frames <= closed
+
+
+def test_who_held_the_floor_goes_on_where_two_speak_after_a_pause():
+    rows = segments(
+        (1.0, 2.0, "B"), (2.3, 2.4, "B"), (2.4, 3.2, "A"), (2.4, 3.2, "B"), (3.2, 5.0, "A")
+    )  # fmt: skip
+    found = label_spans([(1.0, 2.0), (2.3, 5.0)], rows)
+    assert near(*found["B"]) == [(1.0, 2.0), (2.3, 3.2)]
+    assert near(*found["A"]) == [(2.4, 5.0)]

@@ -10,7 +10,7 @@ from pipeline.dialogue.listening import listening
 from pipeline.dialogue.overlaps import find_overlaps
 from pipeline.dialogue.turns import build_turns
 from pipeline.schema import AGENT, CUSTOMER, Audio, Event, Utterance, Word
-from pipeline.signal.vocal import Vocal, Vocals, change, swells
+from pipeline.signal.vocal import Vocal, Vocals, change, swells, vocals_of
 
 RATE = 8000
 
@@ -125,3 +125,19 @@ def opening_with(sound: Audio) -> Event:
 def test_who_says_yes_and_answers_as_the_other_ends_does_not_break_in():
     assert opening_with(hum(0.4) * np.float32(0.5)).detail["kind"] == "terminal"
     assert opening_with(hum(0.4, 500) * np.float32(1.4)).kind == "interruption"
+
+
+def test_in_one_channel_a_sound_is_measured_beside_the_louder_of_both():
+    talk = syllables(24, 6.0)
+    samples = np.concatenate((talk, np.float32(0.25) * syllables(24, 6.0)))
+    samples[2 * RATE : 3 * RATE] *= 2  # both together
+    speech = {AGENT: [(0.0, 6.0)], CUSTOMER: [(2.0, 3.0), (6.0, 12.0)]}
+    heard_in = dict.fromkeys(speech, samples)
+    shared = vocals_of(speech, heard_in, RATE, shared_audio=True)[CUSTOMER]([(2.0, 3.0)])
+    assert shared is not None
+    assert shared.level_db == pytest.approx(6.0, abs=0.5)
+    alone = vocals_of(speech, heard_in, RATE, shared_audio=False)[CUSTOMER]([(2.0, 3.0)])
+    assert alone is not None
+    assert alone.level_db > 8  # beside a median that it is part of
+    louder = listening(0.8, (), shared_audio=True, sound=shared)
+    assert listening(0.8, (), shared_audio=True, sound=Vocal(2, 0.0)) > 0.5 > louder

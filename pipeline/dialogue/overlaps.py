@@ -7,7 +7,8 @@ An overlap alone is no interruption (Bennett 1981; Schegloff 2000). For B starti
 1. the overlap is short                          -> clean or terminal transition, not reported
 2. B says listening words, A goes on             -> backchannel
 3. A had hardly begun, or had paused for a while -> simultaneous start, an ``overlap``;
-   so is an attempt (5) in a shorter pause of A, and what began when A had just begun again
+   so is an attempt (5) in a shorter pause of A, and what began when A had just begun again (of
+   what follows a sign of listening, where it goes on)
 4. A stops soon, B goes on                       -> interruption, yielded (B took the floor)
 5. B stops soon, A goes on                       -> interruption, not yielded (an attempt);
    an ``overlap`` of kind unsure when it may as well be a sign of listening
@@ -38,11 +39,13 @@ from pipeline.text import is_backchannel
 REPORTED_OVERLAP_S = 0.12
 MAX_SHORT_S = 1.5  # what is shorter may be a sign of listening
 SURE_ATTEMPT = 0.5  # likelier an attempt than a sign of listening, or it is no accusation
-SURE_BY_SOUND = 0.7  # where the sound is measured
+SURE_BY_SOUND = 0.7  # where the sound is measured by itself
 MAX_PAUSE_S = 0.5
 OPEN_S = 0.35  # a pause so long that the floor was free for both, whoever gives way
 MOST_LISTENING_WORDS, HEARD = 6, 0.5  # characters of a sign of listening; confidence in them
-BREATH_S = 0.24  # and so long for whoever begins right after it and keeps the floor
+# So long is enough for whoever begins right after it and keeps the floor. In one channel edges are
+# less exact.
+BREATH_S, BREATH_MONO_S = 0.18, 0.3
 REACTION_S, AFTER_LONG_S = 0.2, 0.35  # who begins so soon after a pause did not hear it was over
 
 # What other systems' definitions ask for, where the settings do not say it.
@@ -127,7 +130,7 @@ def _classify(
         if seconds >= options.min_overlap_s:
             yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
         return
-    goes_on = _after_preface(b, sounds)
+    goes_on = _after_preface(b, sounds, shared_audio)
     if goes_on == b.end and seconds >= options.min_overlap_s:
         yield Event("overlap", start, end, b.speaker, {"kind": "unsure", **detail})
         return
@@ -135,14 +138,14 @@ def _classify(
         yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
         return
     kind = _outcome(a, b, start, floor, options)
-    if _both_started(a, start, kind):
+    if _both_started(a, goes_on, kind, BREATH_MONO_S if shared_audio else BREATH_S):
         yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
         return
     sure = _confidence(seconds, options)
     if kind == "attempted" and b.duration <= MAX_SHORT_S:
         by_chance, measured = _listening(b, sounds, shared_audio)
         breaking_in = 1 - by_chance
-        if breaking_in < (SURE_BY_SOUND if measured else SURE_ATTEMPT):
+        if breaking_in < (SURE_BY_SOUND if measured and not shared_audio else SURE_ATTEMPT):
             yield Event("overlap", start, end, b.speaker, {"kind": "unsure", **detail})
             return
         sure = round(min(sure, breaking_in), 2)
@@ -156,19 +159,19 @@ def _classify(
     )
 
 
-def _both_started(a: Turn, start: Seconds, kind: str) -> bool:
+def _both_started(a: Turn, start: Seconds, kind: str, breath_s: Seconds) -> bool:
     """Whether B began in a pause of A, or before B could hear that it was over."""
     for (_, since), (until, _) in pairwise(a.spans):
         pause, late = until - since, start - until
         soon = AFTER_LONG_S if pause > MAX_PAUSE_S else REACTION_S
         if kind == "attempted" and pause >= OPEN_S and since < start < until + soon:
             return True
-        if kind != "attempted" and pause >= BREATH_S and 0 <= late < soon:
+        if kind != "attempted" and pause >= breath_s and 0 <= late < soon:
             return True
     return False
 
 
-def _after_preface(turn: Turn, sounds: Sounds) -> Seconds:
+def _after_preface(turn: Turn, sounds: Sounds, shared_audio: bool) -> Seconds:
     """Where a turn goes on that begins with a sign of listening, its end where it is nothing else.
 
     The sign is heard in its words, or is a short sound before a pause.
@@ -184,7 +187,7 @@ def _after_preface(turn: Turn, sounds: Sounds) -> Seconds:
         return turn.start
     sound = sounds[turn.speaker]([first])
     before = [w for w in words if w.start < first[1]]
-    is_sign = sound is not None and listening(seconds, before, sound=sound) >= LIKELIER
+    is_sign = sound is not None and listening(seconds, before, shared_audio, sound) >= LIKELIER
     return turn.spans[1][0] if is_sign else turn.start
 
 

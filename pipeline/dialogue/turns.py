@@ -77,7 +77,8 @@ def build_turns(
         Both voices are in one channel: what is heard of a short sound under the other's voice may
         be the other's words.
     sounds : mapping of speaker to Vocals
-        Of voices in channels of their own, by role: how short sounds are made.
+        By role: how short sounds are made, beside the own talk; beside the louder of both where
+        they share a channel.
     legs : sequence of float
         When another agent takes over. No turn goes on across that; what comes after is a later leg.
 
@@ -164,7 +165,8 @@ def _is_backchannel(
     seconds, count = unit.end - unit.start, count_units(unit.text)
     sound = sound_of(unit.spans) if sound_of is not None else None
     if sound is not None:
-        if seconds >= SLOW_BACKCHANNEL_S and sound.swells <= SLOW_SWELLS and count <= SLOW_UNITS:
+        drawn_out = seconds >= SLOW_BACKCHANNEL_S and sound.swells <= SLOW_SWELLS
+        if drawn_out and count <= SLOW_UNITS and not shared_audio:
             return True
         return listening(seconds, unit.words, shared_audio, sound) >= LIKELIER
     if shared_audio:

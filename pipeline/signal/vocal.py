@@ -16,7 +16,7 @@ Communication 55 (2013).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
-from pipeline.schema import Audio, Span
+from pipeline.schema import Audio, Span, Speaker
+from pipeline.spans import subtract, union
 
 HOP_S, WINDOW_S, SMOOTH = 0.01, 0.025, 11  # of the envelope; frames of smoothing
 DIP_DB, FAINT_DB = 3.0, 12.0  # between two swells; under the loudest nothing counts
@@ -58,11 +59,21 @@ class Vocals:
     sample_rate : int
         Hz.
     speech : sequence of (start, end)
-        Where it speaks.
+        Where it speaks, alone.
+    others : sequence of (start, end)
+        Where another voice of the same channel speaks alone. What both make together is then measured
+        beside the louder of the two.
     """
 
-    def __init__(self, samples: Audio, sample_rate: int, speech: Sequence[Span]) -> None:
+    def __init__(
+        self,
+        samples: Audio,
+        sample_rate: int,
+        speech: Sequence[Span],
+        others: Sequence[Span] = (),
+    ) -> None:
         self._samples, self._rate, self._speech = samples, sample_rate, speech
+        self._others = others
 
     def __call__(self, spans: Sequence[Span]) -> Vocal | None:
         """What is heard in these spans; None of next to nothing, or where the voice never talks."""
@@ -75,16 +86,54 @@ class Vocals:
 
     @cached_property
     def _talk(self) -> tuple[float, float] | None:
-        """Level and change of the own talk."""
+        """Level and change of the own talk, the level of the others' where that is louder."""
         talk = [self._cut(s) for s in self._speech if s[1] - s[0] >= TALK_S]
         if not talk:
             return None
         medians = np.median([(_level_db(t), change(t, self._rate)) for t in talk], axis=0)
-        return float(medians[0]), float(medians[1])
+        others = [_level_db(self._cut(s)) for s in self._others if s[1] - s[0] >= TALK_S]
+        loudest = max(medians[0], np.median(others)) if others else medians[0]
+        return float(loudest), float(medians[1])
 
     def _cut(self, span: Span) -> Floats:
         first, last = (round(at * self._rate) for at in span)
         return np.asarray(self._samples[first:last], np.float64)
+
+
+def vocals_of(
+    speech: Mapping[Speaker, Sequence[Span]],
+    samples: Mapping[Speaker, Audio],
+    sample_rate: int,
+    shared_audio: bool,
+) -> dict[Speaker, Vocals]:
+    """The sounds of every voice of a call.
+
+    Parameters
+    ----------
+    speech : mapping of speaker to spans
+        Where each speaks.
+    samples : mapping of speaker to ndarray, shape (n,)
+        The channel each is heard in.
+    sample_rate : int
+        Hz.
+    shared_audio : bool
+        It is one channel, so that a voice is itself only where it speaks alone.
+    """
+    if not shared_audio:
+        return {one: Vocals(samples[one], sample_rate, spans) for one, spans in speech.items()}
+    alone = {
+        one: subtract(spans, union(*(s for other, s in speech.items() if other != one)))
+        for one, spans in speech.items()
+    }
+    return {
+        one: Vocals(
+            samples[one],
+            sample_rate,
+            spans,
+            [s for other, talk in alone.items() if other != one for s in talk],
+        )
+        for one, spans in alone.items()
+    }
 
 
 def swells(sound: Floats, sample_rate: int) -> int:

@@ -205,8 +205,11 @@ def _owner(
     segments: Sequence[SpeakerSegment],
     labels: Sequence[Speaker],
 ) -> NDArray[np.int64]:
-    """One voice for every active frame, short islands absorbed within each span."""
-    owner = np.where(named.any(axis=0), named.argmax(axis=0), -1)
+    """One voice for every active frame, short islands absorbed within each span.
+
+    Where two are named, whoever spoke before goes on.
+    """
+    owner = np.where(named.sum(axis=0) == 1, named.argmax(axis=0), -1)
     for start, end in runs(active, FRAME_S):
         a, b = round(start / FRAME_S), round(end / FRAME_S)
         part = owner[a:b]

@@ -26,7 +26,7 @@ from pipeline.schema import AGENT, CUSTOMER, SAMPLE_RATE, Event, Recording, Span
 from pipeline.settings import Settings
 from pipeline.signal.channels import usable
 from pipeline.signal.tones import find_tones
-from pipeline.signal.vocal import Vocals
+from pipeline.signal.vocal import vocals_of
 from pipeline.spans import intersection
 from pipeline.speech.models import Models, load_diarizer
 from pipeline.speech.speaker_assignment import assign_speech
@@ -71,11 +71,10 @@ def events(
         return ()
     agent = max(voices.speech, key=lambda v: of_agent(voices.speech[v]))
     speech = {AGENT if v == agent else CUSTOMER: spans for v, spans in voices.speech.items()}
-    sounds = {
-        AGENT if v == agent else CUSTOMER: Vocals(wave.samples[c], wave.sample_rate, spans)
-        for (v, spans), c in zip(voices.speech.items(), voices.channels.values(), strict=True)
-        if not voices.is_shared
+    heard_in = {
+        AGENT if v == agent else CUSTOMER: wave.samples[c] for v, c in voices.channels.items()
     }
+    sounds = vocals_of(speech, heard_in, wave.sample_rate, voices.is_shared)
     how = {"shared_audio": voices.is_shared, "sounds": sounds}
     turns = build_turns(speech, given(truth) if words else (), settings.turns, **how)
     return find_overlaps(turns, settings.interruptions, **how)

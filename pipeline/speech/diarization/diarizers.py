@@ -113,6 +113,7 @@ def load_two_voices(
         duration=duration,
         step=step * duration,
         skip_aggregation=True,
+        skip_conversion=True,
         batch_size=BATCH,
         device=place,
     )

@@ -6,6 +6,10 @@ frame has as many voices as the windows over it hear on average, the most active
 from window to window, not over a call: they say where voices change, not whose they are
 (:mod:`pipeline.speech.diarization.voices` says that).
 
+A second voice under the first is often soft, and the model leaves it in doubt. So where two speak at once
+is found by the probability of two: an overlap is where that comes up to :data:`TOGETHER`, and lasts as
+long as it is over :data:`TOGETHER_LASTS` of its peak.
+
 Conventions: audio float32 at 16 kHz, shape (n,); times in seconds; segments are ordered by start and
 may overlap.
 
@@ -17,36 +21,54 @@ Interspeech 2023.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.schema import SAMPLE_RATE, Audio, SpeakerSegment
+from pipeline.schema import SAMPLE_RATE, Audio, Span, SpeakerSegment
 from pipeline.spans import runs
 
+TOGETHER, TOGETHER_LASTS = 0.4, 0.55
+VOICES = 3  # in a window
+# What the model tells apart: nobody, each voice alone, each two of them.
+SETS = ((), *((v,) for v in range(VOICES)), *combinations(range(VOICES), 2))
+VOICES_OF = np.array([[float(v in voices) for v in range(VOICES)] for voices in SETS])
+OF_TWO = VOICES_OF.sum(axis=1) == 2
+
 Activity = NDArray[np.float64]
+
+
+class Segments(NamedTuple):
+    """Stretches of one voice each, and where two are likely to speak at once."""
+
+    voices: tuple[SpeakerSegment, ...]
+    together: tuple[Span, ...] = ()
 
 
 class Segmenter:
     """The segmentation model, slid over a recording."""
 
     def __init__(self, inference: Any) -> None:
-        self._inference = inference  # a pyannote.audio Inference that does not aggregate
+        self._inference = inference  # of pyannote.audio; neither aggregates nor converts
 
-    def __call__(self, audio: Audio) -> tuple[SpeakerSegment, ...]:
+    def __call__(self, audio: Audio) -> Segments:
         """Stretches of one voice; the labels only tell voices apart that are near each other."""
         import torch
 
         if audio.size == 0:
-            return ()
+            return Segments(())
         heard = self._inference(
             {"waveform": torch.from_numpy(audio)[None], "sample_rate": SAMPLE_RATE}
         )
         frames = self._inference.model.receptive_field
         starts = [round(window.start / frames.step) for window, _ in heard]
-        active = _loudest(stitched(np.asarray(heard.data, np.float64), starts))
+        likely = np.asarray(heard.data, np.float32)  # logarithms of probabilities
+        active = _loudest(stitched(VOICES_OF[likely.argmax(axis=2)], starts))
+        both = averaged(np.exp(likely) @ OF_TWO[:, None], starts)[:, 0]
         seconds, middle = audio.size / SAMPLE_RATE, frames.start + frames.duration / 2
         found = [
             SpeakerSegment(middle + start, min(middle + end, seconds), str(voice))
@@ -54,7 +76,31 @@ class Segmenter:
             for start, end in runs(own, frames.step)
             if middle + start < seconds
         ]
-        return tuple(sorted(found, key=lambda s: (s.start, s.end, s.speaker)))
+        overlaps = ((middle + a, min(middle + b, seconds)) for a, b in _peaks(both, frames.step))
+        return Segments(
+            tuple(sorted(found, key=lambda s: (s.start, s.end, s.speaker))),
+            tuple(o for o in overlaps if o[0] < o[1]),
+        )
+
+
+def averaged(windows: Activity, starts: Sequence[int]) -> Activity:
+    """Mean over overlapping windows, shapes as for :func:`stitched`."""
+    frames, columns = windows.shape[1:]
+    total, seen = np.zeros((starts[-1] + frames, columns)), np.zeros(starts[-1] + frames)
+    for window, start in zip(windows, starts, strict=True):
+        total[start : start + frames] += window
+        seen[start : start + frames] += 1
+    return total / np.maximum(seen, 1)[:, None]
+
+
+def _peaks(both: Activity, step: float) -> list[Span]:
+    """Spans of a probability of frames around each peak, as the module says."""
+    kept = np.zeros(both.size, bool)
+    for start, end in runs(both >= TOGETHER * TOGETHER_LASTS, step):
+        here = slice(round(start / step), round(end / step))
+        peak = both[here].max()
+        kept[here] = (peak >= TOGETHER) & (both[here] >= TOGETHER_LASTS * peak)
+    return runs(kept, step)
 
 
 def stitched(windows: Activity, starts: list[int]) -> Activity:

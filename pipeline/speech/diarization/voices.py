@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from pipeline.schema import Audio, Seconds, Span, SpeakerSegment
+from pipeline.speech.diarization.segmentation import Segments
 
 MAX_PIECE_S = 3.0
 MIN_PIECE_S = 0.3
@@ -51,7 +52,7 @@ MAX_ROUNDS = 5
 OVERLAP_EDGE_S = 0.05  # the segmentation hears two voices that much too early and too long
 
 Floats = NDArray[np.float64]
-Segment = Callable[[Audio], Sequence[SpeakerSegment]]
+Segment = Callable[[Audio], Segments]
 
 
 class Embedder(Protocol):
@@ -78,8 +79,8 @@ class TwoVoices:
     def __call__(
         self, audio: Audio, speech: Sequence[Span], speakers: int = 2
     ) -> tuple[SpeakerSegment, ...]:
-        """All speech by voice: "0" or "1", both where two are heard at once; one if alike."""
-        segments = self.segment(audio)
+        """All speech by voice: "0" or "1", both where two are likely at once; one if alike."""
+        segments, together = self.segment(audio)
         pieces, overlaps = cut_pieces(speech, segments), _overlaps(segments)
         labels = tell_apart(self.embed(audio, pieces), pieces, overlaps)
         if labels is None:
@@ -87,12 +88,12 @@ class TwoVoices:
         named = [
             SpeakerSegment(a, b, str(label)) for (a, b), label in zip(pieces, labels, strict=True)
         ]
-        named += [SpeakerSegment(a, b, voice) for a, b in overlaps for voice in ("0", "1")]
+        named += [SpeakerSegment(a, b, voice) for a, b in together for voice in ("0", "1")]
         return tuple(sorted(named, key=lambda s: (s.start, s.end, s.speaker)))
 
 
 def _overlaps(segments: Sequence[SpeakerSegment]) -> list[Span]:
-    """Where two voices or more were heard at once, without the edges."""
+    """Where two voices or more were surely heard at once, without the edges."""
     edges = sorted([(s.start, 1) for s in segments] + [(s.end, -1) for s in segments])
     shared: list[Span] = []
     voices, began = 0, 0.0
