@@ -86,6 +86,18 @@ def test_characters_of_another_language_go_and_readable_words_stay_with_their_bl
     assert kept[1].text == "I do not speak Chinese "
 
 
+def test_a_language_that_is_not_sure_is_not_named_and_its_words_go():
+    asked = Asked({"en": 0.82, "zh": 0.1})
+    found = spoken_languages(SPEECH, AUDIO, (CHINESE, ENGLISH), "zh", asked)
+    assert found == {"1": Language("und", 0.82, understood=False)}
+    kept = without_misheard((CHINESE, ENGLISH), found)
+    assert [one.text for one in kept] == [CHINESE.text, ""]
+    parties = with_languages([Party("customer", 1)], found, {"1": "customer"})
+    (sentence,) = not_understood(parties, "zh")
+    assert "cannot be understood as zh" in sentence
+    assert "0.82" in sentence
+
+
 def test_who_is_not_understood_has_no_rate_and_it_is_said():
     foreign = {"1": Language("en", 0.94, understood=False)}
     parties = with_languages(

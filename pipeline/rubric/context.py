@@ -238,7 +238,7 @@ class Call:
             return False, 0.0, f"the {speaker}'s channel is {problem}"
         party = next((p for p in self.dialogue.parties if p.role == speaker), None)
         if party is not None and not party.understood:
-            return False, 0.0, f"the {speaker} speaks another language ({party.language})"
+            return False, 0.0, f"the {speaker} speaks a language not recognised ({party.language})"
         if speaker == AGENT and not self.turns(AGENT, listening=True):
             return False, 0.0, "no words of the agent were recognised"
         speech = unheard = weighted = worst = noise = 0.0

@@ -24,12 +24,17 @@ ENOUGH_S, MOST_S = 3.0, 30.0
 LATIN, LATIN_UNITS = 0.3, 5  # share of words in Latin letters, and how many at least
 SURE = 0.75  # mean confidence; what people say in the language they are told to have is above
 LOST = 0.3  # share of utterances, by time, of which nothing was understood
+NAMED = 0.9  # a language that is less probable is not named: robotic Mandarin reads as English at 0.8
+UNDETERMINED = "und"  # ISO 639-2
 OTHER_LANGUAGE = "language"
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The language of one speaker; ``understood`` where it is the one that was recognised."""
+    """The language of one speaker; ``understood`` where it is the one that was recognised.
+
+    Where none is probable enough to be named, ``code`` is ``und`` (undetermined).
+    """
 
     code: str
     probability: float
@@ -67,16 +72,19 @@ def spoken_languages(
         likely = detect(sound)
         code = max(likely, key=lambda name: likely[name])
         understood = code == told or likely.get(told, 0.0) >= 0.5
-        found[speaker] = Language(code, round(float(likely[code]), 4), understood)
+        if not understood and likely[code] < NAMED:
+            code = UNDETERMINED
+        found[speaker] = Language(code, round(float(max(likely.values())), 4), understood)
     return found
 
 
 def without_misheard(
     heard: Sequence[Utterance], languages: Mapping[Speaker, Language]
 ) -> tuple[Utterance, ...]:
-    """Take out what was written in Chinese characters of speech in another language.
+    """Take out what was written of speech in another language and cannot be read.
 
-    What was written in Latin letters is readable and stays, though nothing is judged by it.
+    What was written in Latin letters of a language that could be named is readable and stays, though
+    nothing is judged by it.
     """
 
     def kept(one: Utterance) -> Utterance:
@@ -84,7 +92,7 @@ def without_misheard(
         if language is None or language.understood or one.rejected:
             return one
         latin = sum(not is_hanzi(w.text[0]) for w in one.words)
-        if 2 * latin > len(one.words):
+        if language.code != UNDETERMINED and 2 * latin > len(one.words):
             return one
         return replace(one, text="", words=(), rejected=OTHER_LANGUAGE)
 
@@ -113,9 +121,15 @@ def with_languages(
 
 def not_understood(parties: Sequence[Party], told: str) -> tuple[str, ...]:
     """Say who spoke another language than the one that was recognised."""
+
+    def reason(party: Party) -> str:
+        sure = f"probability {party.language_probability:.2f}"
+        if party.language == UNDETERMINED:
+            return f"cannot be understood as {told}; which language it is is not clear (at best {sure})"
+        return f"does not speak {told}, which was recognised (most like {party.language}, {sure})"
+
     return tuple(
-        f"The {p.role} does not speak {told}, which was recognised (most like {p.language}, "
-        f"probability {p.language_probability:.2f}): what the {p.role} says is not scored."
+        f"The {p.role} {reason(p)}: what the {p.role} says is not scored."
         for p in parties
         if not p.understood
     )
