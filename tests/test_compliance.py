@@ -24,7 +24,7 @@ from pipeline.rubric.context import match_probability
 from pipeline.rubric.examples import parse_example
 from pipeline.rubric.located import Located
 from pipeline.rubric.speech_rules import count_questions, statement_units
-from pipeline.schema import ChannelQuality, Dialogue, Party, Verdict
+from pipeline.schema import ChannelQuality, Dialogue, Party, Verdict, Word
 
 HEAD = """
 rubric: {id: t, name: {zh: 测, en: t}}
@@ -284,12 +284,47 @@ def test_what_was_perhaps_misheard_is_not_omitted() -> None:
         return {v.item_id: v.verdict for v in found}
 
     assert list(at(0.95).values()) == ["fail"] * 4
-    assert set(at(0.7).values()) == {"cannot_tell"}
+    doubted = {"greets": "cannot_tell", "names": "cannot_tell", "thanks": "cannot_tell"}
+    assert at(0.7) == doubted | {"repeats": "pass"}  # something was said back, with digits in doubt
     one = judge(
         replace(call, turns=tuple(replace(t, confidence=0.75) for t in call.turns)),
         rubric_of(greets),
     )[0]
     assert one.note == "it may have been said and misheard: 晚上日,翔宇航空"
+
+
+def test_what_is_much_like_it_among_misheard_words_was_said() -> None:
+    wishes = item("wishes", "pass: {says: {by: agent, any: [祝您节日快乐], match: strict}}")
+
+    def first(confidence: float) -> Verdict:
+        turn, *others = dialogue("A: 祝您别日快乐翔宇航空 / C: 我要退货。").turns
+        words = tuple(
+            Word(0.2 * i, 0.2 * i + 0.2, c, confidence if c == "别" else 0.95)
+            for i, c in enumerate(turn.text)
+        )
+        heard = replace(turn, words=words, confidence=0.88)
+        return judge(replace(dialogue("C: 喂"), turns=(heard, *others)), rubric_of(wishes))[0]
+
+    assert first(0.35).verdict == "pass"
+    assert first(0.35).note == "it was said, as it seems, and misheard: 祝您别日快乐翔宇航空"
+    assert first(0.95).verdict == "fail"
+
+
+def test_a_pause_ends_a_sentence_that_has_no_mark() -> None:
+    rude = item("rude", "fail: {says: {by: agent, any: [什么事], only: whole_sentence}}")
+    call = dialogue("A: 顺拓搬家什么事说 / C: 我要搬家。")
+
+    def with_pause(seconds: float) -> str:
+        first, *others = call.turns
+        words = tuple(
+            Word(at, at + 0.2, c, 0.9)
+            for i, c in enumerate(first.text)
+            for at in [0.2 * i + (seconds if i >= 4 else 0.0)]
+        )
+        turn = replace(first, words=words, end=words[-1].end, spans=((0.0, words[-1].end),))
+        return judge(replace(call, turns=(turn, *others)), rubric_of(rude))[0].verdict
+
+    assert (with_pause(0.0), with_pause(0.25)) == ("pass", "fail")
 
 
 @pytest.mark.parametrize("agent_channel", [0, 1])

@@ -2,7 +2,8 @@
 
 The coefficients are fitted by ``tests/benchmarks/verdict_probability.py``: the labelled dialogues
 are judged by rubrics that know only part of the wordings, with words misheard as recognisers do,
-and what makes verdicts wrong is learnt. Measured figures stand in ``docs/rubrics.md``. A store with blind
+and what makes verdicts wrong is learnt. Those of ``recognised`` words are fitted to labelled calls beside
+them. Measured figures stand in ``docs/rubrics.md``. A store with blind
 reviews has coefficients of its own: :mod:`pipeline.rubric.calibration`.
 """
 
@@ -27,6 +28,10 @@ COEFFICIENTS: Mapping[str, float] = {
     "omitted_after_trigger": -0.492,
     "said": 2.796,
     "measured": 1.210,
+    "recognised": 0.682,
+    "recognised_omitted": 0.189,
+    "recognised_omitted_words": 0.877,
+    "recognised_said": -1.045,
 }
 
 
@@ -59,6 +64,7 @@ def features(
     # The more was said, the more of it may be a wording that nobody wrote down.
     words = log(1.0 + min(_MOST_WORDS, sum(len(t.text) for t in near)))
     missing = float(kind == "omitted")
+    recognised = float(any(t.words for t in turns))  # not given as text
     return {
         "constant": 1.0,
         "finding": _logit(finding.confidence),
@@ -70,6 +76,10 @@ def features(
         "omitted_after_trigger": float(kind == "omitted" and trigger is not None),
         "said": float(kind == "said"),
         "measured": float(kind in ("measure", "event")),
+        "recognised": recognised,
+        "recognised_omitted": recognised * missing,
+        "recognised_omitted_words": recognised * missing * words,
+        "recognised_said": recognised * float(kind == "said"),
     }
 
 

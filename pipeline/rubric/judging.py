@@ -230,7 +230,7 @@ def _decide(
     if finding.truth is False:
         again = item.passes.evaluate(call, Scope(trigger, asking="misheard"))
         if again.truth is not False:
-            finding = replace(again, truth=None)
+            finding = again
             steps.append(Step("misheard", finding))
     if finding.truth is None:
         return "cannot_tell", finding, trigger

@@ -43,6 +43,8 @@ from pipeline.text.phonetic.streams import Stream
 _START_UNITS = 6  # characters that may precede what counts as said at the start of a turn
 _LIMIT_TOLERANCE = 1.15
 _ALSO_BEFORE_S = 20.0  # a value may be said back while it is still being stated
+LIKELY = 0.86  # a phrase found with this among misheard words was said, not left out
+LOOSE = re.compile("[…{]")  # words between or a name, of which misheard words tell little
 Predicate = Literal[
     "at_turn_start", "whole_sentence", "not_answering", "covers_trigger", "reaches_trigger"
 ]
@@ -59,10 +61,12 @@ _ASKED = re.compile(
     "多少|什么|哪[儿里个位年天家种一]|几[个位点号次天年岁楼层]|多[大长久高远]|怎么称呼|贵姓|了没$|没有$|吗$|了吗$"
 )
 _QUESTION_TAIL = 14  # units that a question at the end of a text without punctuation may take
+_PAUSE_S = 0.2  # between two words; recognisers leave out marks where people pause
 _UNMARKED = 12  # characters; a longer text without any punctuation holds several sentences
 _MARKS = re.compile("[，。！？,.!?；;、]")
 _QUESTION_WORDS = re.compile(
     "多少|什么|哪|谁|在不在|怎么样|怎样|几[个位点号次天]|是不是|能不能|有没有|可不可以|要不要|对不对|好不好|是否|如何|为何|何时|贵姓|怎么称呼"
+    "|是[^，。,.]{1,8}还是|(?<![没不差这那])多[大长久高远]"
 )
 _QUESTION_END = re.compile("(?:吗|呢|么|没有|不)[？?]?$|[？?]$")
 
@@ -159,6 +163,12 @@ class Says(Form):
                     heard = max(hits, key=lambda h: h.confidence)
                     well, confidence = False, 0.0
                     note = f"it may have been said and misheard: {heard.quote}"
+                    likely = [h for n, h in near if h.confidence >= LIKELY and not LOOSE.search(n)]
+                    if likely and self.mode == "any" and max(self.at_least, self.times) == 1:
+                        note = f"it was said, as it seems, and misheard: {heard.quote}"
+                        one = max(likely, key=lambda h: h.confidence)
+                        finding = Finding(True, (one,), one.confidence, spans, self.by, note)
+                        return finding.named(self.describe())
             if not well:
                 finding = Finding(None, tuple(hits), confidence, spans, self.by, note)
             else:
@@ -375,13 +385,14 @@ class RepeatsBack(Form):
         enough = self.share * len(stated)
         truth: bool | None = bool(stated) and len(hits) >= enough
         if not truth and stated and len(hits) + len(unsure) >= enough:
-            truth, note = None, "something like it was said back, with digits in doubt"
+            truth, note = True, "something like it was said back, with digits in doubt"
+            confidence = min(confidence, *(h.confidence for h in (*hits, *unsure)))
         if not truth and not well:
             truth = None
         note = note or (f"{len(hits)} of {len(stated)} values said back")
         return Finding(
             truth,
-            tuple(hits or unsure or missed),
+            (*hits, *unsure) or tuple(missed),
             confidence,
             looked,
             self.by,
@@ -400,11 +411,12 @@ class RepeatsBack(Form):
 def count_questions(text: str) -> int:
     """Count the questions in a text with punctuation.
 
-    >>> count_questions("请问您贵姓？您的电话是多少？")
-    2
+    >>> count_questions("请问您贵姓？您的电话是多少？"), count_questions("这个地址对吗您喜欢什么颜色的花")
+    (2, 2)
     """
     if len(text) >= _UNMARKED and not _MARKS.search(text):
-        return max(int(_is_question(text)), len(_QUESTION_WORDS.findall(text)))
+        asked = len(_QUESTION_WORDS.findall(text)) + text.count("吗")
+        return max(int(_is_question(text)), asked)
     return sum(
         max(1, sum(1 for c in _PART.findall(s) if _ASKED.search(c)))
         for s in _SENTENCE.findall(text)
@@ -441,7 +453,10 @@ def _answers(call: Call, hit: Hit) -> bool:
         for t in call.dialogue.turns
         if t.speaker != hit.speaker and t.start < hit.start and t.text and not t.is_backchannel
     ]
-    return bool(before) and count_questions(before[-1].text) > 0
+    if not before:
+        return False
+    heard = [w.text for w in before[-1].words if w.start < hit.start]
+    return count_questions("".join(heard) or before[-1].text) > 0
 
 
 def _in_a_row(
@@ -510,9 +525,14 @@ def _alone(call: Call, speaker: Speaker, match: Match) -> bool:
     stream = call.streams[speaker]
     turn = stream.turns[match.start]
     first, last = match.start, match.end
-    while first > 0 and stream.turns[first - 1] == turn and not stream.marks_before[first]:
+
+    def goes_on(at: int) -> bool:
+        pause = stream.starts[at] - stream.ends[at - 1] >= _PAUSE_S
+        return not stream.marks_before[at] and not pause
+
+    while first > 0 and stream.turns[first - 1] == turn and goes_on(first):
         first -= 1
-    while last < len(stream.chars) and stream.turns[last] == turn and not stream.marks_before[last]:
+    while last < len(stream.chars) and stream.turns[last] == turn and goes_on(last):
         last += 1
     return (last - first) - (match.end - match.start) <= 1
 

@@ -24,7 +24,7 @@ ENOUGH_S, MOST_S = 3.0, 30.0
 LATIN, LATIN_UNITS = 0.3, 5  # share of words in Latin letters, and how many at least
 SURE = 0.75  # mean confidence; what people say in the language they are told to have is above
 LOST = 0.3  # share of utterances, by time, of which nothing was understood
-NAMED = 0.9  # a language that is less probable is not named: robotic Mandarin reads as English at 0.8
+NAMED = 0.9  # a less probable language has no name: robotic Mandarin reads as English at 0.8
 UNDETERMINED = "und"  # ISO 639-2
 OTHER_LANGUAGE = "language"
 

@@ -5,7 +5,12 @@ round the rubric forgets part of its wordings, and words are misheard as recogni
 with less confidence; what is then right and wrong is what unseen speech looks like. A logistic
 regression with an L2 penalty is fitted to all rounds but one and measured on the one left out.
 
+Words that were recognised have coefficients of their own (``recognised...``), which say nothing of text. With
+``--calls`` these are fitted to labelled calls, the others as they are: each a folder of recordings with
+truth, and the store that ``callcoach evaluate FOLDER --out STORE`` made of it. Each set is left out once.
+
     python -m tests.benchmarks.verdict_probability FOLDER... [--rounds 6] [--forget 0.25]
+    python -m tests.benchmarks.verdict_probability --calls FOLDER STORE [--calls FOLDER STORE ...]
 """
 
 from __future__ import annotations
@@ -18,27 +23,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from pipeline.evaluation.dialogues import Labelled, labelled_dialogues
-from pipeline.rubric import Rubric, judging, load_rubric
-from pipeline.rubric.calibration import ece, fitted, probabilities
+from pipeline.evaluation.truth import find_truths, parse_truth
+from pipeline.rubric import Rubric, annotated, judging, load_rubric
+from pipeline.rubric.calibration import FEATURES, FLOOR, ece, fitted, probabilities
+from pipeline.rubric.doubt import COEFFICIENTS
 from pipeline.rubric.forms import Form
 from pipeline.rubric.places import INNER
 from pipeline.rubric.speech_rules import Says
 from pipeline.schema import Turn
+from pipeline.store import Store
 from pipeline.text import readings
 
 
 def main() -> None:
     """Judge, fit, and print coefficients and how well they are calibrated on rounds left out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--calls", nargs=2, type=Path, action="append", default=[])
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--forget", type=float, default=0.25, help="share of wordings forgotten")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     rubric = load_rubric("hotline")
     rubric = replace(rubric, hearing=rubric.hearing.model_copy(update={"min_probability": 0.0}))
+    if given.calls:
+        fit_recognised(
+            [(str(f), row) for f, store in given.calls for row in recognised(f, store, rubric)]
+        )
+        return
     every = [row for folder in given.folders for row in labelled_dialogues(folder)]
     known = sorted({c for row in every for t in row.dialogue.turns for c in t.text if c.isalpha()})
     rows: list[tuple[int, dict[str, float], bool, str]] = []
@@ -48,7 +64,7 @@ def main() -> None:
         noise = 0.1 * (turn % 3) / 2
         for row in chance.sample(every, len(every) // 2):
             rows += [(turn, *r) for r in judged(misheard(row, noise, known, chance), partial)]
-    names = list(rows[0][1])
+    names = [name for name in rows[0][1] if not name.startswith("recognised")]
     x = np.array([[r[1][n] for n in names] for r in rows])
     y = np.array([r[2] for r in rows], dtype=float)
     rounds = np.array([r[0] for r in rows])
@@ -66,6 +82,60 @@ def main() -> None:
             f" fails {fails.sum()}, {y[fails].mean():.3f} right"
         )
     for name, value in zip(names, fitted(x, y, names), strict=True):
+        print(f'    "{name}": {value:.3f},')
+
+
+def recognised(
+    folder: Path, store: Path, rubric: Rubric
+) -> Iterator[tuple[dict[str, float], bool, str]]:
+    """Features, rightness and verdict of every labelled pass or fail of recognised calls."""
+    truths = {path.stem: parse_truth(data).compliance for path, data in find_truths(folder)}
+    with Store.open(str(store / "callcoach.db")) as opened:
+        for call in opened.results():
+            expected = truths[Path(call.recording.path).stem]
+            dialogue = annotated(call.dialogue(), rubric)
+            yield from judged(Labelled(str(folder), dialogue, expected), rubric)
+
+
+def fit_recognised(rows: list[tuple[str, tuple[dict[str, float], bool, str]]]) -> None:
+    """Fit what is added for recognised words to calls, beside the coefficients of text."""
+    names = [name for name in FEATURES if name.startswith("recognised")]
+    x = np.array([[basis[name] for name in names] for _, (basis, _, _) in rows])
+    text = np.array(
+        [
+            sum(
+                COEFFICIENTS.get(name, 0.0) * value
+                for name, value in basis.items()
+                if name not in names
+            )
+            for _, (basis, _, _) in rows
+        ]
+    )
+    y = np.array([right for _, (_, right, _) in rows], dtype=float)
+    fails = np.array([verdict == "fail" for _, (_, _, verdict) in rows])
+    sets = np.array([folder for folder, _ in rows])
+
+    def added(own: NDArray[np.bool_]) -> NDArray[np.float64]:
+        def loss(w: NDArray[np.float64]) -> float:
+            z = text[own] + x[own] @ w
+            return float(np.sum(np.logaddexp(0.0, z) - y[own] * z) + 0.5 * np.sum(w * w))
+
+        return np.asarray(minimize(loss, np.zeros(len(names))).x, dtype=np.float64)
+
+    predicted = np.zeros(len(y))
+    for left_out in sorted(set(sets)):
+        own = sets == left_out
+        shifted = text[own] + x[own] @ added(~own)
+        predicted[own] = np.clip(1.0 / (1.0 + np.exp(-shifted)), FLOOR, 1.0 - FLOOR)
+        error = ece(predicted[own], y[own])
+        print(f"{left_out}: {own.sum()} verdicts, {y[own].mean():.3f} right, ECE {error:.3f}")
+    before = np.clip(1.0 / (1.0 + np.exp(-text)), FLOOR, 1.0 - FLOOR)
+    for called, own in (("all", y >= 0), ("fails", fails), ("passes", ~fails)):
+        print(
+            f"{called}: {own.sum()}, {y[own].mean():.3f} right; ECE as of text {ece(before[own], y[own]):.3f},"
+            f" each set left out {ece(predicted[own], y[own]):.3f}"
+        )
+    for name, value in zip(names, added(y >= 0), strict=True):
         print(f'    "{name}": {value:.3f},')
 
 
