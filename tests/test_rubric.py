@@ -439,7 +439,7 @@ def test_a_number_taken_back_by_its_speaker_need_not_be_said_back() -> None:
     assert _judged(text, call.format(said="七八九零")) == "fail"
 
 
-def test_digits_in_doubt_leave_a_number_said_back_open() -> None:
+def test_a_number_said_back_with_a_digit_in_doubt_passes_and_says_so() -> None:
     text = _HEAD + (
         "    when: {states: {by: customer, what: digits}}\n"
         "    pass: {repeats_back: {by: agent, of: customer, what: digits}}\n"
@@ -447,7 +447,11 @@ def test_digits_in_doubt_leave_a_number_said_back_open() -> None:
     said = Turn(1, AGENT, 5.0, 8.0, ((5.0, 8.0),), "一三八零零一二七七四六", (), 0.72)
     stated = Turn(0, CUSTOMER, 0.0, 4.0, ((0.0, 4.0),), "一三八零零一二七七四五", (), 0.93)
     call = Dialogue(Recording("a", "a"), 10.0, (stated, said), ())
-    assert judge(call, rubric_from_text(text))[0].verdict == "cannot_tell"
+    found = judge(call, rubric_from_text(text))[0]
+    assert (found.verdict, found.note) == (
+        "pass",
+        "something like it was said back, with digits in doubt",
+    )
     sure = replace(call, turns=(stated, replace(said, confidence=0.95)))
     assert judge(sure, rubric_from_text(text))[0].verdict == "fail"
 
