@@ -36,7 +36,6 @@ TOLD = (
     ("establish_contact", "recurrence_feared", STARTS),
     ("harassment_handling", "harassment", STARTS),
     ("long_wait_apology", "complaint_line_hard_to_reach", STARTS),
-    ("offer_choices", "refusal", STARTS),
     ("other_agent_request", "other_agent_wanted", STARTS),
     ("out_of_scope_request", "out_of_scope", STARTS),
     ("outbound_leave_message", "person_absent", STARTS),
