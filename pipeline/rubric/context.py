@@ -190,9 +190,12 @@ class Call:
         key = (speaker, phrase.notation, strictness)
         if key not in self._matches:
             slots = self.slots if phrase.slots else None
-            if slots and strictness == "faint":
+            faint = slots is not None and strictness == "faint"
+            if slots and faint:
                 slots = slots | {"surname": _any_character}
-            self._matches[key] = find_phrase(self.streams[speaker], phrase, strictness, slots)
+            matches = find_phrase(self.streams[speaker], phrase, strictness, slots)
+            # A title of one character behind any other (…总) is no sign of a name.
+            self._matches[key] = [m for m in matches if not faint or m.end - m.start > 2]
         found = self._matches[key]
         if not guard:
             return found

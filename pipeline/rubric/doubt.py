@@ -28,10 +28,10 @@ COEFFICIENTS: Mapping[str, float] = {
     "omitted_after_trigger": -0.492,
     "said": 2.796,
     "measured": 1.210,
-    "recognised": 0.682,
-    "recognised_omitted": 0.189,
-    "recognised_omitted_words": 0.877,
-    "recognised_said": -1.045,
+    "recognised": 0.656,
+    "recognised_omitted": 0.191,
+    "recognised_omitted_words": 0.884,
+    "recognised_said": -1.242,
 }
 
 
