@@ -24,7 +24,7 @@ from pipeline.rubric.forms import (
     Whole,
     entry,
 )
-from pipeline.rubric.meaning_rules import Meaning
+from pipeline.rubric.meaning_rules import Meaning, moments
 from pipeline.rubric.places import ANYWHERE, Part, Place, Where
 from pipeline.schema import AGENT, CUSTOMER, Span, Speaker, Turn
 from pipeline.text import count_units
@@ -60,6 +60,8 @@ _PART = re.compile(r"[^。！!?？；;，,、]+")
 _ASKED = re.compile(
     "多少|什么|哪[儿里个位年天家种一]|几[个位点号次天年岁楼层]|多[大长久高远]|怎么称呼|贵姓|了没$|没有$|吗$|了吗$"
 )
+# The same at the end of a part, in a sentence that goes on to say something else.
+_ASKED_ON_THE_WAY = re.compile("(?:吗|没有|多少|什么|哪[儿里个]|几[个位点天])$|(.)[不没]\\1")
 _QUESTION_TAIL = 14  # units that a question at the end of a text without punctuation may take
 _PAUSE_S = 0.2  # between two words; recognisers leave out marks where people pause
 _UNMARKED = 12  # characters; a longer text without any punctuation holds several sentences
@@ -68,6 +70,7 @@ _QUESTION_WORDS = re.compile(
     "多少|什么|哪|谁|在不在|怎么样|怎样|几[个位点号次天]|是不是|能不能|有没有|可不可以|要不要|对不对|好不好|是否|如何|为何|何时|贵姓|怎么称呼"
     "|是[^，。,.]{1,8}还是|(?<![没不差这那])多[大长久高远]"
 )
+_UNMARKED_QUESTION = re.compile(f"没有$|{_QUESTION_WORDS.pattern}")
 _QUESTION_END = re.compile("(?:吗|呢|么|没有|不)[？?]?$|[？?]$")
 
 
@@ -99,6 +102,9 @@ class Says(Form):
     usually: Part | None = entry(None, "where it is mostly said, if anywhere")
     or_means: Annotated[Meaning | None, Reads("meaning")] = entry(
         None, "an intent that is as good as the phrases, from the same speaker in the same place"
+    )
+    if_means: Annotated[Meaning | None, Reads("meaning")] = entry(
+        None, "a hit counts only in a sentence that may show this intent: as likely as doubt begins"
     )
 
     @model_validator(mode="after")
@@ -191,7 +197,7 @@ class Says(Form):
         if self.max_per_minute is None:
             return False
         allowed = self.max_per_minute * call.dialogue.duration / 60.0
-        return count > max(1.0, math.ceil(allowed))
+        return count > max(2.0, math.ceil(allowed))
 
     def _found(
         self, call: Call, scope: Scope, spans: Sequence[Span], strictness: Closeness
@@ -251,6 +257,8 @@ class Says(Form):
                 continue
             again = taken.intersection(range(match.start, match.end))
             if again and self.mode != "all":
+                continue
+            if self.if_means is not None and not _may_mean(call, self.by, middle, self.if_means):
                 continue
             taken.update(range(match.start, match.end))
             out.append((name, call.hit(self.by, match)))
@@ -415,13 +423,18 @@ def count_questions(text: str) -> int:
     (2, 2)
     """
     if len(text) >= _UNMARKED and not _MARKS.search(text):
-        asked = len(_QUESTION_WORDS.findall(text)) + text.count("吗")
+        asked = len(_UNMARKED_QUESTION.findall(text)) + text.count("吗")
         return max(int(_is_question(text)), asked)
-    return sum(
-        max(1, sum(1 for c in _PART.findall(s) if _ASKED.search(c)))
-        for s in _SENTENCE.findall(text)
-        if _is_question(s)
-    )
+    return sum(_questions_of(s) for s in _SENTENCE.findall(text))
+
+
+def _questions_of(sentence: str) -> int:
+    """Questions of one sentence; one that does not end as a question asks several or none."""
+    parts = _PART.findall(sentence)
+    if _is_question(sentence):
+        return max(1, sum(1 for p in parts if _ASKED.search(p)))
+    asked = sum(1 for p in parts if _ASKED_ON_THE_WAY.search(p))
+    return asked if asked > 1 else 0
 
 
 def statement_units(text: str) -> int:
@@ -518,6 +531,20 @@ def _distinct(
                 continue
         seen.setdefault(info.value, (info, hit))
     return list(seen.values())
+
+
+def _may_mean(call: Call, speaker: Speaker, time: float, meaning: Meaning) -> bool:
+    """Say whether the sentence said at a moment may show one of some intents."""
+    for turn in call.turns(speaker, listening=True):
+        if not turn.start <= time <= turn.end:
+            continue
+        for intent in meaning.intents:
+            low, _ = meaning.doubt or call.meaning.definition(intent).doubt
+            for part in call.meaning.spans(turn.text, intent):
+                start, end = moments(turn, part.start, part.end)
+                if start <= time <= end and part.probability >= low:
+                    return True
+    return False
 
 
 def _alone(call: Call, speaker: Speaker, match: Match) -> bool:
