@@ -88,14 +88,16 @@ def test_what_is_livelier_louder_and_of_more_syllables_is_less_likely_listening(
     assert listening(0.6, heard, sound=Vocal(2, 1.0)) > listening(0.6, unsure, sound=Vocal(2, 1.0))
 
 
-def events(count: int, gain: float, seconds: float = 0.8) -> list[Event]:
-    """The agent talks for 6 s, the customer makes a sound at 2 s that is misheard."""
+def events(
+    count: int, gain: float, seconds: float = 0.8, text: str = "认识呢", confidence: float = 0.6
+) -> list[Event]:
+    """The agent talks for 6 s, the customer makes a sound at 2 s of which ``text`` is heard."""
     talk, other = syllables(24, 6.0), np.zeros(14 * RATE, np.float32)
     other[2 * RATE : round((2 + seconds) * RATE)] = syllables(count, seconds, gain)
     other[7 * RATE : 13 * RATE] = talk
     speech = {AGENT: [(0.0, 6.0)], CUSTOMER: [(2.0, 2.0 + seconds), (7.0, 13.0)]}
-    words = tuple(Word(2.0 + i * 0.2, 2.2 + i * 0.2, c, 0.6) for i, c in enumerate("认识呢"))
-    heard = (Utterance(CUSTOMER, 2.0, 2.0 + seconds, "认识呢", words, 0.6),)
+    words = tuple(Word(2.0 + i * 0.2, 2.2 + i * 0.2, c, confidence) for i, c in enumerate(text))
+    heard = (Utterance(CUSTOMER, 2.0, 2.0 + seconds, text, words, confidence),)
     sounds = {CUSTOMER: Vocals(other, RATE, speech[CUSTOMER])}
     turns = build_turns(speech, heard, sounds=sounds)
     return [e for e in find_overlaps(turns, sounds=sounds) if e.by == CUSTOMER]
@@ -108,6 +110,11 @@ def test_a_misheard_sign_of_listening_is_no_accusation_and_an_attempt_is_one():
     (attempt,) = events(5, 1.3)
     assert (attempt.kind, attempt.detail["kind"]) == ("interruption", "attempted")
     assert attempt.confidence >= 0.7
+
+
+def test_what_is_drawn_out_but_loud_and_understood_is_no_sign_of_listening():
+    assert [e.kind for e in events(3, 1.3, 1.05)] == ["backchannel"]
+    assert [e.kind for e in events(3, 1.3, 1.05, "凭什么呀", 0.95)] == ["interruption"]
 
 
 def opening_with(sound: Audio) -> Event:

@@ -28,7 +28,7 @@ LIKELIER = 0.5
 SURE_UNITS = 2
 SURE = 0.88  # confidence from which words under the other's voice are believed
 SLOW_BACKCHANNEL_S = 1.0  # 嗯，是的 with a pause in it: so long, and hardly any syllables
-SLOW_UNITS, SLOW_SWELLS = 4, 3
+SLOW_UNITS, SLOW_SWELLS, SLOW_LIKELY = 4, 3, 0.2
 WORD_REACH_S = 0.3  # a word vouches for so much speech on either side of it
 SYLLABLE_S = 0.5  # and for no more of its own; times of words reach into what was left out
 LEAST_UNHEARD_S = 0.5
@@ -165,10 +165,10 @@ def _is_backchannel(
     seconds, count = unit.end - unit.start, count_units(unit.text)
     sound = sound_of(unit.spans) if sound_of is not None else None
     if sound is not None:
+        likely = listening(seconds, unit.words, shared_audio, sound)
         drawn_out = seconds >= SLOW_BACKCHANNEL_S and sound.swells <= SLOW_SWELLS
-        if drawn_out and count <= SLOW_UNITS and not shared_audio:
-            return True
-        return listening(seconds, unit.words, shared_audio, sound) >= LIKELIER
+        slow = drawn_out and count <= SLOW_UNITS and not shared_audio
+        return likely >= (SLOW_LIKELY if slow else LIKELIER)
     if shared_audio:
         return seconds <= UNSURE_BACKCHANNEL_S
     confidence = sum(w.confidence for w in unit.words) / max(len(unit.words), 1)
