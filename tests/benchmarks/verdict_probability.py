@@ -24,12 +24,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from pipeline.evaluation.dialogues import Labelled, labelled_dialogues
 from pipeline.evaluation.truth import find_truths, parse_truth
 from pipeline.rubric import Rubric, annotated, judging, load_rubric
-from pipeline.rubric.calibration import FEATURES, FLOOR, ece, fitted, probabilities
+from pipeline.rubric.calibration import FEATURES, ece, fitted, probabilities
 from pipeline.rubric.doubt import COEFFICIENTS
 from pipeline.rubric.forms import Form
 from pipeline.rubric.places import INNER
@@ -100,36 +99,26 @@ def recognised(
 def fit_recognised(rows: list[tuple[str, tuple[dict[str, float], bool, str]]]) -> None:
     """Fit what is added for recognised words to calls, beside the coefficients of text."""
     names = [name for name in FEATURES if name.startswith("recognised")]
+    others = [name for name in COEFFICIENTS if name not in names]
     x = np.array([[basis[name] for name in names] for _, (basis, _, _) in rows])
     text = np.array(
-        [
-            sum(
-                COEFFICIENTS.get(name, 0.0) * value
-                for name, value in basis.items()
-                if name not in names
-            )
-            for _, (basis, _, _) in rows
-        ]
+        [sum(COEFFICIENTS[name] * basis[name] for name in others) for _, (basis, _, _) in rows]
     )
+    beside = np.column_stack([text, x])
     y = np.array([right for _, (_, right, _) in rows], dtype=float)
     fails = np.array([verdict == "fail" for _, (_, _, verdict) in rows])
     sets = np.array([folder for folder, _ in rows])
 
     def added(own: NDArray[np.bool_]) -> NDArray[np.float64]:
-        def loss(w: NDArray[np.float64]) -> float:
-            z = text[own] + x[own] @ w
-            return float(np.sum(np.logaddexp(0.0, z) - y[own] * z) + 0.5 * np.sum(w * w))
-
-        return np.asarray(minimize(loss, np.zeros(len(names))).x, dtype=np.float64)
+        return fitted(x[own], y[own], names, np.zeros(len(names)), text[own])
 
     predicted = np.zeros(len(y))
     for left_out in sorted(set(sets)):
         own = sets == left_out
-        shifted = text[own] + x[own] @ added(~own)
-        predicted[own] = np.clip(1.0 / (1.0 + np.exp(-shifted)), FLOOR, 1.0 - FLOOR)
+        predicted[own] = probabilities(beside[own], np.array([1.0, *added(~own)]))
         error = ece(predicted[own], y[own])
         print(f"{left_out}: {own.sum()} verdicts, {y[own].mean():.3f} right, ECE {error:.3f}")
-    before = np.clip(1.0 / (1.0 + np.exp(-text)), FLOOR, 1.0 - FLOOR)
+    before = probabilities(text[:, None], np.ones(1))
     for called, own in (("all", y >= 0), ("fails", fails), ("passes", ~fails)):
         print(
             f"{called}: {own.sum()}, {y[own].mean():.3f} right; ECE as of text {ece(before[own], y[own]):.3f},"

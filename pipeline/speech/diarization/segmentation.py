@@ -32,7 +32,7 @@ from scipy.optimize import linear_sum_assignment
 from pipeline.schema import SAMPLE_RATE, Audio, Span, SpeakerSegment
 from pipeline.spans import runs
 
-TOGETHER, TOGETHER_LASTS = 0.4, 0.55
+TOGETHER, TOGETHER_LASTS = 0.4, 0.5
 VOICES = 3  # in a window
 # What the model tells apart: nobody, each voice alone, each two of them.
 SETS = ((), *((v,) for v in range(VOICES)), *combinations(range(VOICES), 2))
