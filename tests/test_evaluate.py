@@ -605,23 +605,29 @@ def test_verdicts_by_hand():
     labels = {
         "a": "fail", "b": "fail", "c": "fail", "d": "fail",
         "e": "pass", "f": "pass", "g": "pass", "h": "pass",
+        "i": "not_applicable", "j": "cannot_tell", "k": "not_applicable", "l": "not_applicable",
     }  # fmt: skip
     truth = truth_of(turn("A", 0.0, 4.0, "您好"), compliance=labels)
     ours = {
         "a": "fail", "b": "pass", "c": "cannot_tell", "e": "pass", "f": "fail",
         "g": "not_applicable", "h": "pass", "unlabelled": "fail",
+        "i": "not_applicable", "j": "cannot_tell", "k": "fail", "l": "pass",
     }  # fmt: skip
     verdicts = [Verdict(i, "rubric", v, quote=f"quote {i}") for i, v in ours.items()]
     verdicts.append(Verdict("b", "outside", "fail"))
     evaluation = summarise([evaluate_call(result_of(truth, verdicts=tuple(verdicts)), truth)])
     rows = {r.id: r for r in evaluation.rows}
     accuracy, fails = rows["verdicts.accuracy"], rows["verdicts.fail_f1"]
-    assert (accuracy.value, accuracy.n) == (pytest.approx(100 * 3 / 8), 8)
-    assert accuracy.detail == {"cannot tell": 1, "not applicable": 1, "no verdict": 1}
-    assert [fails.detail[k] for k in ("TP", "FP", "FN", "TN", "undecided")] == [1, 1, 1, 2, 2]
-    assert fails.detail["precision"] == pytest.approx(50)
+    assert (accuracy.value, accuracy.n) == (pytest.approx(100 * 5 / 12), 12)
+    assert accuracy.detail == {
+        "passes and fails": 8, "of them right": pytest.approx(100 * 3 / 8),
+        "cannot tell": 2, "not applicable": 2, "no verdict": 1,
+    }  # fmt: skip
+    counts = [fails.detail[k] for k in ("TP", "FP", "FN", "TN", "passes of neither", "undecided")]
+    assert counts == [1, 2, 1, 2, 1, 2]
+    assert fails.detail["precision"] == pytest.approx(100 / 3)
     assert fails.detail["recall"] == pytest.approx(25)
-    assert (fails.value, fails.n) == (pytest.approx(100 * 2 / 6), 4)
+    assert (fails.value, fails.n) == (pytest.approx(100 * 2 / 7), 4)
     wrong = [(j.item_id, j.label, j.verdict, j.quote) for j in evaluation.wrong_verdicts()]
     assert wrong == [
         ("b", "fail", "pass", "quote b"),
@@ -629,9 +635,11 @@ def test_verdicts_by_hand():
         ("d", "fail", "no verdict", None),
         ("f", "pass", "fail", "quote f"),
         ("g", "pass", "not_applicable", "quote g"),
+        ("k", "not_applicable", "fail", "quote k"),
+        ("l", "not_applicable", "pass", "quote l"),
     ]
     by_item = {row[0]: dict(zip(ITEM_HEADER, row, strict=True)) for row in evaluation.item_table()}
-    assert list(by_item) == list("abcdefgh")
+    assert list(by_item) == list("abcdefghijkl")
     assert by_item["f"]["FP"] == "1"
     assert by_item["f"]["accuracy"] == "0.0 %"
 
@@ -772,7 +780,7 @@ def test_calls_of_a_linked_folder_keep_their_truth(tmp_path):
         ({"call_id": "a", "duration": 1.0}, (".wav",), "'turns' is missing"),
         (truth_of(turn("X", 0.0, 1.0)), (".wav",), '"X", neither A'),
         (truth_of(turn("A", 1.0, 0.5)), (".wav",), "lies before its start"),
-        (TALK | {"compliance": {"x": "maybe"}}, (".wav",), '"maybe", neither pass nor fail'),
+        (TALK | {"compliance": {"x": "maybe"}}, (".wav",), '"maybe", not one of pass, fail'),
         ([], (".wav",), "cannot be used"),
     ],
 )

@@ -218,6 +218,8 @@ def _verdict_rows(calls: Sequence[CallEvaluation]) -> Iterator[Row]:
         "verdicts.accuracy", "verdicts", "verdicts right", _percent(c.accuracy), "%", c.n,
         "labelled verdicts", "higher",
         {
+            "passes and fails": c.labelled_either,
+            "of them right": _percent(c.accuracy_of_either),
             "cannot tell": c.cannot_tell,
             "not applicable": c.not_applicable,
             "no verdict": c.no_verdict,
@@ -233,6 +235,7 @@ def _verdict_rows(calls: Sequence[CallEvaluation]) -> Iterator[Row]:
             "FP": c.false_fail,
             "FN": c.missed_fail,
             "TN": c.true_pass,
+            "passes of neither": c.false_pass,
             "undecided": c.labelled_fail - c.true_fail - c.missed_fail,
         },
     )  # fmt: skip

@@ -34,7 +34,8 @@ NOTES = (
     "Cut turns are left out of text and rates. Text given to the wrong role is an error.",
     "Rate bias: (insertions - deletions) / characters, which is what recognition errors do to the "
     "speaking rate.",
-    "Verdicts: a positive is a fail; undecided ones are wrong, and missed where the label is fail.",
+    "Verdicts: a positive is a fail; a verdict is right where it is the label; undecided ones are "
+    "missed where the label is fail.",
 )
 
 

@@ -9,9 +9,10 @@ would have been said in full, so it says nothing of the words or of the rate.
 
 All else is labelled only when its key is there; an empty list says that nothing happened:
 ``interruptions`` (by, at, successful), ``backchannels`` (speaker, start, end), ``holds`` (start,
-end, kind, announced), ``dead_air`` (start, end), ``rings``, ``compliance`` (item -> pass|fail) and,
-by speaker (``{"A": -22.5}``), what is known of a voice: ``level_dbfs``, ``active_level_dbfs``,
-``loudness_lufs``, ``f0_median_hz``, ``pitch_sd_st``, ``pitch_range_st``.
+end, kind, announced), ``dead_air`` (start, end), ``rings``, ``compliance`` (item -> pass, fail,
+not_applicable or cannot_tell) and, by speaker (``{"A": -22.5}``), what is known of a voice:
+``level_dbfs``, ``active_level_dbfs``, ``loudness_lufs``, ``f0_median_hz``, ``pitch_sd_st``,
+``pitch_range_st``.
 
 Conventions
 -----------
@@ -25,17 +26,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pipeline.audio import AUDIO_SUFFIXES
 from pipeline.errors import UsageError
-from pipeline.schema import AGENT, CUSTOMER, Seconds, Span, Speaker
+from pipeline.schema import AGENT, CUSTOMER, Seconds, Span, Speaker, VerdictName
 from pipeline.text import count_units
 
 SUFFIX = ".truth.json"
 EDGE_PADDING_S = 0.030
 ROLES = {"A": AGENT, "C": CUSTOMER}
-LABELS = ("pass", "fail")
+LABELS: tuple[VerdictName, ...] = get_args(VerdictName)
 OF_A_VOICE = (
     "level_dbfs", "active_level_dbfs", "loudness_lufs", "f0_median_hz", "pitch_sd_st",
     "pitch_range_st",
@@ -148,7 +149,8 @@ def parse_truth(data: Mapping[str, Any]) -> Truth:
     compliance = dict(data.get("compliance") or {})
     for item, label in compliance.items():
         if label not in LABELS:
-            raise ValueError(f'compliance of {item} is "{label}", neither pass nor fail')
+            allowed = ", ".join(LABELS)
+            raise ValueError(f'compliance of {item} is "{label}", not one of {allowed}')
     return Truth(
         call_id=str(data["call_id"]),
         duration=float(data["duration"]),

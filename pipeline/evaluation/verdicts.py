@@ -1,8 +1,8 @@
 """Verdicts of the rubric against the verdicts of a person.
 
-A positive is a ``fail``. ``cannot_tell``, ``not_applicable`` and items without any verdict are
-wrong, whatever the label, and are counted apart; a labelled fail among them is a fail that was
-missed. Items that the truth does not label are not judged.
+A positive is a ``fail``. A verdict is right where it is the label. ``cannot_tell``,
+``not_applicable`` and items without any verdict are counted apart; a labelled fail among them is a
+fail that was missed. Items that the truth does not label are not judged.
 """
 
 from __future__ import annotations
@@ -38,22 +38,37 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class VerdictCounts:
-    """How a set of labelled verdicts came out; the counts add up to ``n``."""
+    """How a set of labelled verdicts came out.
+
+    The counts by verdict (fails true and false; passes true, false and missed fails; the rest) add
+    up to ``n``. ``right`` counts all that are the label.
+    """
 
     n: int
+    right: int
     true_fail: int
     false_fail: int
     missed_fail: int
     true_pass: int
+    false_pass: int
+    """Passes where the label is neither pass nor fail."""
     cannot_tell: int
     not_applicable: int
     no_verdict: int
     labelled_fail: int
+    labelled_either: int
+    """Labels that are pass or fail."""
 
     @property
     def accuracy(self) -> float | None:
         """Share of labelled verdicts that are right."""
-        return (self.true_fail + self.true_pass) / self.n if self.n else None
+        return self.right / self.n if self.n else None
+
+    @property
+    def accuracy_of_either(self) -> float | None:
+        """Share of the labelled passes and fails that are right."""
+        either = self.labelled_either
+        return (self.true_fail + self.true_pass) / either if either else None
 
     @property
     def precision(self) -> float | None:
@@ -106,12 +121,15 @@ def count_verdicts(judged: Sequence[Judged]) -> VerdictCounts:
 
     return VerdictCounts(
         n=len(judged),
+        right=sum(j.right for j in judged),
         true_fail=count("fail", "fail"),
-        false_fail=count("fail", "pass"),
+        false_fail=count("fail") - count("fail", "fail"),
         missed_fail=count("pass", "fail"),
         true_pass=count("pass", "pass"),
+        false_pass=count("pass") - count("pass", "pass") - count("pass", "fail"),
         cannot_tell=count("cannot_tell"),
         not_applicable=count("not_applicable"),
         no_verdict=count(MISSING),
         labelled_fail=sum(j.label == "fail" for j in judged),
+        labelled_either=sum(j.label in ("pass", "fail") for j in judged),
     )
