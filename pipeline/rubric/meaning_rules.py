@@ -68,9 +68,9 @@ class Means(Meaning):
         doubted: list[Hit] = []
         faint: list[Hit] = []
         surest = 0.0
-        for turn in call.turns(self.by) if spans else ():
-            if turn.start > spans[-1][1] or not _meets(turn, spans):
-                continue
+        turns = [t for t in call.turns(self.by) if _meets(t, spans)]
+        call.meaning.prepare((t.text for t in turns), self.intents)
+        for turn in turns:
             for intent in self.intents:
                 low, high = self.doubt or call.meaning.definition(intent).doubt
                 found: Hit | None = None

