@@ -284,7 +284,7 @@ def test_what_was_perhaps_misheard_is_not_omitted() -> None:
         return {v.item_id: v.verdict for v in found}
 
     assert list(at(0.95).values()) == ["fail"] * 4
-    doubted = {"greets": "cannot_tell", "names": "cannot_tell", "thanks": "cannot_tell"}
+    doubted = {"greets": "cannot_tell", "names": "pass", "thanks": "cannot_tell"}
     assert at(0.7) == doubted | {"repeats": "pass"}  # something was said back, with digits in doubt
     one = judge(
         replace(call, turns=tuple(replace(t, confidence=0.75) for t in call.turns)),
@@ -385,6 +385,56 @@ def test_the_surname_is_taken_from_metadata_or_from_the_customer() -> None:
     assert verdict(body, "C: 我姓张。 / A: 章先生您好。") == "pass"
     assert verdict(body, "A: 您贵姓？ / C: 欧阳。 / A: 欧阳先生您好。") == "pass"
     assert verdict(body, "C: 你好。 / A: 王先生您好。") == "not_applicable"
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "expected"),
+    [
+        ("C: 我心货，要充气费。 / A: 霍先生您好。", 0.8, "pass"),
+        ("C: 我信报，十一栋。 / A: 保险省感谢您。", 0.8, "pass"),
+        ("A: 您的姓名是？ / C: 新落，一八六。 / A: 若先生您好。", 0.8, "pass"),
+        ("C: 我心货，要充气费。 / A: 好的，帮您充上了。", 0.8, "cannot_tell"),
+        ("C: 我行车，要充气费。 / A: 好的，帮您充上了。", 0.8, "fail"),
+        ("C: 我心货，要充气费。 / A: 霍先生您好。", 0.95, "not_applicable"),
+        ("C: 我先走，行吗。 / A: 好的，您慢走。", 0.8, "not_applicable"),
+        ("C: 我信任你们。 / A: 任先生您好。", 0.8, "not_applicable"),
+    ],
+)
+def test_a_name_may_be_given_in_words_that_sound_like_it(
+    text: str, confidence: float, expected: str
+) -> None:
+    items = item(
+        "one",
+        "applies: {call: {customer_name_known: true}}\npass: {says: {any: ['{surname}先生']}}",
+    )
+    call = dialogue(text)
+    turns = tuple(replace(t, confidence=confidence) for t in call.turns)
+    (given,) = judge(replace(call, turns=turns), rubric_of(items))
+    assert given.verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("C: 后四位十六药物脚。 / A: 六幺五九，对吗？", "pass"),
+        ("C: 后四位是三零七以，周末班。 / A: 等着。", "fail"),
+        ("C: 后四位是什么我忘了。 / A: 等着。", "not_applicable"),
+        ("C: 历经湾小区十一动左边。 / A: 历经湾小区十一栋，对吗？", "pass"),
+        ("C: 历经湾小区十一动左边。 / A: 等着。", "fail"),
+    ],
+)
+def test_digits_and_buildings_may_be_misheard(text: str, expected: str) -> None:
+    body = "when: {states: {by: customer}}\npass: {repeats_back: {of: customer}}"
+    assert verdict(body, text) == expected
+
+
+def test_who_may_be_exempt_is_not_accused() -> None:
+    body = "unless: {call: {customer_name_known: true}}\npass: {says: {any: [请问贵姓]}}"
+    call = dialogue("C: 我心货，要充气费。 / A: 好的，帮您充上了。")
+    turns = (replace(t, confidence=0.8 if t.speaker == "customer" else 0.9) for t in call.turns)
+    doubtful = replace(call, turns=tuple(turns))
+    assert verdict(body, "C: 我要充气费。 / A: 好的，帮您充上了。") == "fail"
+    assert judge(doubtful, rubric_of(item("one", body)))[0].verdict == "cannot_tell"
 
 
 def test_holds_get_what_the_rules_found() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, time
 from functools import cache
 from typing import Annotated, Literal, Self, get_args
@@ -82,17 +83,18 @@ class AboutCall(Form):
         if self.max_s is not None:
             checks.append((duration <= self.max_s, f"{duration:.1f} s long"))
         if self.name_known is not None:
-            known = call.surname is not None
-            checks.append(
-                (
-                    known == self.name_known,
-                    f"surname {call.surname.name if call.surname else 'unknown'}",
-                )
-            )
+            name = call.surname
+            perhaps = name is not None and name.heard_at is not None
+            truth = None if perhaps else (name is not None) == self.name_known
+            said = "perhaps given" if perhaps else name.name if name else "unknown"
+            checks.append((truth, f"surname {said}"))
         if self.max_rings is not None or self.rings_known is not None:
             checks.append(self._ring_check(call))
         checks += self._calendar(call)
-        return _checked(checks).named(self.describe())
+        finding = _checked(checks).named(self.describe())
+        if finding.truth is None and self.name_known is not None and call.surname is not None:
+            finding = replace(finding, hits=call.name_heard)
+        return finding
 
     def describe(self) -> str:
         """Say in words what is looked for."""

@@ -20,9 +20,15 @@ from pipeline.spans import touches
 from pipeline.text import count_units
 from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.matching import SlotFinder, find_phrase, negated
-from pipeline.text.phonetic.phrases import Phrase
-from pipeline.text.phonetic.search import Closeness, Match
-from pipeline.text.phonetic.slots import Surname, customer_surname, slot_finders
+from pipeline.text.phonetic.phrases import Phrase, parse_phrase
+from pipeline.text.phonetic.search import Closeness, Match, best
+from pipeline.text.phonetic.slots import (
+    Surname,
+    any_character,
+    customer_surname,
+    may_be_name,
+    slot_finders,
+)
 from pipeline.text.phonetic.streams import Stream, build_stream, split_at_pauses
 
 LOGISTIC = (-8.2, 9.5, 0.6)
@@ -121,6 +127,16 @@ class Call:
         """The customer's surname, where known."""
         return customer_surname(self.dialogue, self.streams[CUSTOMER], self.streams[AGENT])
 
+    @property
+    def name_heard(self) -> tuple[Hit, ...]:
+        """Where the customer gave a name, told by sound alone."""
+        if self.surname is None or self.surname.heard_at is None:
+            return ()
+        start, end = self.surname.heard_at
+        said = self.said_at(CUSTOMER, [(start, end)])
+        quote = said.quote if said else None
+        return (Hit(start, end, CUSTOMER, quote, "surname", self.surname.confidence),)
+
     @cached_property
     def start(self) -> float:
         """Start of the first turn that carries words, else of the recording."""
@@ -192,10 +208,19 @@ class Call:
             slots = self.slots if phrase.slots else None
             faint = slots is not None and strictness == "faint"
             if slots and faint:
-                slots = slots | {"surname": _any_character}
+                slots = slots | {"surname": any_character}
             matches = find_phrase(self.streams[speaker], phrase, strictness, slots)
+            if self.surname and not faint and "{surname}" in phrase.notation:
+                # A name that is known is looked for as words, among words in doubt: 保险省, 鲍先生.
+                named = parse_phrase(phrase.notation.replace("{surname}", self.surname.name))
+                stream, clear = self.streams[speaker], self.hearing.clear_word_confidence
+                heard = find_phrase(stream, named, strictness)
+                doubted = [m for m in heard if min(stream.confidences[m.start : m.end]) < clear]
+                matches = best([*matches, *doubted])
             # A title of one character behind any other (…总) is no sign of a name.
-            self._matches[key] = [m for m in matches if not faint or m.end - m.start > 2]
+            self._matches[key] = [
+                m for m in matches if not faint or (m.end - m.start > 2 and may_be_name(m.values))
+            ]
         found = self._matches[key]
         if not guard:
             return found
@@ -356,10 +381,6 @@ def match_probability(score: float, length: int) -> float:
 def inside(time: float, spans: Sequence[Span]) -> bool:
     """Say whether a moment lies in one of the spans."""
     return any(start <= time <= end for start, end in spans)
-
-
-def _any_character(text: str, at_end: bool) -> tuple[int, str] | None:
-    return (1, text[-1] if at_end else text[0]) if text else None
 
 
 def _touches(turn: Turn, spans: Sequence[Span]) -> bool:

@@ -202,7 +202,7 @@ def _decide(
         finding = condition.evaluate(call, scope)
         steps.append(Step(question, finding))
         signs = finding.faint if finding.truth is False else finding.hits
-        if not finding.truth and question == "when" and signs:
+        if not finding.truth and (question == "when" or finding.truth is None) and signs:
             done = _done_in_doubt(call, item, signs)
             if done is not None:
                 steps.append(Step("pass", done))
@@ -212,11 +212,14 @@ def _decide(
         if question == "when":
             trigger = finding.hits
     scope = Scope(trigger)
+    exempt: Finding | None = None  # where it is in doubt whether the call is exempt
     if item.unless is not None:
         finding = item.unless.evaluate(call, scope)
         steps.append(Step("unless", finding))
         if finding.truth:
             return "not_applicable", finding, trigger
+        if finding.truth is None:
+            exempt = finding
     if item.fails is not None:
         finding = item.fails.evaluate(call, scope)
         steps.append(Step("fail", finding))
@@ -232,6 +235,8 @@ def _decide(
         if again.truth is not False:
             finding = again
             steps.append(Step("misheard", finding))
+    if finding.truth is False and exempt is not None:
+        finding = exempt
     if finding.truth is None:
         return "cannot_tell", finding, trigger
     return ("pass" if finding.truth else "fail"), finding, trigger

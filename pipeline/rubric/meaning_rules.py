@@ -23,7 +23,7 @@ from pipeline.schema import AGENT, Span, Turn
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 VOICE_WEIGHT = 0.7  # logits that a fully agitated voice adds: 0.45 becomes 0.62, 0.2 becomes 0.33
-FAINT = 0.6  # of the lower edge of the band of doubt: from here on something is a faint sign
+FAINT, FAINT_LEAST = 0.6, 0.3  # of the lower edge of the band of doubt, and at least: a faint sign
 
 
 def _band(given: object) -> object:
@@ -98,7 +98,7 @@ class Means(Meaning):
                     doubted.append(found)
                 else:
                     surest = max(surest, found.confidence)
-                    faint += [found] if found.confidence >= FAINT * low else []
+                    faint += [found] if found.confidence >= max(FAINT * low, FAINT_LEAST) else []
         finding = self._weigh(call, scope, spans, shown, doubted, surest)
         return replace(finding, faint=tuple(faint)).named(self.describe())
 

@@ -223,7 +223,7 @@ class Says(Form):
         found: list[tuple[str, Match]] = []
         for phrase in self.phrases:
             matches = call.find(self.by, phrase, strictness, self.negation == "guard")
-            found += [(phrase.notation, m) for m in matches]
+            found += [(m.phrase, m) for m in matches]
         text = stream.full.text
         for pattern in self.patterns:
             found += [

@@ -8,18 +8,18 @@ of this customer, matched by sound, or for any surname while none is known.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
-from pipeline.schema import CUSTOMER, Dialogue
+from pipeline.schema import CUSTOMER, Dialogue, Span
 from pipeline.text import surnames
 from pipeline.text.numbers import spoken_range, spoken_value
 from pipeline.text.phonetic.matching import SlotFinder
 from pipeline.text.phonetic.streams import BREAK, Stream, sounds_of
-from pipeline.text.similarity import Sound, sound_distance
+from pipeline.text.similarity import Sound, sound_distance, sound_of
 
 NUMERALS = "零一二两三四五六七八九十百千万亿半几"
 _N = f"[{NUMERALS}点]+"
@@ -55,6 +55,9 @@ _BETWEEN_NUMERALS = re.compile(
     "(?<=[零一二三四五六七八九幺])[\u4e00-\u9fff](?=[零一二三四五六七八九幺])"
     "|[要腰药妖](?=[三五七八九][零一二两幺三四五六七八九]{8,})"
 )
+# The last digits of a number, announced: what sounds like digits is digits (后四位六药物脚).
+_LAST_DIGITS = re.compile("(?<=后)([三四六八])位(?:数字?)?(?:就?[是十]|为)?")
+_MISHEARD_DIGIT = 0.35
 _SAME_DIGIT = str.maketrans("幺〇○", "一零零")
 _DATE = re.compile(f"({_N})月({_N})[日号]")
 # Letters and digits that name something, read one by one: a plate, the end of an identity number.
@@ -66,7 +69,7 @@ _DETAIL = re.compile(
     "|(?:周|星期|礼拜)[一二三四五六日天]|[零一二三四五六七八九]{3,}"
     "|[\u4e00-\u9fff]{2}(?:村|镇|乡|街道?|路口?|巷|小区|家园|花园|大厦|广场|大?桥|出口|公寓|宿舍)"
 )
-_NUMBERED = f"[{NUMERALS}]+(?:号楼?|弄|栋|幢|座|单元|楼|室|层)"
+_NUMBERED = f"[{NUMERALS}]+(?:号楼?|弄|[栋动洞冻]|幢|座|单元|楼|室|层)"  # 栋 as it is misheard
 _ADDRESS = re.compile(
     "[\u4e00-\u9fff]{0,4}(?:省|市|区|县|镇|路|街|大道|巷|弄|村|小区|花园|大厦|广场|苑|城|园|栋|幢|单元|楼)"
     f"[\u4e00-\u9fff{NUMERALS}]{{0,8}}?{_NUMBERED}(?:[\u4e00-\u9fff]{{0,2}}?{_NUMBERED})*"
@@ -83,7 +86,18 @@ _OF_COMPANY = re.compile(
     "我(?:是|们是)[\u4e00-\u9fff]{2,14}?(?:公司|集团|厂|店|单位|学校|医院|部|局|中心|银行|工作室|仓库|超市)"
     "的?(?:小|老)?([\u4e00-\u9fff]{1,3})"
 )
-_ASKED_NAME = re.compile("(?:贵|尊)姓|怎么称呼|如何称呼|姓什么|您的姓名|您的名字|叫什么")
+_ASKED_NAME = re.compile("(?:贵|尊)姓|怎么称呼|如何称呼|姓什么|姓名|您的名字|叫什么")
+# 我姓霍 is heard as 我心货, 我行车, 我先真: what sounds like 姓, and what it is not before.
+_NAMING = sound_of("xing")
+_NAMING_SOUNDS = frozenset((_NAMING, *map(sound_of, ("xin", "xian", "xun"))))
+_NO_NAMING = re.compile(
+    "[行性][吗吧啊了的呢不嘛呀么得]|信[你您了的任用息他她]|心[里情疼急慌烦累]|新[的买办来装换]"
+    "|现[在场]|显[示得]|先[走看问说去来查别用这给挂找付退交打等试回跟把办下到上生想要确了不]"
+)
+_AFTER_NAME = re.compile(
+    "[零一二三四五六七八九]|电话|手机|号码|尾号|后[三四]位|住|地址|(?:.{1,2}的)"
+)
+_HEARD_WELL = 0.86  # of what sounds like 姓: from here on it is the word that is written
 _BARE_NAME = re.compile("(?:嗯|呃|哦|啊|我|免贵|是|叫|姓|小)*([\u4e00-\u9fff]{1,4})")
 _FAIR_DIGIT = 0.7  # confidence from which on a digit was heard as it is written
 _SURE_DIGIT = 0.85  # under it one digit that differs may still be recognition's
@@ -96,16 +110,29 @@ _CORRECTION = re.compile(
     "不对|不是|错了|说错|搞错|弄错|念错|报错|看错|记错|应该是|更正|哦不|啊不|重新说|重说"
 )
 _SURE_NAME = 0.6  # below this confidence any surname may be meant
+_SURE_ANSWER = 0.8  # the same of a bare answer
+_PAUSE_S = 0.1
+_BEFORE_NAME = 2  # characters in front of what sounds like 姓 in an answer (免贵姓)
+_ANSWER_S = 15.0  # from the question for the name to its answer at most
 _BEFORE_TITLES = frozenset("您你的位这那问好是了下嗯啊和跟给请个名对行呢吧哪有我他她同老小大女男")
 _NOT_NAMES = frozenset("名氏什么啥您你贵好")
 
 
 @dataclass(frozen=True, slots=True)
 class Surname:
-    """The customer's surname as heard, and how sure the hearing was."""
+    """The customer's surname as heard, and how sure the hearing was.
+
+    ``heard_at`` is set where even that a name was given is told by sound alone: its seconds.
+    """
 
     name: str
     confidence: float
+    heard_at: Span | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is this surname, by its sound; else any may be meant."""
+        return self.confidence >= _SURE_NAME or self.heard_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +151,7 @@ def slot_finders(
     """Make the finder of every slot for one dialogue."""
     finders = {name: _pattern_finder(p) for name, p in {**BUILT_IN, **extra}.items()}
     known = customer_surname(dialogue, customer, agent)
-    sure = known is not None and known.confidence >= _SURE_NAME
-    finders["surname"] = _surname_finder(known.name if known and sure else None)
+    finders["surname"] = _surname_finder(known.name if known and known.is_sure else None)
     finders["any_surname"] = _surname_finder(None)
     return finders
 
@@ -145,7 +171,11 @@ def customer_surname(dialogue: Dialogue, customer: Stream, agent: Stream) -> Sur
             name = name[:2] if name[:2] in surnames() else name[:1]
             if name not in _NOT_NAMES and _sounds_like_surname(name):
                 return Surname(name, customer.confidences[match.end() - 1])
-    return _named_with_company(customer) or _answered_name(dialogue, agent)
+    return (
+        _named_with_company(customer)
+        or _answered_name(dialogue, agent)
+        or _named_by_sound(customer, agent)
+    )
 
 
 def duration_seconds(text: str) -> float | None:
@@ -370,6 +400,16 @@ def _surname_finder(known: str | None) -> SlotFinder:
     return find
 
 
+def any_character(text: str, at_end: bool) -> tuple[int, str] | None:
+    """Take any character for what a name may have been misheard as."""
+    return (1, text[-1] if at_end else text[0]) if text else None
+
+
+def may_be_name(values: Iterable[tuple[str, str]]) -> bool:
+    """Say whether no surname among the values of a match is a word that stands before titles."""
+    return not any(slot == "surname" and value in _BEFORE_TITLES for slot, value in values)
+
+
 def _same_name(known: str, heard: str) -> bool:
     pairs = zip(known, heard, strict=True)
     return all(a == b or _alike(sounds_of(a), sounds_of(b)) for a, b in pairs)
@@ -414,7 +454,36 @@ def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
         match = _BARE_NAME.fullmatch(text)
         if answer and match and _sounds_like_surname(match[1][:1]):
             name = match[1][:2] if match[1][:2] in surnames() else match[1][:1]
-            return Surname(name, answer.confidence)
+            return Surname(name, answer.confidence if answer.confidence >= _SURE_ANSWER else 0.0)
+    return None
+
+
+def _named_by_sound(customer: Stream, agent: Stream) -> Surname | None:
+    """The surname in words that only sound like 我姓…, or like 姓… after a question for the name."""
+    asked = [agent.starts[m.start()] for m in _ASKED_NAME.finditer(agent.full.text)]
+    text = customer.full.text
+    for at in range(len(text) - 1):
+        if not _NAMING_SOUNDS.intersection(customer.sounds[at]) or text[at + 1] == BREAK:
+            continue
+        own = at > 0 and text[at - 1] == "我"
+        begins = customer.starts_turn(at, _BEFORE_NAME)
+        answers = begins and any(0 <= customer.starts[at] - t <= _ANSWER_S for t in asked)
+        if not own and not answers:
+            continue
+        rest = text[at + 2 :]
+        ends = (
+            not rest
+            or rest[0] == BREAK
+            or bool(customer.marks_before[at + 2].strip())
+            or customer.starts[at + 2] - customer.ends[at + 1] >= _PAUSE_S
+        )
+        doubtful = customer.confidences[at] < _HEARD_WELL
+        if not doubtful or _NO_NAMING.match(text[at:]) or not (ends or _AFTER_NAME.match(rest)):
+            continue
+        name, confidence = text[at + 1], customer.confidences[at + 1]
+        if own and ends and _NAMING in customer.sounds[at]:
+            return Surname(name, confidence)
+        return Surname(name, confidence, (customer.starts[at], customer.ends[at + 1]))
     return None
 
 
@@ -427,10 +496,28 @@ def _quantity(text: str, match: re.Match[str]) -> bool:
 
 def _as_said(text: str) -> str:
     """One spelling of digits and letters; a character between numerals that sounds as one is one."""
-    text = text.upper().translate(_SAME_DIGIT)
+    text = text.upper()
+    for m in _LAST_DIGITS.finditer(text):
+        said = text[m.end() : m.end() + int(_DIGIT[m[1]])]
+        digits = [_digit_like(c) for c in said]
+        if len(said) == int(_DIGIT[m[1]]) and all(digits) and set(said) & set(_DIGIT):
+            text = text[: m.end()] + "".join(digits) + text[m.end() + len(said) :]
+    text = text.translate(_SAME_DIGIT)
     return _BETWEEN_NUMERALS.sub(
         lambda m: next((d for d in _DIGIT if sounds_of(d) == sounds_of(m[0])), m[0]), text
     )
+
+
+@cache
+def _digit_like(character: str) -> str:
+    """The digit that a character sounds most like; an empty text for one that sounds like none."""
+    found = [
+        (min(sound_distance(a, b) for a in sounds_of(d) for b in sounds_of(character)), d)
+        for d in _DIGIT
+        if sounds_of(character)
+    ]
+    distance, digit = min(found, default=(1.0, ""))
+    return digit if distance <= _MISHEARD_DIGIT else ""
 
 
 def _digits(numeral: str) -> str:
