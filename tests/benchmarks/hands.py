@@ -4,7 +4,10 @@ A change that was chosen on the dialogues of one hand is measured on those of an
 is gained is meaning and not wordings. A folder holds labelled dialogues (``*.yaml``) or labelled calls
 (``*.truth.json``), whose true words are judged; items that rest on the sound alone are left out there.
 
-    python -m tests.benchmarks.hands FOLDER... [--rubric hotline] [--wrong]
+    python -m tests.benchmarks.hands FOLDER... [--rubric hotline] [--wrong] [--coverage]
+
+``--coverage`` prints how many passes and fails stay under a higher ``compliance.min_probability``, and how
+many of them are right.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from pipeline.text import count_units, simplify
 from tests.benchmarks.verdict_probability import ece
 
 _BY_SOUND = ("voice", "turn_taking")  # sections
+LEAST = (0.35, 0.7, 0.8, 0.9, 0.95)
 _SURE = 0.95  # confidence of true words
 
 
@@ -34,6 +38,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--rubric", default="hotline")
     parser.add_argument("--wrong", action="store_true", help="print every label that is not met")
+    parser.add_argument("--coverage", action="store_true", help="print risk by coverage")
     given = parser.parse_args()
     rubric = load_rubric(given.rubric)
     by_sound = {i.id for i in rubric.items if i.section in _BY_SOUND}
@@ -52,6 +57,9 @@ def main() -> None:
         cells = [f"{triggers(one.of_item(item)):>18}" for one in found.values()]
         if any(one.of_item(item).labels for one in found.values()):
             print(f"{item:28}" + "".join(cells))
+    for hand, one in found.items() if given.coverage else ():
+        print(f"\n{hand}: least probability, verdicts given, right; fails given, right")
+        print("\n".join(coverage(one)))
     for hand, one in found.items() if given.wrong else ():
         print(f"\n{hand}")
         print("\n".join(list(one.lines())[3:]))
@@ -69,6 +77,18 @@ def figures(found: Agreement) -> str:
     return (
         f"{len(labels):6} {found.accuracy or 0:6.3f} | {fails:11} {three} | {doubts:5} {error:6.3f}"
     )
+
+
+def coverage(found: Agreement) -> Iterator[str]:
+    """Rows of least probability: share of passes and fails given, of them right; the same of fails."""
+    rated = [x for x in found.labels if x.got.probability is not None]
+    for least in LEAST:
+        given = [x for x in rated if (x.got.probability or 0) >= least]
+        fails = [x.right for x in given if x.got.verdict == "fail"]
+        yield (
+            f"{least:4} {len(given) / len(rated):6.1%} {np.mean([x.right for x in given]):6.1%}"
+            f" {len(fails):4} {np.mean(fails):6.1%}"
+        )
 
 
 def triggers(found: Agreement) -> str:
