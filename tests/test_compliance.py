@@ -310,6 +310,61 @@ def test_what_is_much_like_it_among_misheard_words_was_said() -> None:
     assert first(0.95).verdict == "fail"
 
 
+def test_what_is_said_first_is_likely_where_it_only_sounds_alike() -> None:
+    call = dialogue("A: 晚上日，翔宇航空。 / C: 你好。")
+    doubted = replace(call, turns=tuple(replace(t, confidence=0.7) for t in call.turns))
+    first = "pass: {says: {by: agent, any: [晚上好], where: {first_turns: 1}}}"
+    anywhere = "pass: {says: {by: agent, any: [晚上好]}}"
+    found = judge(doubted, rubric_of(item("first", first) + item("anywhere", anywhere)))
+    assert [v.verdict for v in found] == ["pass", "cannot_tell"]
+
+
+def test_a_stretch_that_is_too_short_for_an_act_did_not_hold_it() -> None:
+    """A first turn of 0.9 s that was not understood, and one that the other party spoke over."""
+    takes = "pass: {says: {by: agent, any: [我是], where: {part: opening, takes_s: 1.0}}}"
+    brief = "pass: {says: {by: agent, any: [我是], where: opening}}"
+    call = dialogue("A: 喂什么事 / C: 你好，我要查话费。 / A: 账号报一下。")
+    first, other, last = call.turns
+    lost = replace(first, text="为", confidence=0.4, start=0.0, end=0.9)
+    rubric = rubric_of(item("takes", takes) + item("brief", brief))
+    found = judge(replace(call, turns=(lost, other, last)), rubric)
+    assert [v.verdict for v in found] == ["fail", "cannot_tell"]
+
+    bye = rubric_of(item("bye", "pass: {says: {by: agent, any: [再见], where: closing}}"))
+    long = replace(other, start=2.0, end=12.0)
+    tried = replace(
+        last, text="", units=0, confidence=0.0, start=5.0, end=5.9, unheard=((5.0, 5.9),)
+    )
+    after = replace(last, start=12.5, end=14.0)
+    apart = replace(tried, start=12.1, end=13.0), replace(after, start=13.5, end=15.0)
+    assert judge(replace(call, turns=(first, long, tried, after)), bye)[0].verdict == "fail"
+    assert judge(replace(call, turns=(first, long, *apart)), bye)[0].verdict == "cannot_tell"
+
+
+def test_what_misheard_words_mean_accuses_nobody() -> None:
+    """``doubt: [0, 0]`` takes every sentence for a complaint, however unlikely."""
+    meant = "{means: {by: customer, intent: complaint, doubt: [0.0, 0.0]}}"
+    sorry = rubric_of(item("one", f"when: {meant}\npass: {{says: {{by: agent, any: [抱歉]}}}}"))
+
+    def at(confidence: float, answer: str) -> str:
+        call = dialogue(f"C: 我要查一下订单。 / A: {answer}")
+        turns = tuple(
+            replace(t, confidence=confidence, words=(Word(t.start, t.end, t.text, confidence),))
+            for t in call.turns
+        )
+        return judge(replace(call, turns=turns), sorry)[0].verdict
+
+    assert at(0.9, "好的，请稍等。") == "fail"
+    assert at(0.8, "好的，请稍等。") == "cannot_tell"
+    assert at(0.8, "抱歉，请稍等。") == "pass"
+
+
+def test_what_was_not_done_in_a_gap_was_not_said() -> None:
+    body = "pass: {says: {by: agent, any: [来…翻]}}"
+    assert verdict(body, "A: 我来给您翻翻记录。") == "pass"
+    assert verdict(body, "A: 退款从来没有翻过。") == "fail"
+
+
 def test_a_pause_ends_a_sentence_that_has_no_mark() -> None:
     rude = item("rude", "fail: {says: {by: agent, any: [什么事], only: whole_sentence}}")
     call = dialogue("A: 顺拓搬家什么事说 / C: 我要搬家。")
@@ -665,3 +720,63 @@ def test_the_reason_of_doubt_names_the_seconds_that_were_doubtful() -> None:
     assert found.note is not None
     assert "were not understood" in found.note
     assert not found.note.startswith("0.0 of")
+
+
+@pytest.mark.parametrize(
+    ("text", "yes"),
+    [
+        ("A: 预定人这么长虎。 / C: 我姓欧阳。", True),
+        ("A: 行文这么称呼年。 / C: 我行情。", True),
+        ("A: 您好。 / C: 我姓何，我家漏水了。", False),
+        ("C: 我姓何。 / A: 您好。", False),
+        ("A: 您好。 / C: 我行吗。", False),
+    ],
+)
+def test_an_answer_that_is_a_name_alone_shows_its_question(text: str, yes: bool) -> None:
+    call = dialogue(text)
+    doubted = replace(call, turns=tuple(replace(t, confidence=0.7) for t in call.turns))
+    named = rubric_of(item("one", "pass: {call: {customer_name_answered: true}}"))
+    assert (judge(doubted, named)[0].verdict == "pass") is yes
+
+
+def test_who_spoke_without_being_understood_is_not_silent() -> None:
+    gap = "{gap: {after: {turns: {by: agent, where: {first_turns: 1}}}, until: customer, min_s: 5}}"
+    silent = rubric_of(item("gap", f"pass: {gap}") + item("turns", "pass: {turns: {by: customer}}"))
+    call = dialogue("A: 您好。 / C: 我要报修。")
+    agent, customer = call.turns
+    lost = replace(customer, text="", confidence=0.0, start=2.0, end=6.0, spans=((2.0, 6.0),))
+    cough = replace(lost, end=2.3, spans=((2.0, 2.3),))
+    nobody = replace(call, turns=(agent,), duration=20.0)
+    for turns, expected in (
+        ((agent,), ["pass", "fail"]),
+        ((agent, cough), ["pass", "fail"]),
+        ((agent, lost), ["fail", "pass"]),
+    ):
+        found = judge(replace(nobody, turns=turns), silent)
+        assert [v.verdict for v in found] == expected
+
+
+def test_a_forbidden_phrase_is_no_other_phrase_misheard() -> None:
+    """为什么时 is 喂什么事: it greets nobody, offers nothing and was understood."""
+    rude = item("rude", "fail: {says: {by: agent, any: [喂!什么事], where: {first_turns: 1}}}")
+    offers = item("offers", "pass: {says: {by: agent, any: [有什么需要], where: opening}}")
+    greets = item("greets", "pass: {says: {by: agent, any: [您好], where: {first_turns: 1}}}")
+    call = dialogue("A: 为什么时 / C: 你好，我要查话费。 / A: 账号报一下。")
+    first, *others = call.turns
+    doubted = replace(call, turns=(replace(first, confidence=0.5, end=first.start + 1.0), *others))
+
+    def given(items: str) -> list[str]:
+        return [v.verdict for v in judge(doubted, rubric_of(items))]
+
+    assert given(offers + greets + rude) == ["fail", "fail", "fail"]
+    assert given(offers + greets) == ["cannot_tell", "cannot_tell"]
+
+
+def test_a_number_is_understood_however_doubtful_its_digits() -> None:
+    bye = rubric_of(item("bye", "pass: {says: {by: agent, any: [再见], where: closing}}"))
+    number = dialogue("A: 您好。 / C: 电话多少？ / A: 座机一六二五四四零九。")
+    words = dialogue("A: 您好。 / C: 电话多少？ / A: 座机要留武器似似零。")
+    for call, expected in ((number, "fail"), (words, "cannot_tell")):
+        *others, last = call.turns
+        turns = (*others, replace(last, confidence=0.5))
+        assert judge(replace(call, turns=turns), bye)[0].verdict == expected

@@ -13,7 +13,8 @@ from pydantic import model_validator
 from pipeline.rubric.context import Call, Scope
 from pipeline.rubric.findings import Finding, Hit
 from pipeline.rubric.forms import ONE_OR_MORE, Flag, Form, Number, Reads, Who, Whole, entry
-from pipeline.schema import AGENT, Turn
+from pipeline.schema import AGENT, CUSTOMER, Turn
+from pipeline.text.phonetic.slots import name_answer
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
@@ -62,6 +63,11 @@ class AboutCall(Form):
     name_known: Flag | None = entry(
         None, "whether the customer's surname is known", "customer_name_known"
     )
+    name_answered: Flag | None = entry(
+        None,
+        "whether a turn of the customer is nothing but a name, as an answer",
+        "customer_name_answered",
+    )
     max_rings: Whole | None = entry(None, "so many rings before the answer at most", ge=0)
     rings_known: Flag | None = entry(None, "whether the rings are known")
 
@@ -88,12 +94,18 @@ class AboutCall(Form):
             truth = None if perhaps else (name is not None) == self.name_known
             said = "perhaps given" if perhaps else name.name if name else "unknown"
             checks.append((truth, f"surname {said}"))
+        answer = name_answer(call.dialogue) if self.name_answered is not None else None
+        if self.name_answered is not None:
+            checks.append(((answer is not None) == self.name_answered, "a bare name as an answer"))
         if self.max_rings is not None or self.rings_known is not None:
             checks.append(self._ring_check(call))
         checks += self._calendar(call)
         finding = _checked(checks).named(self.describe())
         if finding.truth is None and self.name_known is not None and call.surname is not None:
             finding = replace(finding, hits=call.name_heard)
+        if answer is not None and finding.truth:
+            named = call.said_at(CUSTOMER, [answer])
+            finding = replace(finding, hits=(named,) if named else ())
         return finding
 
     def describe(self) -> str:
@@ -105,6 +117,7 @@ class AboutCall(Form):
             "holiday",
             "start_known",
             "name_known",
+            "name_answered",
             "max_rings",
             "rings_known",
         )

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from pipeline.rubric.findings import Finding, Hit, Outcome
 from pipeline.rubric.forms import Form, Number, Whole, entry
 from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Dialogue, Span, Speaker, Turn
-from pipeline.spans import touches
+from pipeline.spans import overlap_s, touches
 from pipeline.text import count_units
 from pipeline.text.intents import IntentReader
 from pipeline.text.phonetic.matching import SlotFinder, find_phrase, negated
@@ -36,6 +36,9 @@ MAX_LENGTH = 6  # characters; longer phrases are no surer
 EXACT_PROBABILITY = 0.99
 JOIN_TURNS_S = 2.5  # a longer pause of one speaker separates two turns when turns are counted
 MIN_UNHEARD_S = 0.7
+MAX_ATTEMPT_S = 1.5
+DIGITS = frozenset("零一二两三四五六七八九幺")
+_NUMBER_SHARE = 0.6
 SPARSE_S = 4.0
 EVERYWHERE: tuple[Span, ...] = ((float("-inf"), float("inf")),)
 
@@ -83,11 +86,13 @@ class Scope:
     ``misheard`` asks again about what was not found: what may have been said and misheard makes it unknown.
     A trigger is only unknown when much of a region was not heard, or when something like it was
     heard unclearly; one short turn that was not understood does not put every item in doubt.
+    What is ``forbidden`` or makes an item apply can accuse somebody: what is meant by misheard words
+    leaves it open.
     ``until`` is where the next trigger begins, when each is taken in turn.
     """
 
     trigger: tuple[Hit, ...] = ()
-    asking: Literal["verdict", "trigger", "misheard"] = "verdict"
+    asking: Literal["verdict", "trigger", "forbidden", "misheard"] = "verdict"
     until: float = float("inf")
 
 
@@ -96,7 +101,8 @@ class Call:
     """A dialogue with everything that judging it needs, worked out once.
 
     ``outcomes`` holds the findings of the items judged so far, so that rules may refer to them;
-    ``coefficients`` say how likely a verdict is right.
+    ``coefficients`` say how likely a verdict is right. ``forbidden`` are the phrases that no one
+    should say: words that are one of these are no other phrase misheard.
     """
 
     dialogue: Dialogue
@@ -105,6 +111,7 @@ class Call:
     meaning: IntentReader = field(default_factory=IntentReader)
     coefficients: Mapping[str, float] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    forbidden: tuple[Condition, ...] = ()
     _matches: dict[tuple[str, str, str], list[Match]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -153,6 +160,14 @@ class Call:
             t
             for t in self.dialogue.turns
             if t.speaker == speaker and t.text and (listening or not t.is_backchannel)
+        ]
+
+    def took_turns(self, speaker: Speaker) -> list[Turn]:
+        """The turns of a speaker, listening signals too, also those that were not understood."""
+        return [
+            t
+            for t in self.dialogue.turns
+            if t.speaker == speaker and (t.text or t.duration >= MIN_UNHEARD_S)
         ]
 
     def groups(self, speaker: Speaker | None) -> list[Span]:
@@ -243,7 +258,11 @@ class Call:
         )
 
     def heard(
-        self, speaker: Speaker, spans: Sequence[Span], close: bool = False
+        self,
+        speaker: Speaker,
+        spans: Sequence[Span],
+        close: bool = False,
+        takes_s: float = 0.0,
     ) -> tuple[bool, float, str]:
         """Say whether a speaker was heard well enough in some spans to trust an absence.
 
@@ -255,6 +274,8 @@ class Call:
             Where.
         close : bool
             The place is a few turns only, so that any turn not understood may have held them.
+        takes_s : float
+            Seconds that the words take at least: a shorter stretch cannot have held them.
 
         Returns
         -------
@@ -269,33 +290,52 @@ class Call:
             return False, 0.0, f"the {speaker} speaks a language not recognised ({party.language})"
         if speaker == AGENT and not self.turns(AGENT, listening=True):
             return False, 0.0, "no words of the agent were recognised"
-        speech = unheard = weighted = worst = noise = 0.0
+        speech = unheard = weighted = worst = noise = longest = 0.0
         turns = [t for t in self.dialogue.turns if t.speaker == speaker and _touches(t, spans)]
-        for turn in turns:
+        for turn in (t for t in turns if not self._went_under(t)):
             seconds = max(turn.duration, 0.01)
             needed = self.hearing.min_word_confidence
             good = bool(turn.text) and turn.confidence >= needed
             good = good and not self._sparse(turn)
+            doubted = not good or turn.confidence < self.hearing.close_word_confidence
+            if doubted and turn.text and (_is_number(turn.text) or self._is_forbidden(turn)):
+                weighted, speech = weighted + seconds * turn.confidence, speech + seconds
+                continue  # it is what it is, however little the recogniser trusts it
             speech += seconds
             unheard += min(turn.unheard_s, seconds) if good else seconds
-            if not good or turn.confidence < self.hearing.close_word_confidence:
+            if doubted:
                 worst = max(worst, seconds)
             worst = max(worst, turn.unheard_s)
+            longest = max(longest, turn.unheard_s if good else seconds)
             if turn.confidence < self.hearing.min_said_confidence:
                 noise = max(noise, seconds)
             weighted += seconds * turn.confidence
         if not speech:
             return True, 0.9, ""
-        lost = close and worst >= MIN_UNHEARD_S
-        lost = lost or (noise >= MIN_UNHEARD_S and len(turns) <= self.hearing.few_turns)
-        if lost or unheard / speech > self.hearing.max_unheard_ratio:
-            doubted = max(unheard, noise, worst if close else 0.0)
+        lost = close and worst >= max(MIN_UNHEARD_S, takes_s)
+        lost = lost or (
+            noise >= max(MIN_UNHEARD_S, takes_s) and len(turns) <= self.hearing.few_turns
+        )
+        if lost or (unheard / speech > self.hearing.max_unheard_ratio and longest >= takes_s):
+            lost_s = max(unheard, noise, worst if close else 0.0)
             return (
                 False,
                 0.0,
-                f"{doubted:.1f} of {speech:.1f} s of the {speaker} were not understood",
+                f"{lost_s:.1f} of {speech:.1f} s of the {speaker} were not understood",
             )
         return True, 0.5 + 0.5 * weighted / speech, ""
+
+    def _went_under(self, turn: Turn) -> bool:
+        """Whether a short turn without words was said while the other party was speaking.
+
+        It is a listening signal or an attempt to break in, and none of the acts that rubrics ask for.
+        """
+        if turn.text or turn.duration > MAX_ATTEMPT_S:
+            return False
+        return any(
+            t.speaker != turn.speaker and t.start < turn.start and turn.end < t.end
+            for t in self.dialogue.turns
+        )
 
     def _sparse(self, turn: Turn) -> bool:
         """Whether so little was recognised in a long turn that much of it must be missing.
@@ -334,7 +374,25 @@ class Call:
 
     def misheard(self, hit: Hit) -> bool:
         """Whether the words under a piece of evidence may have been others."""
+        if self._is_forbidden(hit, hit.confidence):
+            return False
         return self.said_confidence(hit) < self.hearing.clear_word_confidence
+
+    def _is_forbidden(self, said: Hit | Turn, confidence: float = 0.0) -> bool:
+        """Whether half of something that was said is a forbidden phrase, as sure at least."""
+        return any(
+            f.speaker == said.speaker
+            and f.confidence >= confidence
+            and 2 * overlap_s((f.start, f.end), (said.start, said.end)) >= said.end - said.start
+            for f in self._forbidden_words
+        )
+
+    @cached_property
+    def _forbidden_words(self) -> tuple[Hit, ...]:
+        """Where something forbidden was said."""
+        self.__dict__["_forbidden_words"] = ()  # while it is looked for
+        findings = [rule.evaluate(self, Scope()) for rule in self.forbidden]
+        return tuple(h for f in findings if f.truth for h in f.hits)
 
     def said_at(self, speaker: Speaker, spans: Sequence[Span]) -> Hit | None:
         """What a speaker said in some spans instead of what was looked for."""
@@ -360,6 +418,12 @@ class Condition(Protocol):
     def describe(self) -> str:
         """Say in words what is looked for."""
         ...
+
+
+def _is_number(text: str) -> bool:
+    """Whether most of a text is digits, of which recognisers are never sure."""
+    spoken = [c for c in text if c.isalnum()]
+    return sum(c.isdigit() or c in DIGITS for c in spoken) >= _NUMBER_SHARE * max(len(spoken), 1)
 
 
 def match_probability(score: float, length: int) -> float:

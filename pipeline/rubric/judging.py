@@ -104,6 +104,7 @@ def trace(
     call = Call(
         replace(own, duration=dialogue.duration),
         rubric.hearing, rubric.slots, rubric.meaning, rubric.coefficients,
+        forbidden=tuple(c for i in rubric.items for c in conditions_in(i.fails) if isinstance(c, Says)),
     )  # fmt: skip
     items = {i.id: i for i in rubric.items}
     needed = {*wanted, *(n for name in wanted for n in rubric.needs[name])}
@@ -221,7 +222,7 @@ def _decide(
         if finding.truth is None:
             exempt = finding
     if item.fails is not None:
-        finding = item.fails.evaluate(call, scope)
+        finding = item.fails.evaluate(call, Scope(trigger, asking="forbidden"))
         steps.append(Step("fail", finding))
         if finding.truth is not False:
             return ("fail" if finding.truth else "cannot_tell"), finding, trigger

@@ -147,6 +147,10 @@ class InOrder(Form):
                 chain.append(following)
             if len(chain) == len(findings) and chain[-1].end - first.start <= self.within_s:
                 return replace(joined, hits=tuple(chain)).named(self.describe())
+        # What comes too early says nothing of what was not understood in its own time.
+        unclear = [p for f in findings for p in f.parts if p.truth is None]
+        if unclear:
+            return replace(joined, truth=None, note=unclear[0].note).named(self.describe())
         return replace(joined, truth=False, note="not in this order").named(self.describe())
 
     def describe(self) -> str:

@@ -23,6 +23,7 @@ from pipeline.schema import AGENT, Span, Turn
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 VOICE_WEIGHT = 0.7  # logits that a fully agitated voice adds: 0.45 becomes 0.62, 0.2 becomes 0.33
+SURELY_MEANT, MEANT_WORD_CONFIDENCE = 0.99, 0.86  # what is less likely takes words heard so well
 FAINT, FAINT_LEAST = 0.6, 0.3  # of the lower edge of the band of doubt, and at least: a faint sign
 
 
@@ -92,8 +93,11 @@ class Means(Meaning):
                 if found is None:
                     continue
                 if found.confidence >= high:
-                    heard = turn.confidence >= call.hearing.min_word_confidence
-                    (shown if heard else doubted).append(found)
+                    needed = call.hearing.min_word_confidence
+                    accuses = scope.asking in ("trigger", "forbidden")
+                    if accuses and turn.words and found.confidence < SURELY_MEANT:
+                        needed = MEANT_WORD_CONFIDENCE
+                    (shown if turn.confidence >= needed else doubted).append(found)
                 elif found.confidence >= low:
                     doubted.append(found)
                 else:
@@ -126,7 +130,7 @@ class Means(Meaning):
             note = f"in doubt ({one.confidence:.2f}): {one.matched}: {one.quote}"
             return Finding(None, tuple(every), one.confidence, tuple(spans), self.by, note)
         close = self.place.close and scope.asking != "trigger"
-        well, confidence, note = call.heard(self.by, spans, close)
+        well, confidence, note = call.heard(self.by, spans, close, self.place.takes_s)
         if not well:
             return Finding(None, (), confidence, tuple(spans), self.by, note)
         sure = min(confidence, 1.0 - surest)

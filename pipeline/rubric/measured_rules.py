@@ -210,9 +210,10 @@ class HasTurn(Form):
             for p in self.without
             for m in call.find(self.by, p, "normal", False)
         ]
+        wordy = self.min_s or self.min_units
         hits = tuple(
             Hit(t.start, t.end, self.by, _short(t), f"turn of {t.duration:.1f} s", t.confidence)
-            for t in call.turns(self.by, listening=not (self.min_s or self.min_units))
+            for t in (call.turns(self.by) if wordy else call.took_turns(self.by))
             if t.duration >= self.min_s
             and (not self.min_units or statement_units(t.text) >= self.min_units)
             and not any(t.start <= b <= t.end for b in barred)
@@ -274,8 +275,9 @@ class GapAfter(Form):
             return call.dialogue.duration
         onsets = [
             low
-            for turn in call.dialogue.turns
-            if turn.text and not turn.is_backchannel and self.until in ("anyone", turn.speaker)
+            for speaker in SPEAKERS
+            for turn in call.took_turns(speaker)
+            if not turn.is_backchannel and self.until in ("anyone", speaker)
             for low, _ in turn.spans
             if low >= time
         ]

@@ -74,6 +74,9 @@ class Place(Form):
     during: Anchored = entry(None, "while this lasts")
     within_s: Number | None = entry(None, "so many seconds from it at most", ge=0)
     within_turns: Whole | None = entry(None, "so many turns of the speaker from it at most", ge=1)
+    takes_s: Number = entry(
+        0.0, "seconds that it takes to say: less that was not understood cannot hold it", ge=0
+    )
 
     @model_validator(mode="after")
     def _hangs_on_something(self) -> Self:

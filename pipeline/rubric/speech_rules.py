@@ -44,6 +44,7 @@ _START_UNITS = 6  # characters that may precede what counts as said at the start
 _LIMIT_TOLERANCE = 1.15
 _ALSO_BEFORE_S = 20.0  # a value may be said back while it is still being stated
 LIKELY = 0.86  # a phrase found with this among misheard words was said, not left out
+LIKELY_FIRST = 0.7  # the same of what nearly all agents say first
 LOOSE = re.compile("[…{]")  # words between or a name, of which misheard words tell little
 Predicate = Literal[
     "at_turn_start", "whole_sentence", "not_answering", "covers_trigger", "reaches_trigger"
@@ -148,11 +149,14 @@ class Says(Form):
             finding = Finding(truth, tuple(hits), confidence, spans, self.by, note)
         else:
             well, confidence, note = call.heard(
-                self.by, spans, self.place.close and scope.asking != "trigger"
+                self.by,
+                spans,
+                self.place.close and scope.asking != "trigger",
+                self.place.takes_s,
             )
             if well and self.usually and scope.asking != "trigger":
                 usual = Place(part=self.usually).spans(call, scope, self.by)
-                well, _, note = call.heard(self.by, usual, close=True)
+                well, _, note = call.heard(self.by, usual, True, self.place.takes_s)
             if well and careful and call.unsure_words(self.by):
                 loose = [h for _, h in self._found(call, scope, spans, "normal")]
                 hits = [
@@ -169,7 +173,8 @@ class Says(Form):
                     heard = max(hits, key=lambda h: h.confidence)
                     well, confidence = False, 0.0
                     note = f"it may have been said and misheard: {heard.quote}"
-                    likely = [h for n, h in near if h.confidence >= LIKELY and not LOOSE.search(n)]
+                    needed = LIKELY_FIRST if self.place.first_turns == 1 else LIKELY
+                    likely = [h for n, h in near if h.confidence >= needed and not LOOSE.search(n)]
                     if likely and self.mode == "any" and max(self.at_least, self.times) == 1:
                         note = f"it was said, as it seems, and misheard: {heard.quote}"
                         one = max(likely, key=lambda h: h.confidence)

@@ -21,6 +21,7 @@ _NEGATED_BEFORE = re.compile(
     r"(?:不|没|没有|别|勿|并非|无需|不是|不会|不要|不用|不必|不能|"
     r"不太|不很|不再|不大|没怎么|不怎么|不想)$"
 )
+_NOT_DONE = re.compile("没有?$")  # 退款从来没有翻过 is no 来…翻
 _ASKING = ("吧", "吗", "么", "嘛")
 _DOUBLE_NEGATED_BEFORE = re.compile(r"(?:不是|并非|不会|没有说|没说|不等于|并不是|不代表)$")
 
@@ -164,6 +165,8 @@ def _filled(
         return None
     values = p.values
     text = stream.text(p.end, match.start)
+    if has_gap and _NOT_DONE.search(text) and stream.chars[match.start] not in NEGATIONS:
+        return None
     for slot in wanted:
         # without a gap the value is all that stands between the words
         found = _first(slots[slot.name], text) if has_gap else slots[slot.name](text, True)

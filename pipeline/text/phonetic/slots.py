@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
@@ -99,6 +100,7 @@ _AFTER_NAME = re.compile(
 )
 _HEARD_WELL = 0.86  # of what sounds like 姓: from here on it is the word that is written
 _BARE_NAME = re.compile("(?:嗯|呃|哦|啊|我|免贵|是|叫|姓|小)*([\u4e00-\u9fff]{1,4})")
+_NAME_ALONE = re.compile("[嗯呃哦啊]?(?:免贵|我)?姓([\u4e00-\u9fff]{1,2})")
 _FAIR_DIGIT = 0.7  # confidence from which on a digit was heard as it is written
 _SURE_DIGIT = 0.85  # under it one digit that differs may still be recognition's
 _LONG_NUMBER = 6  # digits, from which on it may be said in pieces
@@ -455,6 +457,28 @@ def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
         if answer and match and _sounds_like_surname(match[1][:1]):
             name = match[1][:2] if match[1][:2] in surnames() else match[1][:1]
             return Surname(name, answer.confidence if answer.confidence >= _SURE_ANSWER else 0.0)
+    return None
+
+
+def name_answer(dialogue: Dialogue) -> Span | None:
+    """When the customer said nothing but a name after the agent, as one answers a question for it.
+
+    Recognisers mishear such questions more than their answers (预定人这么长虎; 我姓欧阳).
+    """
+    for before, turn in pairwise(t for t in dialogue.turns if t.text and not t.is_backchannel):
+        if turn.speaker != CUSTOMER or before.speaker == CUSTOMER:
+            continue
+        text = "".join(c for c in turn.text if c.isalnum())
+        named = _NAME_ALONE.fullmatch(text)
+        sounds_named = (
+            len(text) == len("我姓何")
+            and text[0] == "我"
+            and _NAMING in sounds_of(text[1])
+            and turn.confidence < _HEARD_WELL
+            and not _NO_NAMING.match(text[1:])
+        )
+        if sounds_named or (named and named[1][0] not in _NOT_NAMES):
+            return turn.start, turn.end
     return None
 
 
