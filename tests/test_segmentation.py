@@ -110,6 +110,14 @@ def test_two_at_once_are_heard_where_the_model_is_in_doubt_but_not_where_it_hard
     assert [s.speaker for s in found.voices] == ["0"]
 
 
+@pytest.mark.parametrize(("share", "heard"), [(0.45, False), (0.6, True)])
+def test_a_long_overlap_has_to_be_the_likeliest(share, heard):
+    windows, _ = windows_of(calling((0, 0, 190), frames=190), [[0, 1, 2]] * 16)
+    doubt = dict.fromkeys(range(30, 160), (4, share))
+    found = Segmenter(Slid(windows, doubt))(np.zeros(2 * 16_000, np.float32))
+    assert [(round(a, 2), round(b, 2)) for a, b in found.together] == [(0.31, 1.61)] * heard
+
+
 def test_two_voices_of_which_one_is_too_short_to_compare_are_one():
     told = TwoVoices(
         lambda audio: Segments(()), lambda audio, pieces: np.full((len(pieces), 4), np.nan)

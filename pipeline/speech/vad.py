@@ -52,7 +52,7 @@ HUM_PROBABILITY = 0.05  # the detector gives hums 0.08 and more
 HUM_OVER_FLOOR_DB = 12.0
 HUM_VOICED_SHARE = 0.5
 HUM_PERIODICITY = 0.4  # median of the normalised autocorrelation; 0.45 for hums at 15 dB
-HUM_STEP_ST = (0.02, 0.5)  # median change of pitch in 10 ms; it glides, but does not jump
+HUM_STEP_ST = (0.02, 0.7)  # median change of pitch in 10 ms; it glides, but does not jump
 HUM_RANGE_ST = 0.7  # from the 10th to the 90th percentile of the pitch
 
 
