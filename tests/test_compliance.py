@@ -780,3 +780,13 @@ def test_a_number_is_understood_however_doubtful_its_digits() -> None:
         *others, last = call.turns
         turns = (*others, replace(last, confidence=0.5))
         assert judge(replace(call, turns=turns), bye)[0].verdict == expected
+
+
+def test_a_sentence_that_can_hardly_mean_it_is_not_it_misheard() -> None:
+    says = "says: {by: agent, any: [还!有(什么|其他|需要)]"
+    bare = item("bare", f"pass: {{{says}}}}}")
+    meant = item("meant", f"pass: {{{says}, or_means: further_help_asked}}}}")
+    call = dialogue("A: 边人的星宁，还有出生日期。 / C: 好。")
+    doubted = replace(call, turns=tuple(replace(t, confidence=0.7) for t in call.turns))
+    found = judge(doubted, rubric_of(bare + meant))
+    assert [v.verdict for v in found] == ["cannot_tell", "fail"]

@@ -96,7 +96,8 @@ class AboutCall(Form):
             checks.append((truth, f"surname {said}"))
         answer = name_answer(call.dialogue) if self.name_answered is not None else None
         if self.name_answered is not None:
-            checks.append(((answer is not None) == self.name_answered, "a bare name as an answer"))
+            said = "no answer is a name alone" if answer is None else "an answer is a name alone"
+            checks.append(((answer is not None) == self.name_answered, said))
         if self.max_rings is not None or self.rings_known is not None:
             checks.append(self._ring_check(call))
         checks += self._calendar(call)
