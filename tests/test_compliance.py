@@ -340,6 +340,11 @@ def test_a_stretch_that_is_too_short_for_an_act_did_not_hold_it() -> None:
     assert judge(replace(call, turns=(first, long, tried, after)), bye)[0].verdict == "fail"
     assert judge(replace(call, turns=(first, long, *apart)), bye)[0].verdict == "cannot_tell"
 
+    consent = rubric_of(item("one", "pass: {says: {by: customer, any: [好的]}}"))
+    spoken = replace(first, start=0.0, end=6.0)
+    answer = replace(other, text="", units=0, confidence=0.0, start=5.0, end=5.8)
+    assert judge(replace(call, turns=(spoken, answer)), consent)[0].verdict == "cannot_tell"
+
 
 def test_what_misheard_words_mean_accuses_nobody() -> None:
     """``doubt: [0, 0]`` takes every sentence for a complaint, however unlikely."""
@@ -476,6 +481,7 @@ def test_a_name_may_be_given_in_words_that_sound_like_it(
         ("C: 后四位是什么我忘了。 / A: 等着。", "not_applicable"),
         ("C: 历经湾小区十一动左边。 / A: 历经湾小区十一栋，对吗？", "pass"),
         ("C: 历经湾小区十一动左边。 / A: 等着。", "fail"),
+        ("C: 我们小区电梯一动不动。 / A: 等着。", "not_applicable"),
     ],
 )
 def test_digits_and_buildings_may_be_misheard(text: str, expected: str) -> None:

@@ -326,11 +326,12 @@ class Call:
         return True, 0.5 + 0.5 * weighted / speech, ""
 
     def _went_under(self, turn: Turn) -> bool:
-        """Whether a short turn without words was said while the other party was speaking.
+        """Whether a short turn of the agent without words was said while the customer was speaking.
 
         It is a listening signal or an attempt to break in, and none of the acts that rubrics ask for.
+        A customer may well agree or thank while the agent is still speaking.
         """
-        if turn.text or turn.duration > MAX_ATTEMPT_S:
+        if turn.speaker != AGENT or turn.text or turn.duration > MAX_ATTEMPT_S:
             return False
         return any(
             t.speaker != turn.speaker and t.start < turn.start and turn.end < t.end
