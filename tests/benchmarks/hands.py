@@ -4,10 +4,11 @@ A change that was chosen on the dialogues of one hand is measured on those of an
 is gained is meaning and not wordings. A folder holds labelled dialogues (``*.yaml``) or labelled calls
 (``*.truth.json``), whose true words are judged; items that rest on the sound alone are left out there.
 
-    python -m tests.benchmarks.hands FOLDER... [--rubric hotline] [--wrong] [--coverage]
+    python -m tests.benchmarks.hands FOLDER... [--rubric hotline] [--unseen] [--wrong] [--coverage]
 
 ``--coverage`` prints how many passes and fails stay under a higher ``compliance.min_probability``, and how
-many of them are right.
+many of them are right. With ``--unseen`` the intents learn from no sentence of the folder that is judged: what
+its author would get at first sight, as far as intents go; phrases and thresholds stay as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +27,8 @@ from pipeline.evaluation.dialogues import Agreement, Labelled, agreement_with, l
 from pipeline.rubric import load_rubric
 from pipeline.schema import AGENT, CUSTOMER, Dialogue, Event, Recording, Turn, VerdictName
 from pipeline.text import count_units, simplify
+from pipeline.text.intents import IntentReader
+from pipeline.text.intents.reading import parts_of
 from tests.benchmarks.verdict_probability import ece
 
 _BY_SOUND = ("voice", "turn_taking")  # sections
@@ -37,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--rubric", default="hotline")
+    parser.add_argument("--unseen", action="store_true", help="teach no sentence of the folder")
     parser.add_argument("--wrong", action="store_true", help="print every label that is not met")
     parser.add_argument("--coverage", action="store_true", help="print risk by coverage")
     given = parser.parse_args()
@@ -45,7 +50,9 @@ def main() -> None:
     found: dict[str, Agreement] = {}
     for folder in given.folders:
         calls = sorted(folder.glob("*.truth.json"))
-        rows = (told(c, by_sound) for c in calls) if calls else labelled_dialogues(folder)
+        rows = list((told(c, by_sound) for c in calls) if calls else labelled_dialogues(folder))
+        if given.unseen:
+            rubric = load_rubric(given.rubric, meaning=not_taught(rows))
         found[str(folder)] = agreement_with(rubric, rows)
     print(f"{'hand':42} {'labels':>6} {'right':>6} | fails given  prec  found    F1 | doubt   ECE")
     for hand, one in found.items():
@@ -63,6 +70,18 @@ def main() -> None:
     for hand, one in found.items() if given.wrong else ():
         print(f"\n{hand}")
         print("\n".join(list(one.lines())[3:]))
+
+
+def not_taught(rows: Sequence[Labelled]) -> IntentReader:
+    """A reader whose heads have learned from no sentence of some dialogues."""
+    said = {part for r in rows for t in r.dialogue.turns for _, _, part in parts_of(t.text)}
+    reader = IntentReader()
+    heard = {
+        name: tuple(row for row in taught if row[0] not in said)
+        for name, taught in reader.definitions.heard.items()
+    }
+    reader.definitions = replace(reader.definitions, heard=heard)
+    return reader
 
 
 def figures(found: Agreement) -> str:
