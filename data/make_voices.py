@@ -76,8 +76,18 @@ SENTENCES = (
         "我爸爸的助听器一戴上就有啸叫声。", "花盆在路上碎了，我们再给您补寄一个。",
         "你们家的课程顾问天天给我打电话。", "那本书的第三章缺了整整八页。",
     ),
+    (
+        "水表的数字我拍下来了，发到哪里去呢？", "您订的那束花，下午三点以前能送到。",
+        "阳台的纱窗关不严，蚊子全飞进来了。", "这个套餐里面不包含国际长途的。",
+        "我上礼拜交的押金，什么时候能退给我？", "麻烦您报一下身份证最后六位。",
+        "电梯又坏了，老人家上下楼太不方便。", "维修的师傅姓周，他会提前半小时联系您。",
+        "这双鞋穿了三天，鞋底就开胶了。", "您反映的路灯不亮，我们今天就派人去看。",
+        "我想改一下明天的挂号，换成上午的。", "积分可以换话费，也可以换购物卡。",
+        "快递员把箱子放在楼道里，雨水全泡了。", "您稍后会收到一条短信，请给我们打个分。",
+        "驾照快到期了，换证要带哪些材料？", "这个颜色暂时缺货，下周二才会补上。",
+    ),
 )  # fmt: skip
-HALVES = ("tune", "tune", "tune", "tune", "report")  # of each set
+HALVES = ("tune", "tune", "tune", "tune", "tune", "report")  # of each set
 SEEN = ("嗯。", "嗯嗯。", "对。", "是的。", "好的。", "哦。", "好。", "对对。", "是。", "行。")
 LISTENING = (
     SEEN, SEEN,
@@ -90,6 +100,10 @@ LISTENING = (
         *("嗯。", "嗯嗯嗯。", "对，对。", "哦，好。", "是啊。"),
         *("好嘞。", "啊，是。", "行，好。", "噢，这样。", "没问题。"),
     ),
+    (
+        *("嗯。", "嗯，是。", "对呀。", "哦，行。", "好，好。"),
+        *("是这样。", "嗯嗯，对。", "明白明白。", "啊。", "行嘞。"),
+    ),
 )  # fmt: skip
 BREAKING_IN = (
     ("等一下！", "不是这样的。", "你先听我说。", "我不要这个。", "那怎么行？"),
@@ -97,6 +111,7 @@ BREAKING_IN = (
     ("你别说了。", "这个我知道。", "等会儿再讲。", "我有个问题。", "不用换了。"),
     ("慢着慢着。", "让我说完。", "那不可能。", "先别挂电话。", "谁跟你说的？"),
     ("停一停。", "你听我解释。", "我不同意。", "不是这个意思。", "凭什么呀？"),
+    ("等等等等。", "你先停一下。", "根本不是。", "我问一句啊。", "这不合理。"),
 )  # fmt: skip
 KOKORO, ESPEAK = 9, 4  # voices a set
 VOICES = KOKORO + ESPEAK
@@ -109,6 +124,7 @@ VARIANTS = (
     *("Andy", "Annie", "Denis", "Gene", "Linda", "Michael", "Mike", "belinda"),
     *("Steph", "Jacky", "anika", "Lee", "Alex", "Alicia", "Marco", "aunty"),
     *("Diogo", "iven", "norbert", "travis"),
+    *("benjamin", "marcelo", "zac", "Andrea"),
 )
 
 
@@ -165,7 +181,7 @@ def main() -> None:
             *((t, "break_in") for t in rng.choice(BREAKING_IN[of], BREAKING_A_VOICE, replace=False)),
         ]  # fmt: skip
         variants = [2 * KOKORO + i for i in range(2 * ESPEAK)]
-        variants += [n * VOICES + KOKORO + i for n in (2, 3, 4) for i in range(ESPEAK)]
+        variants += [n * VOICES + KOKORO + i for n in (2, 3, 4, 5) for i in range(ESPEAK)]
         by_espeak = number in variants
         if not by_espeak:
             kokoro.blend(voice, shares, options.voices)

@@ -88,10 +88,7 @@ def run_call(
             repeated,
         )  # fmt: skip
         heard_in = {p.role: wave.samples[p.channel] for p in people.parties}
-        sounds = vocals_of(
-            people.speech, heard_in, wave.sample_rate, is_shared,
-            lambda spans: models.prints(next(iter(heard.voices.audio.values())), spans),
-        )  # fmt: skip
+        sounds = vocals_of(people.speech, heard_in, wave.sample_rate, is_shared)
         turns = build_turns(
             people.speech, people.utterances, settings.turns,
             shared_audio=is_shared, sounds=sounds, legs=people.legs,

@@ -111,7 +111,7 @@ def test_two_at_once_are_heard_where_the_model_is_in_doubt_but_not_where_it_hard
 
 
 @pytest.mark.parametrize(("share", "heard"), [(0.45, False), (0.6, True)])
-def test_a_long_overlap_has_to_be_the_likeliest(share, heard):
+def test_a_long_overlap_has_to_be_likely_on_average(share, heard):
     windows, _ = windows_of(calling((0, 0, 190), frames=190), [[0, 1, 2]] * 16)
     doubt = dict.fromkeys(range(30, 160), (4, share))
     found = Segmenter(Slid(windows, doubt))(np.zeros(2 * 16_000, np.float32))

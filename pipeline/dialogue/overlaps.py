@@ -44,8 +44,8 @@ MAX_PAUSE_S = 0.5
 OPEN_S = 0.35  # a pause so long that the floor was free for both, whoever gives way
 MOST_LISTENING_WORDS, HEARD = 6, 0.5  # characters of a sign of listening; confidence in them
 # So long is enough for whoever begins right after it and keeps the floor. In one channel edges are
-# less exact, and so is who of two began first.
-BREATH_S, BREATH_MONO_S, EARLY_MONO_S = 0.18, 0.3, 0.1
+# less exact.
+BREATH_S, BREATH_MONO_S = 0.18, 0.3
 REACTION_S, AFTER_LONG_S = 0.2, 0.35  # who begins so soon after a pause did not hear it was over
 
 # What other systems' definitions ask for, where the settings do not say it.
@@ -138,7 +138,7 @@ def _classify(
         yield Event("overlap", start, end, b.speaker, {"kind": "terminal", **detail})
         return
     kind = _outcome(a, b, start, floor, options)
-    if _both_started(a, goes_on, kind, shared_audio):
+    if _both_started(a, goes_on, kind, BREATH_MONO_S if shared_audio else BREATH_S):
         yield Event("overlap", start, end, b.speaker, {"kind": "simultaneous", **detail})
         return
     sure = _confidence(seconds, options)
@@ -159,15 +159,14 @@ def _classify(
     )
 
 
-def _both_started(a: Turn, start: Seconds, kind: str, shared_audio: bool) -> bool:
+def _both_started(a: Turn, start: Seconds, kind: str, breath_s: Seconds) -> bool:
     """Whether B began in a pause of A, or before B could hear that it was over."""
-    breath_s, early_s = (BREATH_MONO_S, EARLY_MONO_S) if shared_audio else (BREATH_S, 0.0)
     for (_, since), (until, _) in pairwise(a.spans):
         pause, late = until - since, start - until
         soon = AFTER_LONG_S if pause > MAX_PAUSE_S else REACTION_S
         if kind == "attempted" and pause >= OPEN_S and since < start < until + soon:
             return True
-        if kind != "attempted" and pause >= breath_s and -early_s <= late < soon:
+        if kind != "attempted" and pause >= breath_s and 0 <= late < soon:
             return True
     return False
 

@@ -5,10 +5,6 @@ who wants the floor says more, as lively as ever and not more softly (French and
 al. 2013). Level and change are those of the sound beside the own talk, so that voice and line do not
 matter.
 
-On two voices in one channel a sound is heard together with the other's talk. What it adds to the level
-is measured beside what both would be if both talked as ever, and its fingerprint beside that of the
-own voice: the softer it is, and the less it says, the more it sounds like the other.
-
 Conventions: samples of shape (n,); times in seconds; levels in dB.
 
 References
@@ -20,7 +16,7 @@ Communication 55 (2013).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -38,25 +34,19 @@ QUIET_DB = -120.0
 BANDS, LOWEST_HZ, HIGHEST_HZ = 20, 200.0, 3600.0  # mel bands, of a telephone's width
 CEPSTRA, STEP, HEARD_DB = 12, 8, 25.0  # frames apart; under the loudest nothing counts
 
-PIECE_S, MOST_PIECES = 3.0, 5  # of the own talk, for its fingerprint
-TINY = 1e-9
-
 Floats = NDArray[np.float64]
-Prints = Callable[[Sequence[Span]], Floats]
 
 
 class Vocal(NamedTuple):
     """What a sound is like.
 
     ``swells`` are about its syllables, ``level_db`` is over the own talk; ``change`` is how fast the
-    spectrum moves, 1 as in the own talk. ``likeness`` is that to the own voice, the cosine of both
-    fingerprints; None where it is not asked for or cannot be told.
+    spectrum moves, 1 as in the own talk.
     """
 
     swells: int
     level_db: float
     change: float = 1.0
-    likeness: float | None = None
 
 
 class Vocals:
@@ -72,9 +62,7 @@ class Vocals:
         Where it speaks, alone.
     others : sequence of (start, end)
         Where another voice of the same channel speaks alone. What both make together is then measured
-        beside what both would make if they talked as they do alone.
-    prints : callable, optional
-        Gives the fingerprints of spans of the channel, shape (n, d); NaN rows where too short.
+        beside the louder of the two.
     """
 
     def __init__(
@@ -83,10 +71,9 @@ class Vocals:
         sample_rate: int,
         speech: Sequence[Span],
         others: Sequence[Span] = (),
-        prints: Prints | None = None,
     ) -> None:
         self._samples, self._rate, self._speech = samples, sample_rate, speech
-        self._others, self._prints = others, prints
+        self._others = others
 
     def __call__(self, spans: Sequence[Span]) -> Vocal | None:
         """What is heard in these spans; None of next to nothing, or where the voice never talks."""
@@ -95,41 +82,18 @@ class Vocals:
             return None
         level_db, lively = self._talk
         faster = change(sound, self._rate) / lively if lively else 1.0
-        return Vocal(
-            swells(sound, self._rate), _level_db(sound) - level_db, faster, self._likeness(spans)
-        )
+        return Vocal(swells(sound, self._rate), _level_db(sound) - level_db, faster)
 
     @cached_property
     def _talk(self) -> tuple[float, float] | None:
-        """Level and change of the own talk, the level that of both at once where there is another."""
+        """Level and change of the own talk, the level of the others' where that is louder."""
         talk = [self._cut(s) for s in self._speech if s[1] - s[0] >= TALK_S]
         if not talk:
             return None
-        level, lively = np.median([(_level_db(t), change(t, self._rate)) for t in talk], axis=0)
+        medians = np.median([(_level_db(t), change(t, self._rate)) for t in talk], axis=0)
         others = [_level_db(self._cut(s)) for s in self._others if s[1] - s[0] >= TALK_S]
-        powers = 10 ** (np.array([level, *([np.median(others)] if others else [])]) / 10)
-        return float(_decibels(powers.sum(keepdims=True))[0]), float(lively)
-
-    def _likeness(self, spans: Sequence[Span]) -> float | None:
-        """Cosine of the fingerprints of the longest of the spans and of the own talk."""
-        if self._prints is None or self._voice is None:
-            return None
-        own = self._prints([max(spans, key=lambda s: s[1] - s[0])])[0]
-        cosine = float(own @ self._voice / max(float(np.linalg.norm(own)), TINY))
-        return cosine if np.isfinite(cosine) else None
-
-    @cached_property
-    def _voice(self) -> Floats | None:
-        """The fingerprint of the own talk, of length 1: the mean over its longest pieces."""
-        longest = sorted(self._speech, key=lambda s: s[0] - s[1])[:MOST_PIECES]
-        pieces = [(a, min(b, a + PIECE_S)) for a, b in longest]
-        if self._prints is None or not pieces:
-            return None
-        rows = self._prints(pieces)
-        rows = rows[np.isfinite(rows).all(axis=1)]
-        mean = np.sum(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY), axis=0)
-        length = float(np.linalg.norm(mean))
-        return np.asarray(mean / length) if length > TINY else None
+        loudest = max(medians[0], np.median(others)) if others else medians[0]
+        return float(loudest), float(medians[1])
 
     def _cut(self, span: Span) -> Floats:
         first, last = (round(at * self._rate) for at in span)
@@ -141,7 +105,6 @@ def vocals_of(
     samples: Mapping[Speaker, Audio],
     sample_rate: int,
     shared_audio: bool,
-    prints: Prints | None = None,
 ) -> dict[Speaker, Vocals]:
     """The sounds of every voice of a call.
 
@@ -155,8 +118,6 @@ def vocals_of(
         Hz.
     shared_audio : bool
         It is one channel, so that a voice is itself only where it speaks alone.
-    prints : callable, optional
-        As for :class:`Vocals`; asked only of one channel.
     """
     if not shared_audio:
         return {one: Vocals(samples[one], sample_rate, spans) for one, spans in speech.items()}
@@ -170,7 +131,6 @@ def vocals_of(
             sample_rate,
             spans,
             [s for other, talk in alone.items() if other != one for s in talk],
-            prints,
         )
         for one, spans in alone.items()
     }

@@ -5,19 +5,17 @@ The diarization pipeline takes many seconds to import and is loaded with the fir
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import WeightsError
 from pipeline.io import weights
-from pipeline.schema import Audio, Sound, Span
+from pipeline.schema import Audio
 from pipeline.settings import Asr, Diarization, Settings, config_path
 from pipeline.speech.asr.sherpa import SherpaDecoder, load_sherpa
 from pipeline.speech.asr.vocabulary import LANGUAGES
@@ -56,11 +54,6 @@ class Models:
     def embedder(self) -> Embedder | None:
         """What compares two voices; None where the diarizer has none of its own."""
         return self.diarizer.embed if isinstance(self.diarizer, TwoVoices) else None
-
-    def prints(self, audio: Sound, spans: Sequence[Span]) -> NDArray[np.float64]:
-        """Fingerprints of spans of 16 kHz audio, shape (n, d); NaN rows where they cannot be had."""
-        embed = self.embedder()
-        return embed(audio, spans) if embed else np.full((len(spans), 1), np.nan)
 
 
 def load_models(settings: Settings) -> Models:

@@ -74,13 +74,7 @@ def events(
     heard_in = {
         AGENT if v == agent else CUSTOMER: wave.samples[c] for v, c in voices.channels.items()
     }
-    sounds = vocals_of(
-        speech,
-        heard_in,
-        wave.sample_rate,
-        voices.is_shared,
-        lambda spans: models.diarizer.embed(audio[channels.channels[0]], spans),
-    )
+    sounds = vocals_of(speech, heard_in, wave.sample_rate, voices.is_shared)
     how = {"shared_audio": voices.is_shared, "sounds": sounds}
     turns = build_turns(speech, given(truth) if words else (), settings.turns, **how)
     return find_overlaps(turns, settings.interruptions, **how)

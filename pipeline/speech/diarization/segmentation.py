@@ -9,8 +9,7 @@ from window to window, not over a call: they say where voices change, not whose 
 A second voice under the first is often soft, and the model leaves it in doubt. So where two speak at once
 is found by the probability of two: an overlap is where that comes up to :data:`TOGETHER`, and lasts as
 long as it is over :data:`TOGETHER_LASTS` of its peak. Where one voice follows the other closely the model may
-be in doubt for seconds: what lasts longer than :data:`LONG_S` counts only where two are the likeliest in
-:data:`LONG_SHARE` of it.
+be in doubt for seconds: what lasts longer than :data:`LONG_S` has to reach :data:`LONG_TOGETHER` on average.
 
 Conventions: audio float32 at 16 kHz, shape (n,); times in seconds; segments are ordered by start and
 may overlap.
@@ -35,14 +34,14 @@ from pipeline.schema import SAMPLE_RATE, Audio, Span, SpeakerSegment
 from pipeline.spans import runs
 
 TOGETHER, TOGETHER_LASTS = 0.4, 0.5
-LONG_S, LONG_SHARE = 1.2, 0.75
+LONG_S, LONG_TOGETHER = 1.2, 0.55
 VOICES = 3  # in a window
 # What the model tells apart: nobody, each voice alone, each two of them.
 SETS = ((), *((v,) for v in range(VOICES)), *combinations(range(VOICES), 2))
 VOICES_OF = np.array([[float(v in voices) for v in range(VOICES)] for voices in SETS])
 OF_TWO = VOICES_OF.sum(axis=1) == 2
 
-Floats = NDArray[np.float64]
+Activity = NDArray[np.float64]
 
 
 class Segments(NamedTuple):
@@ -70,9 +69,8 @@ class Segmenter:
         frames = self._inference.model.receptive_field
         starts = [round(window.start / frames.step) for window, _ in heard]
         likely = np.asarray(heard.data, np.float32)  # logarithms of probabilities
-        set_of = likely.argmax(axis=2)
-        active = _loudest(stitched(VOICES_OF[set_of], starts))
-        both = averaged(np.stack((np.exp(likely) @ OF_TWO, OF_TWO[set_of]), axis=2), starts)
+        active = _loudest(stitched(VOICES_OF[likely.argmax(axis=2)], starts))
+        both = averaged(np.exp(likely) @ OF_TWO[:, None], starts)[:, 0]
         seconds, middle = audio.size / SAMPLE_RATE, frames.start + frames.duration / 2
         found = [
             SpeakerSegment(middle + start, min(middle + end, seconds), str(voice))
@@ -80,17 +78,14 @@ class Segmenter:
             for start, end in runs(own, frames.step)
             if middle + start < seconds
         ]
-        overlaps = (
-            (middle + a, min(middle + b, seconds))
-            for a, b in _together(both[:, 0], both[:, 1], frames.step)
-        )
+        overlaps = ((middle + a, min(middle + b, seconds)) for a, b in _peaks(both, frames.step))
         return Segments(
             tuple(sorted(found, key=lambda s: (s.start, s.end, s.speaker))),
             tuple(o for o in overlaps if o[0] < o[1]),
         )
 
 
-def averaged(windows: Floats, starts: Sequence[int]) -> Floats:
+def averaged(windows: Activity, starts: Sequence[int]) -> Activity:
     """Mean over overlapping windows, shapes as for :func:`stitched`."""
     frames, columns = windows.shape[1:]
     total, seen = np.zeros((starts[-1] + frames, columns)), np.zeros(starts[-1] + frames)
@@ -100,21 +95,21 @@ def averaged(windows: Floats, starts: Sequence[int]) -> Floats:
     return total / np.maximum(seen, 1)[:, None]
 
 
-def _together(probability: Floats, likeliest: Floats, step: float) -> list[Span]:
-    """Overlaps, as the module says: by how probable two are, and in which share of windows likeliest."""
-    kept = np.zeros(probability.size, bool)
-    for start, end in runs(probability >= TOGETHER * TOGETHER_LASTS, step):
+def _peaks(both: Activity, step: float) -> list[Span]:
+    """Spans of a probability of frames around each peak, as the module says."""
+    kept = np.zeros(both.size, bool)
+    for start, end in runs(both >= TOGETHER * TOGETHER_LASTS, step):
         here = slice(round(start / step), round(end / step))
-        peak = probability[here].max()
-        kept[here] = (peak >= TOGETHER) & (probability[here] >= TOGETHER_LASTS * peak)
+        peak = both[here].max()
+        kept[here] = (peak >= TOGETHER) & (both[here] >= TOGETHER_LASTS * peak)
     return [
         (a, b)
         for a, b in runs(kept, step)
-        if b - a <= LONG_S or likeliest[round(a / step) : round(b / step)].mean() >= LONG_SHARE
+        if b - a <= LONG_S or both[round(a / step) : round(b / step)].mean() >= LONG_TOGETHER
     ]
 
 
-def stitched(windows: Floats, starts: list[int]) -> Floats:
+def stitched(windows: Activity, starts: list[int]) -> Activity:
     """Join overlapping windows whose voices are numbered each for itself.
 
     Parameters
@@ -142,7 +137,7 @@ def stitched(windows: Floats, starts: list[int]) -> Floats:
     return total / np.maximum(seen, 1)[:, None]
 
 
-def _loudest(activity: Floats) -> NDArray[np.bool_]:
+def _loudest(activity: Activity) -> NDArray[np.bool_]:
     """In each frame as many voices as are active on average, the most active ones."""
     count = np.rint(activity.sum(axis=1))
     rank = np.argsort(np.argsort(-activity, axis=1, kind="stable"), axis=1)

@@ -26,7 +26,7 @@ from pyannote.audio import Model
 from torch import Tensor, nn
 from torchaudio.compliance.kaldi import fbank
 
-from pipeline.schema import SAMPLE_RATE, Sound, Span
+from pipeline.schema import SAMPLE_RATE, Audio, Span
 
 MEL_BINS = 80
 DIMENSION = 192
@@ -117,7 +117,7 @@ class PieceEmbedder:
     def __init__(self, model: CAMPlusPlus) -> None:
         self._model = model
 
-    def __call__(self, audio: Sound, pieces: Sequence[Span]) -> NDArray[np.float64]:
+    def __call__(self, audio: Audio, pieces: Sequence[Span]) -> NDArray[np.float64]:
         """Embeddings of shape (len(pieces), 192); NaN rows for pieces shorter than 0.3 s."""
         rows = np.full((len(pieces), DIMENSION), np.nan)
         alike: dict[int, list[int]] = {}
@@ -132,7 +132,7 @@ class PieceEmbedder:
                     rows[batch] = self._model.embed(heard).cpu().numpy()
         return rows
 
-    def _features(self, audio: Sound, piece: Span, frames: int) -> Tensor:
+    def _features(self, audio: Audio, piece: Span, frames: int) -> Tensor:
         """The middle of a piece, shape (frames, 80)."""
         start = (piece[0] + piece[1] - frames * FRAME_S - WINDOW_S) / 2
         first = max(0, round(start * SAMPLE_RATE))

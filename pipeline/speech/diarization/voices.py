@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from pipeline.schema import Audio, Seconds, Sound, Span, SpeakerSegment
+from pipeline.schema import Audio, Seconds, Span, SpeakerSegment
 from pipeline.speech.diarization.segmentation import Segments
 
 MAX_PIECE_S = 3.0
@@ -58,7 +58,7 @@ Segment = Callable[[Audio], Segments]
 class Embedder(Protocol):
     """Anything that gives each piece of speech a vector that stands for its voice."""
 
-    def __call__(self, audio: Sound, pieces: Sequence[Span]) -> Floats:
+    def __call__(self, audio: Audio, pieces: Sequence[Span]) -> Floats:
         """Embeddings of shape (len(pieces), d); NaN rows where a piece is too short."""
         ...
 
