@@ -87,8 +87,17 @@ def find_words(stream: Stream, words: Words, strictness: Closeness) -> list[tupl
             full = (1 << (len(view.positions) + 1)) - 1
             tree = words.tree(options)
             _descend(stream, view, tree, [full] * (budget + 1), True, strictness, found)
-        stream.found[key] = found
+        stream.found[key] = [(m, weight) for m, weight in found if not _torn(stream, m)]
     return stream.found[key]
+
+
+def _torn(stream: Stream, match: Match) -> bool:
+    """Whether a few characters that only sound like it have a mark between (两片，我 is no 骗我)."""
+    return (
+        match.score < 1.0
+        and match.end - match.start <= _SHORT
+        and any(mark.strip() for mark in stream.marks_before[match.start + 1 : match.end])
+    )
 
 
 def _plan(
