@@ -102,7 +102,7 @@ class AboutCall(Form):
             checks.append(self._ring_check(call))
         checks += self._calendar(call)
         finding = _checked(checks).named(self.describe())
-        if finding.truth is None and self.name_known is not None and call.surname is not None:
+        if finding.truth is None and self.name_known is not None:
             finding = replace(finding, hits=call.name_heard)
         if answer is not None and finding.truth:
             named = call.said_at(CUSTOMER, [answer])

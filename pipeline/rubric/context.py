@@ -23,6 +23,7 @@ from pipeline.text.phonetic.matching import SlotFinder, find_phrase, negated
 from pipeline.text.phonetic.phrases import Phrase, parse_phrase
 from pipeline.text.phonetic.search import Closeness, Match, best
 from pipeline.text.phonetic.slots import (
+    DIGITS,
     Surname,
     any_character,
     customer_surname,
@@ -37,7 +38,6 @@ EXACT_PROBABILITY = 0.99
 JOIN_TURNS_S = 2.5  # a longer pause of one speaker separates two turns when turns are counted
 MIN_UNHEARD_S = 0.7
 MAX_ATTEMPT_S = 1.5
-DIGITS = frozenset("零一二两三四五六七八九幺")
 _NUMBER_SHARE = 0.6
 SPARSE_S = 4.0
 EVERYWHERE: tuple[Span, ...] = ((float("-inf"), float("inf")),)
@@ -126,8 +126,7 @@ class Call:
     @cached_property
     def slots(self) -> dict[str, SlotFinder]:
         """Slot finders that know this call's customer."""
-        streams = self.streams
-        return slot_finders(self.dialogue, streams[CUSTOMER], streams[AGENT], self.slot_patterns)
+        return slot_finders(self.surname, self.slot_patterns)
 
     @cached_property
     def surname(self) -> Surname | None:
@@ -312,9 +311,9 @@ class Call:
             weighted += seconds * turn.confidence
         if not speech:
             return True, 0.9, ""
-        lost = close and worst >= max(MIN_UNHEARD_S, takes_s)
-        lost = lost or (
-            noise >= max(MIN_UNHEARD_S, takes_s) and len(turns) <= self.hearing.few_turns
+        enough_s = max(MIN_UNHEARD_S, takes_s)
+        lost = (close and worst >= enough_s) or (
+            noise >= enough_s and len(turns) <= self.hearing.few_turns
         )
         if lost or (unheard / speech > self.hearing.max_unheard_ratio and longest >= takes_s):
             lost_s = max(unheard, noise, worst if close else 0.0)

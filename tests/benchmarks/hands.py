@@ -19,13 +19,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from pipeline.evaluation.dialogues import Agreement, Labelled, agreement_with, labelled_dialogues
+from pipeline.evaluation.truth import LABELS
 from pipeline.rubric import load_rubric
-from pipeline.schema import AGENT, CUSTOMER, Dialogue, Event, Recording, Turn, VerdictName
+from pipeline.schema import AGENT, CUSTOMER, Dialogue, Event, Recording, Turn
 from pipeline.text import count_units, simplify
 from pipeline.text.intents import IntentReader
 from pipeline.text.intents.reading import parts_of
@@ -139,9 +140,8 @@ def told(file: Path, left_out: set[str]) -> Labelled:
     recording = Recording(
         truth["call_id"], file.name, direction=meta.get("direction"), started_at=meta.get("date")
     )
-    known = get_args(VerdictName)
     expected = {
-        k: v for k, v in truth["compliance"].items() if k not in left_out and v in known
+        k: v for k, v in truth["compliance"].items() if k not in left_out and v in LABELS
     }  # fmt: skip
     return Labelled(file.stem, Dialogue(recording, truth["duration"], turns, events, {}), expected)
 

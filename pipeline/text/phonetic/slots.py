@@ -49,7 +49,7 @@ _SECONDS = {
 _DURATION = re.compile(
     f"({_VAGUE})个?(半)?(多)?(秒钟?|分半钟?|分钟|刻钟|小时|钟头|天|日|工作日|周|星期|礼拜|月)(半)?"
 )
-_DIGIT = {c: str(i) for i, c in enumerate("零一二三四五六七八九")} | {"两": "2", "幺": "1"}
+DIGITS = {c: str(i) for i, c in enumerate("零一二三四五六七八九")} | {"两": "2", "幺": "1"}
 _PLACE = {"十": 10, "百": 100, "千": 1000, "万": 10000, "亿": 100000000}
 _NUMERAL_RUN = re.compile("[零一二两幺三四五六七八九十百千万亿]+")
 _BETWEEN_NUMERALS = re.compile(
@@ -150,12 +150,9 @@ class Information:
     end: int
 
 
-def slot_finders(
-    dialogue: Dialogue, customer: Stream, agent: Stream, extra: Mapping[str, str]
-) -> dict[str, SlotFinder]:
-    """Make the finder of every slot for one dialogue."""
+def slot_finders(known: Surname | None, extra: Mapping[str, str]) -> dict[str, SlotFinder]:
+    """Make the finder of every slot for a dialogue whose customer has this surname, where known."""
     finders = {name: _pattern_finder(p) for name, p in {**BUILT_IN, **extra}.items()}
-    known = customer_surname(dialogue, customer, agent)
     finders["surname"] = _surname_finder(known.name if known and known.is_sure else None)
     finders["any_surname"] = _surname_finder(None)
     return finders
@@ -525,13 +522,13 @@ def _as_said(text: str) -> str:
     """One spelling of digits and letters; a character between numerals that sounds as one is one."""
     text = text.upper()
     for m in _LAST_DIGITS.finditer(text):
-        said = text[m.end() : m.end() + int(_DIGIT[m[1]])]
+        said = text[m.end() : m.end() + int(DIGITS[m[1]])]
         digits = [_digit_like(c) for c in said]
-        if len(said) == int(_DIGIT[m[1]]) and all(digits) and set(said) & set(_DIGIT):
+        if len(said) == int(DIGITS[m[1]]) and all(digits) and set(said) & set(DIGITS):
             text = text[: m.end()] + "".join(digits) + text[m.end() + len(said) :]
     text = text.translate(_SAME_DIGIT)
     return _BETWEEN_NUMERALS.sub(
-        lambda m: next((d for d in _DIGIT if sounds_of(d) == sounds_of(m[0])), m[0]), text
+        lambda m: next((d for d in DIGITS if sounds_of(d) == sounds_of(m[0])), m[0]), text
     )
 
 
@@ -540,7 +537,7 @@ def _digit_like(character: str) -> str:
     """The digit that a character sounds most like; an empty text for one that sounds like none."""
     found = [
         (min(sound_distance(a, b) for a in sounds_of(d) for b in sounds_of(character)), d)
-        for d in _DIGIT
+        for d in DIGITS
         if sounds_of(character)
     ]
     distance, digit = min(found, default=(1.0, ""))
@@ -552,4 +549,4 @@ def _digits(numeral: str) -> str:
     plain = re.search("[零一二两幺三四五六七八九]{3,}", numeral) is not None  # read one by one
     if any(c in _PLACE for c in numeral) and not plain:
         return str(int(spoken_value(numeral)))
-    return "".join(_DIGIT.get(c, "") for c in numeral)
+    return "".join(DIGITS.get(c, "") for c in numeral)
