@@ -8,7 +8,7 @@ from pipeline.errors import RubricError
 from pipeline.schema import Dialogue, Recording, Turn, Word
 from pipeline.text.phonetic.matching import find_phrase, negated
 from pipeline.text.phonetic.phrases import parse_phrase
-from pipeline.text.phonetic.search import THRESHOLDS, Strictness
+from pipeline.text.phonetic.search import THRESHOLDS, Closeness
 from pipeline.text.phonetic.slots import duration_seconds
 from pipeline.text.phonetic.streams import Stream, build_stream, split_at_pauses, timed_characters
 
@@ -28,7 +28,7 @@ def agent(*said: str) -> Stream:
     return build_stream(call(*said), "agent")
 
 
-def found(phrase: str, stream: Stream, strictness: Strictness = "normal") -> list[str]:
+def found(phrase: str, stream: Stream, strictness: Closeness = "normal") -> list[str]:
     compiled = parse_phrase(phrase)
     return [
         stream.text(m.start, m.end)
@@ -75,6 +75,25 @@ def test_said_in_other_characters(phrase: str, heard: str) -> None:
 )
 def test_other_sense_is_not_taken(phrase: str, heard: str) -> None:
     assert not found(phrase, agent(f"A:{heard}"))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "heard"),
+    [
+        ("好(急|气)", "我核对了好几遍"),
+        ("有误", "东门有无障碍通道"),
+        ("妈的", "我电话号码的后四位"),
+        ("不符", "出了事我们可不负责"),
+        ("(有没有|有)笔", "还有没有别的"),
+    ],
+)
+def test_an_accusing_word_of_a_few_characters_is_no_other_word(phrase: str, heard: str) -> None:
+    assert found(phrase, agent(f"A:{heard}"))
+    assert not found(phrase, agent(f"A:{heard}"), "careful")
+
+
+def test_of_three_accusing_characters_one_may_be_a_homophone() -> None:
+    assert found("急什么", agent("A:你还记什么"), "careful")
 
 
 def test_strict_needs_a_written_negation_and_exact_needs_the_characters() -> None:

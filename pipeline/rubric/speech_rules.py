@@ -131,7 +131,7 @@ class Says(Form):
     def evaluate(self, call: Call, scope: Scope) -> Finding:
         """Search the place and weigh what was found."""
         spans = self.place.spans(call, scope, self.by)
-        careful = scope.asking == "trigger" and self.strictness == "normal"
+        careful = scope.asking in ("trigger", "forbidden") and self.strictness == "normal"
         found = self._found(call, scope, spans, "careful" if careful else self.strictness)
         hits = [h for _, h in found]
         distinct = len({name for name, _ in found})

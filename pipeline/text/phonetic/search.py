@@ -294,7 +294,8 @@ def _align(
             if not _same_negations(stream, literal, window[start[j] : j], written):
                 continue
             said = heard[start[j] : j]
-            if len(literal.text) <= _SHORT and not _usual(literal, said, strictness):
+            short = _SHORT + (strictness == "careful")
+            if len(literal.text) <= short and not _usual(literal, said, strictness):
                 continue
             score = 1.0 - cost[j] / literal.total
             out.append(Match(window[start[j]], window[j - 1] + 1, score, literal.text))
@@ -305,19 +306,21 @@ def _usual(literal: Literal, heard: Sequence[str], strictness: Closeness) -> boo
     """Say whether a short literal was misheard in a usual way only.
 
     A word of two or three characters has many neighbours that are words themselves (好气, 号器;
-    接到, 寄到). Of two, one must be the same; in careful matching one of three as well, and the
-    others may differ as accents do.
+    接到, 寄到). Of two, one must be the same. In careful matching both must (好几遍 is no 好急,
+    有无 no 有误), of three or four one, and the others may differ as accents do.
     """
     if strictness == "faint":
         return True
     if strictness != "careful":
         return len(literal.text) != 2 or bool(set(literal.text).intersection(heard))
     if len(heard) != len(literal.text):
-        return False
+        return len(literal.text) > _SHORT
+    if len(heard) == 2:
+        return all(h in (c, NEAR_SAME.get(c)) for c, h in zip(literal.text, heard, strict=True))
     costs = [
         _char_cost(c, s, h) for c, s, h in zip(literal.text, literal.sounds, heard, strict=True)
     ]
-    return min(costs) <= _NEAR_SAME_COST and max(costs) <= _OTHER_SOUND and costs.count(0.0) > 0
+    return min(costs) == 0.0 and max(costs) <= _OTHER_SOUND
 
 
 @cache
