@@ -788,6 +788,17 @@ def test_a_number_is_understood_however_doubtful_its_digits() -> None:
         assert judge(replace(call, turns=turns), bye)[0].verdict == expected
 
 
+def test_a_number_may_have_been_said_back_where_the_answer_was_not_understood() -> None:
+    back = rubric_of(item("back", "pass: {repeats_back: {by: agent, of: customer}}"))
+    long = "A: 这里是客户服务中心，我是小周，很高兴为您服务，请您把要办的事情慢慢地说给我听。"
+    number = "C: 我的订单号是七八九零。 / A: 我才婚姻好修下敏的单。 / C: 对。"
+    first, given, answer, *others = dialogue(f"{long} / {number} / {long}").turns
+    for confidence, expected in ((0.9, "fail"), (0.5, "cannot_tell")):
+        turns = (first, given, replace(answer, confidence=confidence), *others)
+        call = replace(dialogue("C: 喂"), turns=turns)
+        assert judge(call, back)[0].verdict == expected
+
+
 def test_a_sentence_that_can_hardly_mean_it_is_not_it_misheard() -> None:
     says = "says: {by: agent, any: [还!有(什么|其他|需要)]"
     bare = item("bare", f"pass: {{{says}}}}}")

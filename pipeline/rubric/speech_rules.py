@@ -43,6 +43,8 @@ from pipeline.text.phonetic.streams import Stream
 _START_UNITS = 6  # characters that may precede what counts as said at the start of a turn
 _LIMIT_TOLERANCE = 1.15
 _ALSO_BEFORE_S = 20.0  # a value may be said back while it is still being stated
+_ANSWERED_S = 10.0  # after a value: an agent who was not understood there may have said it back
+_LEAST_VALUE_S = 0.8  # that a value takes
 LIKELY = 0.86  # a phrase found with this among misheard words was said, not left out
 UNLIKELY_MEANT = 0.03  # of 372 acts heard, 97 % were in a sentence that is likelier to mean them
 LIKELY_FIRST = 0.7  # the same of what nearly all agents say first
@@ -410,6 +412,12 @@ class RepeatsBack(Form):
         if not truth and stated and len(hits) + len(unsure) >= enough:
             truth, note = True, "something like it was said back, with digits in doubt"
             confidence = min(confidence, *(h.confidence for h in (*hits, *unsure)))
+        if scope.asking == "misheard" and not truth:
+            for source in missed:
+                takes_s = max(_LEAST_VALUE_S, source.end - source.start)
+                answer = ((source.start, source.end + _ANSWERED_S),)
+                understood, _, why = call.heard(self.by, answer, True, takes_s)
+                well, note = well and understood, note or why
         if not truth and not well:
             truth = None
         note = note or (f"{len(hits)} of {len(stated)} values said back")
