@@ -19,11 +19,14 @@ from pipeline.rubric.calibration import (
     brier,
     calibrate,
     ece,
+    fitted,
+    probabilities,
     read_calibration,
 )
 from pipeline.rubric.doubt import COEFFICIENTS, probability_right
 from pipeline.settings import load_settings
 from pipeline.store import Store
+from tests.benchmarks import verdict_probability
 from tests.told import told
 
 NAMES = ("refund_silent_hold", "coupon_bare_wait")
@@ -58,6 +61,16 @@ def test_what_people_found_is_learnt_and_holds_for_verdicts_not_seen():
     )
     assert brier(after, y) < brier(before, y)
     assert ece(after, y) < 0.5 * ece(before, y)
+
+
+def test_the_coefficients_are_those_of_verdicts_at_first_sight_and_hold_on_sets_left_out():
+    given = verdict_probability.read()
+    every = fitted(given.x, given.right, verdict_probability.NAMES)
+    assert np.round(every, 3).tolist() == pytest.approx(list(COEFFICIENTS.values()), abs=0.002)
+    for name in set(given.sets.tolist()):
+        own = given.sets == name
+        others = fitted(given.x[~own], given.right[~own], verdict_probability.NAMES)
+        assert ece(probabilities(given.x[own], others), given.right[own]) <= 0.05, name
 
 
 def test_few_reviews_move_little_and_more_confidence_never_means_less():

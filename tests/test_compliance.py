@@ -703,10 +703,24 @@ def test_a_verdict_under_the_probability_wanted_is_cannot_tell() -> None:
     sure = verdicts(rule, call)["one"]
     assert sure.verdict == "fail"
     assert sure.probability is not None
-    text = HEAD + "hearing: {min_probability: 0.97}\nitems:\n" + rule
+    text = HEAD + "hearing: {min_probability: 0.99}\nitems:\n" + rule
     (strict,) = judge(dialogue(call), rubric_from_text(text))
     assert (strict.verdict, strict.score) == ("cannot_tell", None)
     assert f"{sure.probability:.2f}" in (strict.note or "")
+
+
+def test_a_fail_on_recognised_words_must_be_likelier_than_one_on_given_text() -> None:
+    rule = item("one", "pass: {says: {by: agent, any: [再见], where: closing}}")
+    call = dialogue("A: 您好。 / C: 几点开门？ / A: 九点。")
+    recognised = replace(
+        call,
+        turns=tuple(replace(t, words=(Word(t.start, t.end, t.text, 0.95),)) for t in call.turns),
+    )
+    hearing = HEAD + "hearing: {min_fail_probability: 0.99}\nitems:\n"
+    wanted = rubric_from_text(hearing + rule)
+    assert judge(call, wanted)[0].verdict == "fail"
+    assert judge(recognised, wanted)[0].verdict == "cannot_tell"
+    assert judge(recognised, rubric_of(rule))[0].verdict == "fail"
 
 
 def test_items_have_a_sentence_for_each_outcome() -> None:

@@ -159,9 +159,8 @@ def calibrate(target: str, settings: Settings, out: Path) -> tuple[list[str], bo
             except ParameterError:  # it was analysed anew and failed, or is gone
                 continue
             rubric = rubrics.of(call.recording)
-            rubric = replace(
-                rubric, hearing=rubric.hearing.model_copy(update={"min_probability": 0.0})
-            )
+            every = {"min_probability": 0.0, "min_fail_probability": 0.0}
+            rubric = replace(rubric, hearing=rubric.hearing.model_copy(update=every))
             known = [item.id for item in rubric.items if item.id in people]
             for one in trace(annotated(call.dialogue(), rubric), rubric, known) if known else ():
                 if one.verdict.verdict in ("pass", "fail"):

@@ -30,8 +30,7 @@ FLOOR = 0.02  # as doubt.probability_right keeps them
 CONFIDENCES = ("finding", "trigger", "heard")
 FEATURES = (
     "constant", "finding", "trigger", "has_trigger", "heard", "omitted", "omitted_words",
-    "omitted_after_trigger", "said", "measured", "recognised", "recognised_omitted",
-    "recognised_omitted_words", "recognised_said",
+    "omitted_after_trigger", "said", "measured",
 )  # fmt: skip
 """The names of :func:`pipeline.rubric.doubt.features`."""
 
@@ -147,13 +146,11 @@ def fitted(
     y: NDArray[np.float64],
     names: Sequence[str],
     start: NDArray[np.float64] | None = None,
-    known: NDArray[np.float64] | float = 0.0,
 ) -> NDArray[np.float64]:
     """Coefficients of a logistic regression with a penalty on their distance from ``start``.
 
     Without ``start`` they are drawn to 0, the first (the constant) freely. More confidence never makes a
-    verdict less likely: those coefficients are not negative. ``known`` are the logits of other features,
-    whose coefficients stay.
+    verdict less likely: those coefficients are not negative.
     """
     from scipy.optimize import minimize
 
@@ -164,7 +161,7 @@ def fitted(
     drawn_to = start
 
     def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z, off = x @ w + known, w - drawn_to
+        z, off = x @ w, w - drawn_to
         value = float(np.sum(np.logaddexp(0.0, z) - y * z) + 0.5 * np.sum(penalty * off * off))
         return value, x.T @ (1.0 / (1.0 + np.exp(-z)) - y) + penalty * off
 

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from pipeline.rubric.findings import Finding, Hit, Outcome
 from pipeline.rubric.forms import Form, Number, Whole, entry
-from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Dialogue, Span, Speaker, Turn
+from pipeline.schema import AGENT, CUSTOMER, SPEAKERS, Dialogue, Span, Speaker, Turn, VerdictName
 from pipeline.spans import overlap_s, touches
 from pipeline.text import count_units
 from pipeline.text.intents import IntentReader
@@ -66,6 +66,9 @@ class Hearing(Form):
     )
     min_units_per_s: Number = entry(1.2, "fewer characters per second of speech: unheard", ge=0)
     min_probability: Number = entry(0.35, "a less likely verdict is cannot_tell", ge=0, le=1)
+    min_fail_probability: Number = entry(
+        0.77, "the same of a fail where the words were recognised", ge=0, le=1
+    )
     blocking_problems: tuple[str, ...] = entry((), "problems of a channel that nobody is heard in")
     opening_s: Number = entry(30.0, "longest opening, seconds from the agent's first word", ge=0)
     opening_turns: Whole = entry(3, "turns of the agent that the opening has at most", ge=1)
@@ -347,6 +350,13 @@ class Call:
         seconds = sum(end - start for start, end in turn.spans)
         units = turn.units or count_units(turn.text)
         return seconds >= SPARSE_S and units < self.hearing.min_units_per_s * seconds
+
+    def least_probability(self, verdict: VerdictName) -> float:
+        """How likely a verdict must be right to be given, 0-1: a fail on recognised words more so."""
+        least = self.hearing.min_probability
+        if verdict == "fail" and any(t.words for t in self.dialogue.turns):  # not given as text
+            return max(least, self.hearing.min_fail_probability)
+        return least
 
     def unsure_words(self, speaker: Speaker) -> bool:
         """Whether any word of a speaker was recognised with little confidence."""

@@ -1,10 +1,9 @@
 """How likely a verdict is right: a small logistic over what it rests on.
 
-The coefficients are fitted by ``tests/benchmarks/verdict_probability.py``: the labelled dialogues
-are judged by rubrics that know only part of the wordings, with words misheard as recognisers do,
-and what makes verdicts wrong is learnt. Those of ``recognised`` words are fitted to labelled calls beside
-them. Measured figures stand in ``docs/rubrics.md``. A store with blind
-reviews has coefficients of its own: :mod:`pipeline.rubric.calibration`.
+The coefficients are fitted by ``tests/benchmarks/verdict_probability.py`` to verdicts that were given at
+first sight: on sets of labelled calls and dialogues by hands that knew neither engine nor rubric, by the
+program as it was before anything was repaired against them. Measured figures stand in ``docs/rubrics.md``. A
+store with blind reviews has coefficients of its own: :mod:`pipeline.rubric.calibration`.
 """
 
 from __future__ import annotations
@@ -19,19 +18,13 @@ from pipeline.schema import AGENT, EvidenceKind
 _MOST_WORDS = 300  # characters; longer regions were not fitted
 _FLOOR = 0.02  # probabilities are kept this far from 0 and 1
 COEFFICIENTS: Mapping[str, float] = {
-    "constant": 0.814,
-    "finding": 0.368,
-    "has_trigger": 0.470,
-    "heard": 0.412,
-    "omitted": 0.961,
-    "omitted_words": -0.648,
-    "omitted_after_trigger": -0.492,
-    "said": 2.796,
-    "measured": 1.210,
-    "recognised": 0.656,
-    "recognised_omitted": 0.191,
-    "recognised_omitted_words": 0.884,
-    "recognised_said": -1.242,
+    "constant": 0.795,
+    "finding": 0.918,
+    "has_trigger": -1.462,
+    "omitted": 2.776,
+    "omitted_words": -0.599,
+    "said": 1.172,
+    "measured": 0.938,
 }
 
 
@@ -64,7 +57,6 @@ def features(
     # The more was said, the more of it may be a wording that nobody wrote down.
     words = log(1.0 + min(_MOST_WORDS, sum(len(t.text) for t in near)))
     missing = float(kind == "omitted")
-    recognised = float(any(t.words for t in turns))  # not given as text
     return {
         "constant": 1.0,
         "finding": _logit(finding.confidence),
@@ -76,10 +68,6 @@ def features(
         "omitted_after_trigger": float(kind == "omitted" and trigger is not None),
         "said": float(kind == "said"),
         "measured": float(kind in ("measure", "event")),
-        "recognised": recognised,
-        "recognised_omitted": recognised * missing,
-        "recognised_omitted_words": recognised * missing * words,
-        "recognised_said": recognised * float(kind == "said"),
     }
 
 

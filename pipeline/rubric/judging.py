@@ -185,7 +185,7 @@ def _judge_item(call: Call, item: Item) -> Trace:
     if verdict in ("pass", "fail") and finding.confidence < call.hearing.min_hit_confidence:
         verdict = "cannot_tell"
     row, basis = _verdict(call, item, verdict, finding, trigger)
-    if row.probability is not None and row.probability < call.hearing.min_probability:
+    if row.probability is not None and row.probability < call.least_probability(row.verdict):
         note = f"{row.verdict} with probability {row.probability:.2f} only"
         row = replace(row, verdict="cannot_tell", score=None, max_score=None, note=note)
     call.outcomes[item.id] = Outcome(row.verdict, finding)

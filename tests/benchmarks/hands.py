@@ -26,11 +26,11 @@ import numpy as np
 from pipeline.evaluation.dialogues import Agreement, Labelled, agreement_with, labelled_dialogues
 from pipeline.evaluation.truth import LABELS
 from pipeline.rubric import load_rubric
+from pipeline.rubric.calibration import ece
 from pipeline.schema import AGENT, CUSTOMER, Dialogue, Event, Recording, Turn
 from pipeline.text import count_units, simplify
 from pipeline.text.intents import IntentReader
 from pipeline.text.intents.reading import parts_of
-from tests.benchmarks.verdict_probability import ece
 
 _BY_SOUND = ("voice", "turn_taking")  # sections
 LEAST = (0.35, 0.7, 0.8, 0.9, 0.95)

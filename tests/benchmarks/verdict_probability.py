@@ -1,184 +1,125 @@
-"""Fit the probability that a verdict is right, on tuning dialogues made as hard as unseen ones.
+"""Fit the probability that a verdict is right to verdicts that were given at first sight.
 
-A rubric tuned to some dialogues makes no errors on them, so nothing could be learnt there. Each
-round the rubric forgets part of its wordings, and words are misheard as recognisers mishear them,
-with less confidence; what is then right and wrong is what unseen speech looks like. A logistic
-regression with an L2 penalty is fitted to all rounds but one and measured on the one left out.
+A rubric that was repaired against some calls makes hardly an error on them, so nothing can be learnt
+there. ``first_sight.csv`` keeps what the passes and fails of every newer set rested on, and whether they
+were right, when the program saw the set for the first time. A logistic regression with an L2 penalty is
+fitted to all of them; each set is left out once, so that it is measured on verdicts it was not fitted to.
 
-Words that were recognised have coefficients of their own (``recognised...``), which say nothing of text. With
-``--calls`` these are fitted to labelled calls, the others as they are: each a folder of recordings with
-truth, and the store that ``callcoach evaluate FOLDER --out STORE`` made of it. Each set is left out once.
+    python -m tests.benchmarks.verdict_probability [--least 0.77]
+    python -m tests.benchmarks.verdict_probability --add SET FOLDER [--store STORE]
 
-    python -m tests.benchmarks.verdict_probability FOLDER... [--rounds 6] [--forget 0.25]
-    python -m tests.benchmarks.verdict_probability --calls FOLDER STORE [--calls FOLDER STORE ...]
+``--add`` judges a set that nothing was repaired against and adds its rows: a folder of labelled dialogues,
+or of calls with truth and the store that ``callcoach evaluate FOLDER --out STORE`` made of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.dialogues import Labelled, labelled_dialogues
 from pipeline.evaluation.truth import find_truths, parse_truth
-from pipeline.rubric import Rubric, annotated, judging, load_rubric
-from pipeline.rubric.calibration import FEATURES, ece, fitted, probabilities
+from pipeline.rubric import annotated, judging, load_rubric
+from pipeline.rubric.calibration import ece, fitted, probabilities
 from pipeline.rubric.doubt import COEFFICIENTS
-from pipeline.rubric.forms import Form
-from pipeline.rubric.places import INNER
-from pipeline.rubric.speech_rules import Says
-from pipeline.schema import Turn
 from pipeline.store import Store
-from pipeline.text import readings
+
+TABLE = Path(__file__).with_name("first_sight.csv")
+NAMES = tuple(COEFFICIENTS)
+HEAD = ("set", "recognised", "item", "verdict", "right", *NAMES[1:])
+
+
+class Given(NamedTuple):
+    """Verdicts at first sight: one row a pass or fail; ``x`` has a column for every coefficient."""
+
+    sets: NDArray[np.str_]
+    recognised: NDArray[np.bool_]
+    fails: NDArray[np.bool_]
+    right: NDArray[np.float64]
+    x: NDArray[np.float64]
 
 
 def main() -> None:
-    """Judge, fit, and print coefficients and how well they are calibrated on rounds left out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="*", type=Path)
-    parser.add_argument("--calls", nargs=2, type=Path, action="append", default=[])
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--forget", type=float, default=0.25, help="share of wordings forgotten")
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    rubric = load_rubric("hotline")
-    rubric = replace(rubric, hearing=rubric.hearing.model_copy(update={"min_probability": 0.0}))
-    if given.calls:
-        fit_recognised(
-            [(str(f), row) for f, store in given.calls for row in recognised(f, store, rubric)]
+    """Print how well probabilities and shown fails hold on sets left out, and the coefficients."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--least", type=float, default=0.77, help="a less likely fail is not shown")
+    parser.add_argument("--add", nargs=2, metavar=("SET", "FOLDER"))
+    parser.add_argument("--store", type=Path)
+    options = parser.parse_args()
+    if options.add:
+        name, folder = options.add
+        rows = list(judged(name, Path(folder), options.store))
+        with TABLE.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+    given = read()
+    predicted = np.zeros(len(given.right))
+    names = sorted(set(given.sets.tolist()))
+    for name in names:
+        own = given.sets == name
+        predicted[own] = probabilities(
+            given.x[own], fitted(given.x[~own], given.right[~own], NAMES)
         )
-        return
-    every = [row for folder in given.folders for row in labelled_dialogues(folder)]
-    known = sorted({c for row in every for t in row.dialogue.turns for c in t.text if c.isalpha()})
-    rows: list[tuple[int, dict[str, float], bool, str]] = []
-    for turn in range(given.rounds):
-        chance = random.Random(given.seed + turn)
-        partial = forgetful(rubric, given.forget, chance)
-        noise = 0.1 * (turn % 3) / 2
-        for row in chance.sample(every, len(every) // 2):
-            rows += [(turn, *r) for r in judged(misheard(row, noise, known, chance), partial)]
-    names = [name for name in rows[0][1] if not name.startswith("recognised")]
-    x = np.array([[r[1][n] for n in names] for r in rows])
-    y = np.array([r[2] for r in rows], dtype=float)
-    rounds = np.array([r[0] for r in rows])
-    predicted = np.zeros(len(y))
-    for left_out in range(given.rounds):
-        inside = rounds != left_out
-        weights = fitted(x[inside], y[inside], names)
-        predicted[~inside] = probabilities(x[~inside], weights)
-    print(f"{len(y)} verdicts, {y.mean():.3f} right; left-out ECE {ece(predicted, y):.3f}")
-    for limit in (0.0, 0.5, 0.6, 0.7, 0.8, 0.9):
-        kept = predicted >= limit
-        fails = kept & np.array([r[3] == "fail" for r in rows])
+    print("| set left out | right | ECE | ECE of fails | fails right | of them as likely |")
+    print("|---|---|---|---|---|---|")
+    groups = {name: given.sets == name for name in names}
+    groups |= {"calls": given.recognised, "dialogues": ~given.recognised}
+    for name, own in groups.items():
+        fails = own & given.fails
+        shown = fails & (predicted >= options.least)
         print(
-            f"at least {limit:.1f}: {kept.mean():.3f} kept, {y[kept].mean():.3f} right;"
-            f" fails {fails.sum()}, {y[fails].mean():.3f} right"
+            f"| {name} | {given.right[own].mean():.1%} of {own.sum()}"
+            f" | {ece(predicted[own], given.right[own]):.3f}"
+            f" | {ece(predicted[fails], given.right[fails]):.3f}"
+            f" | {given.right[fails].sum():.0f} of {fails.sum()}"
+            f" | {given.right[shown].sum():.0f} of {shown.sum()} |"
         )
-    for name, value in zip(names, fitted(x, y, names), strict=True):
+    for name, value in zip(NAMES, fitted(given.x, given.right, NAMES), strict=True):
         print(f'    "{name}": {value:.3f},')
 
 
-def recognised(
-    folder: Path, store: Path, rubric: Rubric
-) -> Iterator[tuple[dict[str, float], bool, str]]:
-    """Features, rightness and verdict of every labelled pass or fail of recognised calls."""
+def read(table: Path = TABLE) -> Given:
+    """Read the verdicts that were given at first sight."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return Given(
+        np.array([row["set"] for row in rows]),
+        np.array([row["recognised"] == "1" for row in rows]),
+        np.array([row["verdict"] == "fail" for row in rows]),
+        np.array([float(row["right"]) for row in rows]),
+        np.array([[1.0, *(float(row[name]) for name in NAMES[1:])] for row in rows]),
+    )
+
+
+def judged(name: str, folder: Path, store: Path | None) -> Iterator[list[object]]:
+    """A row of the table for every labelled pass or fail of a set."""
+    rubric = load_rubric("hotline")
+    free = {"min_probability": 0.0, "min_fail_probability": 0.0}
+    rubric = replace(rubric, hearing=rubric.hearing.model_copy(update=free))
+    for row in labelled_dialogues(folder) if store is None else labelled_calls(folder, store):
+        known = [item for item in row.expected if any(item == i.id for i in rubric.items)]
+        found = judging.trace(annotated(row.dialogue, rubric), rubric, known) if known else ()
+        for one in found:
+            given = one.verdict.verdict
+            if given in ("pass", "fail"):
+                right = int(given == row.expected[one.item_id])
+                basis = [round(one.basis[key], 3) for key in NAMES[1:]]
+                yield [name, int(store is not None), one.item_id, given, right, *basis]
+
+
+def labelled_calls(folder: Path, store: Path) -> Iterator[Labelled]:
+    """Recognised calls with the labels of their truth."""
     truths = {path.stem: parse_truth(data).compliance for path, data in find_truths(folder)}
     with Store.open(str(store / "callcoach.db")) as opened:
         for call in opened.results():
             expected = truths[Path(call.recording.path).stem]
-            dialogue = annotated(call.dialogue(), rubric)
-            yield from judged(Labelled(str(folder), dialogue, expected), rubric)
-
-
-def fit_recognised(rows: list[tuple[str, tuple[dict[str, float], bool, str]]]) -> None:
-    """Fit what is added for recognised words to calls, beside the coefficients of text."""
-    names = [name for name in FEATURES if name.startswith("recognised")]
-    others = [name for name in COEFFICIENTS if name not in names]
-    x = np.array([[basis[name] for name in names] for _, (basis, _, _) in rows])
-    text = np.array(
-        [sum(COEFFICIENTS[name] * basis[name] for name in others) for _, (basis, _, _) in rows]
-    )
-    beside = np.column_stack([text, x])
-    y = np.array([right for _, (_, right, _) in rows], dtype=float)
-    fails = np.array([verdict == "fail" for _, (_, _, verdict) in rows])
-    sets = np.array([folder for folder, _ in rows])
-
-    def added(own: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return fitted(x[own], y[own], names, np.zeros(len(names)), text[own])
-
-    predicted = np.zeros(len(y))
-    for left_out in sorted(set(sets)):
-        own = sets == left_out
-        predicted[own] = probabilities(beside[own], np.array([1.0, *added(~own)]))
-        error = ece(predicted[own], y[own])
-        print(f"{left_out}: {own.sum()} verdicts, {y[own].mean():.3f} right, ECE {error:.3f}")
-    before = probabilities(text[:, None], np.ones(1))
-    for called, own in (("all", y >= 0), ("fails", fails), ("passes", ~fails)):
-        print(
-            f"{called}: {own.sum()}, {y[own].mean():.3f} right; ECE as of text {ece(before[own], y[own]):.3f},"
-            f" each set left out {ece(predicted[own], y[own]):.3f}"
-        )
-    for name, value in zip(names, added(y >= 0), strict=True):
-        print(f'    "{name}": {value:.3f},')
-
-
-def forgetful(rubric: Rubric, share: float, chance: random.Random) -> Rubric:
-    """The rubric without a random share of the wordings of every rule with several."""
-
-    def less(at: Any) -> Any:
-        if isinstance(at, tuple):
-            return tuple(less(part) for part in at)
-        if isinstance(at, Says) and len(at.phrases) > 2:
-            kept = tuple(p for p in at.phrases if chance.random() >= share)
-            return at.model_copy(update={at.mode: kept or at.phrases[:1]})
-        if not isinstance(at, Form):
-            return at
-        names = [n for n in type(at).model_fields if n in INNER]
-        return at.model_copy(update={n: less(getattr(at, n)) for n in names}) if names else at
-
-    items = tuple(
-        i.model_copy(update={n: less(getattr(i, n)) for n in ("when", "passes", "fails")})
-        for i in rubric.items
-    )
-    return replace(rubric, items=items)
-
-
-def misheard(row: Labelled, noise: float, known: list[str], chance: random.Random) -> Labelled:
-    """The dialogue with a share of its characters misheard, and less confidence in those turns."""
-    by_sound: dict[str, list[str]] = {}
-    for character in known:
-        for sound in readings(character):
-            by_sound.setdefault(sound, []).append(character)
-
-    def heard(turn: Turn) -> Turn:
-        rate = noise * chance.random() * 2
-        text = ""
-        for c in turn.text:
-            if not c.isalpha() or chance.random() >= rate:
-                text += c
-                continue
-            alike = by_sound.get((readings(c) or ("",))[0], [c])
-            text += chance.choice(alike) if chance.random() < 0.6 else chance.choice([*known, ""])
-        confidence = min(turn.confidence, 0.95 - 2.0 * rate + chance.gauss(0.0, 0.03))
-        return replace(turn, text=text, confidence=max(0.05, min(0.99, confidence)))
-
-    turns = tuple(heard(t) for t in row.dialogue.turns) if noise else row.dialogue.turns
-    return replace(row, dialogue=replace(row.dialogue, turns=turns))
-
-
-def judged(row: Labelled, rubric: Rubric) -> Iterator[tuple[dict[str, float], bool, str]]:
-    """Features, rightness and verdict of every labelled pass or fail."""
-    for name in (i for i in row.expected if rubric.item(i)):
-        found = judging.trace(row.dialogue, rubric, [name])[0]
-        verdict = found.verdict.verdict
-        if verdict in ("pass", "fail"):
-            yield dict(found.basis), verdict == row.expected[name], verdict
+            yield Labelled(str(folder), call.dialogue(), expected)
 
 
 if __name__ == "__main__":
