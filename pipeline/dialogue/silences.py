@@ -33,6 +33,11 @@ WAIT_PHRASES = (
 QUESTION = re.compile(
     r"(吗|呢|么|什么|哪|几|多少|怎么|贵姓|如何|是否|好不好|可不可以)[^,，]*$|[?？]$"
 )
+# The agent asks leave to go and see: the wait that follows is the agent's.
+ASKS_LEAVE = re.compile(
+    r"我.{0,3}(去|到|给您|帮您|替您|跟|问|查|看|找|翻|核|打).*"
+    r"(可以|好|行|成|方便|没关系|介意|中)(吗|吧|么|不|嘛)?[?？]?$"
+)
 MAX_CUSTOMER_SHARE = 0.25
 MAX_CUSTOMER_STRETCH_S = 3.0
 MUSIC_SHARE = 0.5
@@ -194,7 +199,8 @@ def _customer_owes(turns: Sequence[Turn], start: Seconds) -> bool:
         return False
     text = last.text.strip("。.！! ")
     heard_customer = any(t.speaker == CUSTOMER for t in said)
-    return bool(QUESTION.search(text)) or not heard_customer
+    asks = QUESTION.search(text) and not ASKS_LEAVE.search(text)
+    return bool(asks) or not heard_customer
 
 
 def _owner(before: Turn) -> str:

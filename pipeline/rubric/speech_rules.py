@@ -66,6 +66,10 @@ _ASKED = re.compile(
 )
 # The same at the end of a part, in a sentence that goes on to say something else.
 _ASKED_ON_THE_WAY = re.compile("(?:吗|没有|多少|什么|哪[儿里个]|几[个位点天])$|(.)[不没]\\1")
+# Put as a question, it asks for nothing.
+_REPROACH = re.compile(
+    "凭[什啥]|什么(?:语气|口气|态度|意思)|难道|怪我|哪[里儿](?:不对|错)|怎么可能"
+)
 _QUESTION_TAIL = 14  # units that a question at the end of a text without punctuation may take
 _PAUSE_S = 0.2  # between two words; recognisers leave out marks where people pause
 _UNMARKED = 12  # characters; a longer text without any punctuation holds several sentences
@@ -492,7 +496,8 @@ def _answers(call: Call, hit: Hit) -> bool:
     if not before:
         return False
     heard = [w.text for w in before[-1].words if w.start < hit.start]
-    return count_questions("".join(heard) or before[-1].text) > 0
+    text = "".join(heard) or before[-1].text
+    return count_questions(text) > 0 and not _REPROACH.search(text)
 
 
 def _in_a_row(

@@ -65,7 +65,7 @@ _DATE = re.compile(f"({_N})月({_N})[日号]")
 _CODE = re.compile("(?<![A-Z])(?:[A-Z]{0,2}[零一二两三四五六七八九]+){1,4}[A-Z]{0,2}(?![A-Z])")
 # What is worth saying back, yet often only mentioned: a day, a time, a door, a short number.
 _DETAIL = re.compile(
-    f"[{NUMERALS}]+(?:号楼?|日|栋|幢|座|单元|室|弄|房间?)(?:[{NUMERALS}]{{3,}})?"
+    f"(?<!最)初[一二三四五六七八九十]|[{NUMERALS}]+(?:号楼?|日|栋|幢|座|单元|室|弄|房间?)(?:[{NUMERALS}]{{3,}})?"
     f"|[{NUMERALS}]+点(?:半|钟|整|[{NUMERALS}]{{2,}}分?)?(?![儿都也的])"
     "|(?:周|星期|礼拜)[一二三四五六日天]|[零一二三四五六七八九]{3,}"
     "|[\u4e00-\u9fff]{2}(?:村|镇|乡|街道?|路口?|巷|小区|家园|花园|大厦|广场|大?桥|出口|公寓|宿舍)"
@@ -109,6 +109,7 @@ _SURE_DIGIT = 0.85  # under it one digit that differs may still be recognition's
 _LONG_NUMBER = 6  # digits, from which on it may be said in pieces
 _EXTRA_SYLLABLES = 2  # in a value said back and misheard
 _LEAST_ALIKE, _SHARE_ALIKE = 3, 0.6  # syllables that it shares with the value at least
+_SAME_IN_ORDER = 0.75  # of an address that was said back with a word more or less
 _LAST_CHARACTERS = 4  # of a long code that are enough
 _JOIN_DIGITS = 4  # characters between two pieces of one number
 _CORRECTION = re.compile(
@@ -372,7 +373,8 @@ def _similar_stretch(value: str, stream: Stream, start: int, end: int) -> tuple[
     for at in range(start, max(start, end - size) + 1):
         heard = stream.sounds[at : at + size]
         same = sum(1 for a, b in zip(wanted, heard, strict=False) if _alike(a, b))
-        if same >= 0.6 * size:
+        in_order = LCSseq.similarity([w[:1] for w in wanted], [h[:1] for h in heard])
+        if same >= 0.6 * size or in_order >= _SAME_IN_ORDER * size:
             return at, min(at + size, end)
     return None
 
@@ -512,10 +514,15 @@ def _named_by_sound(customer: Stream, agent: Stream) -> Surname | None:
 
 
 def _quantity(text: str, match: re.Match[str]) -> bool:
-    """Say whether a numeral run is an amount rather than a number somebody is known by."""
-    return any(c in _PLACE for c in match[0]) and text[match.end() : match.end() + 1] in set(
-        "元块个天年月日号点分次台件小岁度公多来几余万美人兆平米斤位遍回条期种%"
-    )
+    """Say whether a numeral run is an amount rather than a number somebody is known by.
+
+    What is said short (一千五, 两万八) is money, whatever follows.
+    """
+    if not any(c in _PLACE for c in match[0]):
+        return False
+    return bool(re.search("[百千万亿][一二三四五六七八九]$", match[0])) or text[
+        match.end() : match.end() + 1
+    ] in set("元块个天年月日号点分次台件小岁度公多来几余万美人兆平米斤位遍回条期种%")
 
 
 def _as_said(text: str) -> str:
