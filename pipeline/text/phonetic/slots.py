@@ -557,6 +557,8 @@ def _digit_like(character: str) -> str:
 def _digits(numeral: str) -> str:
     numeral = numeral.replace("点", "")
     plain = re.search("[零一二两幺三四五六七八九]{3,}", numeral) is not None  # read one by one
+    if not set(numeral) - set("百千万亿"):  # 千万别 names no number
+        return ""
     if any(c in _PLACE for c in numeral) and not plain:
         return str(int(spoken_value(numeral)))
     return "".join(DIGITS.get(c, "") for c in numeral)
