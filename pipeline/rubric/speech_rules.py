@@ -52,9 +52,12 @@ LOOSE = re.compile("[…{]")  # words between or a name, of which misheard words
 Predicate = Literal[
     "at_turn_start", "whole_sentence", "not_answering", "covers_trigger", "reaches_trigger"
 ]
-Kind = Literal["digits", "code", "date", "address", "detail"]
+Kind = Literal["digits", "code", "date", "address", "detail", "quantity"]
 Kinds = Annotated[frozenset[Kind], *ONE_OR_MORE]
-_IN_FULL: frozenset[Kind] = frozenset(get_args(Kind)) - {"detail"}  # what has to be said back
+_IN_FULL: frozenset[Kind] = frozenset(get_args(Kind)) - {
+    "detail",
+    "quantity",
+}  # what has to be said back
 
 _CORRECTION_UNITS = 16  # characters between a value and the one that corrects it
 _SENTENCE = re.compile(r"[^。！!?？；;]+[。！!?？；;]*")

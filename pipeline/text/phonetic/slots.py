@@ -70,6 +70,10 @@ _DETAIL = re.compile(
     "|(?:周|星期|礼拜)[一二三四五六日天]|[零一二三四五六七八九]{3,}"
     "|[\u4e00-\u9fff]{2}(?:村|镇|乡|街道?|路口?|巷|小区|家园|花园|大厦|广场|大?桥|出口|公寓|宿舍)"
 )
+# How much or how many: said back, it shows attention; it need not be.
+_QUANTITY = re.compile(
+    f"[{NUMERALS}]+(?:[套张箱袋瓶桶只份台件双盒位间斤条把个支株]|公斤|米[{NUMERALS}]?|寸|平米?)"
+)
 _NUMBERED = (  # 十一动 is 十一栋 as it is misheard, 一动不动 is not
     f"(?:[{NUMERALS}]+(?:号楼?|弄|栋|幢|座|单元|楼|室|层)"
     f"|(?:[{NUMERALS}]{{2,}}|[二三四五六七八九十])[动洞冻](?!不))"
@@ -206,7 +210,7 @@ def stated_information(stream: Stream, kinds: frozenset[str], min_digits: int) -
     """List the values of the given kinds in a stream.
 
     ``digits`` (``min_digits`` of them at least), ``code`` (letters and digits), ``date``,
-    ``address``, and ``detail``: a day, a time, a door or a short number.
+    ``address``, ``detail``: a day, a time, a door or a short number, and ``quantity``: how many or much.
     """
     text = _as_said(stream.full.text)
     found: list[Information] = []
@@ -223,6 +227,8 @@ def stated_information(stream: Stream, kinds: frozenset[str], min_digits: int) -
         ]
     if "detail" in kinds:
         found += [Information("detail", m[0], *m.span()) for m in _DETAIL.finditer(text)]
+    if "quantity" in kinds:
+        found += [Information("quantity", m[0], *m.span()) for m in _QUANTITY.finditer(text)]
     if "digits" in kinds:
         for m in _NUMERAL_RUN.finditer(text):
             digits = _digits(m[0])
@@ -258,10 +264,12 @@ def said_again(
         span = _similar_stretch(wanted.value, stream, start, end)
         return (*span, True) if span else None
     text = _as_said(stream.full.text[start:end])
-    if wanted.kind in ("code", "detail"):
+    if wanted.kind in ("code", "detail", "quantity"):
         text, value = text.replace("两", "二"), wanted.value.replace("两", "二")
         if value not in text and len(value) >= _LONG_NUMBER:
             value = value[-_LAST_CHARACTERS:]
+        same_day = {re.sub("^(?:周|星期|礼拜)", week, value) for week in ("周", "星期", "礼拜")}
+        value = next((v for v in same_day if v in text), value)
         at = text.find(value)
         if at < 0:
             return None
