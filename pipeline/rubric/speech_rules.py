@@ -54,10 +54,8 @@ Predicate = Literal[
 ]
 Kind = Literal["digits", "code", "date", "address", "detail", "quantity"]
 Kinds = Annotated[frozenset[Kind], *ONE_OR_MORE]
-_IN_FULL: frozenset[Kind] = frozenset(get_args(Kind)) - {
-    "detail",
-    "quantity",
-}  # what has to be said back
+# What has to be said back.
+_IN_FULL: frozenset[Kind] = frozenset(get_args(Kind)) - {"detail", "quantity"}
 
 _CORRECTION_UNITS = 16  # characters between a value and the one that corrects it
 _SENTENCE = re.compile(r"[^。！!?？；;]+[。！!?？；;]*")

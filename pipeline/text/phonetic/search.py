@@ -253,6 +253,7 @@ def _align(
 ) -> list[Match]:
     """Score a literal against characters ``low`` to ``high`` (exclusive) of a view."""
     written = strictness == "strict" and len(literal.text) <= _SHORT
+    short = len(literal.text) <= _SHORT + (strictness == "careful")
     window = view.positions[low:high]
     heard = [stream.chars[p] for p in window]
     walls = [_BREAK_COST if c == BREAK else 0.0 for c in heard]
@@ -294,8 +295,7 @@ def _align(
             if not _same_negations(stream, literal, window[start[j] : j], written):
                 continue
             said = heard[start[j] : j]
-            short = _SHORT + (strictness == "careful")
-            if len(literal.text) <= short and not _usual(literal, said, strictness):
+            if short and not _usual(literal, said, strictness):
                 continue
             score = 1.0 - cost[j] / literal.total
             out.append(Match(window[start[j]], window[j - 1] + 1, score, literal.text))

@@ -70,6 +70,7 @@ _DETAIL = re.compile(
     "|(?:周|星期|礼拜)[一二三四五六日天]|[零一二三四五六七八九]{3,}"
     "|[\u4e00-\u9fff]{2}(?:村|镇|乡|街道?|路口?|巷|小区|家园|花园|大厦|广场|大?桥|出口|公寓|宿舍)"
 )
+_WEEK = ("周", "星期", "礼拜")  # said for each other before a day
 # How much or how many: said back, it shows attention; it need not be.
 _QUANTITY = re.compile(
     f"[{NUMERALS}]+(?:[套张箱袋瓶桶只份台件双盒位间斤条把个支株]|公斤|米[{NUMERALS}]?|寸|平米?)"
@@ -268,8 +269,8 @@ def said_again(
         text, value = text.replace("两", "二"), wanted.value.replace("两", "二")
         if value not in text and len(value) >= _LONG_NUMBER:
             value = value[-_LAST_CHARACTERS:]
-        same_day = {re.sub("^(?:周|星期|礼拜)", week, value) for week in ("周", "星期", "礼拜")}
-        value = next((v for v in same_day if v in text), value)
+        days = (value, *(re.sub("^(?:周|星期|礼拜)", week, value) for week in _WEEK))
+        value = next((v for v in days if v in text), value)
         at = text.find(value)
         if at < 0:
             return None
@@ -564,9 +565,9 @@ def _digit_like(character: str) -> str:
 
 def _digits(numeral: str) -> str:
     numeral = numeral.replace("点", "")
-    plain = re.search("[零一二两幺三四五六七八九]{3,}", numeral) is not None  # read one by one
     if not set(numeral) - set("百千万亿"):  # 千万别 names no number
         return ""
+    plain = re.search("[零一二两幺三四五六七八九]{3,}", numeral) is not None  # read one by one
     if any(c in _PLACE for c in numeral) and not plain:
         return str(int(spoken_value(numeral)))
     return "".join(DIGITS.get(c, "") for c in numeral)
