@@ -118,11 +118,15 @@ class Waveform:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerSegment:
-    """A stretch in which one speaker is heard; edges are those of the voice activity."""
+    """A stretch in which one speaker is heard; edges are those of the voice activity.
+
+    Not ``sure``: all the voices may be one.
+    """
 
     start: Seconds
     end: Seconds
     speaker: Speaker
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ FILE_SETTINGS = (
     "asr.lexicon", "compliance.rubric", "compliance.rubric_outbound", "compliance.calibration",
 )  # fmt: skip
 CONFIG_FOLDER_VARIABLE = "CALLCOACH_CONFIGS"
+ROLES = "lexicons/roles.tsv"  # words that tell an agent from a customer
 
 
 def _setting(default: Any, unit: str, text: str, **limits: Any) -> Any:
@@ -327,6 +328,8 @@ class Settings(_Section):
             data["asr"]["lexicon"] = _content(config_path(lexicon))
         if "turns" in data:
             data["turns"]["backchannels"] = _content(config_path("lexicons/backchannels.yaml"))
+        if "diarization" in data:
+            data["diarization"]["roles"] = _content(config_path(ROLES))
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 

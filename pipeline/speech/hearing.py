@@ -29,6 +29,7 @@ from pipeline.signal.tones import Tones
 from pipeline.spans import union
 from pipeline.speech.asr.recognise import recognise, rejected
 from pipeline.speech.asr.seams import settled
+from pipeline.speech.conversation import is_conversation
 from pipeline.speech.language import (
     Language,
     not_understood,
@@ -97,15 +98,14 @@ class People:
 
 
 def hear(voices: Voices, settings: Settings, models: Models) -> Heard:
-    """Recognise what each voice says; on one channel, tell voices anew after a transfer."""
-    heard = recognise(
-        [(label, voices.audio[label], spans) for label, spans in voices.speech.items()],
-        models.decoder,
-        settings.asr,
-        lexicon=models.lexicon,
-        known_words=models.known_words,
-        hallucinations=models.lexicon.hallucinations,
-    )
+    """Recognise what each voice says; on one channel, tell voices anew after a transfer.
+
+    One voice that may be two is recognised as two where its words are those of a conversation.
+    """
+    heard = _recognised(voices, settings, models)
+    if voices.perhaps and is_conversation(heard, voices.perhaps.speech):
+        voices = voices.perhaps
+        heard = _recognised(voices, settings, models)
     if not voices.is_shared or not voices.audio:
         return Heard(voices, heard)
     heard, speech = settled(heard, voices.speech)
@@ -115,6 +115,17 @@ def hear(voices: Voices, settings: Settings, models: Models) -> Heard:
     )
     channel = next(iter(voices.channels.values()))
     return Heard(Voices.on_one_channel(speech, audio, channel), heard, announced)
+
+
+def _recognised(voices: Voices, settings: Settings, models: Models) -> tuple[Utterance, ...]:
+    return recognise(
+        [(label, voices.audio[label], spans) for label, spans in voices.speech.items()],
+        models.decoder,
+        settings.asr,
+        lexicon=models.lexicon,
+        known_words=models.known_words,
+        hallucinations=models.lexicon.hallucinations,
+    )
 
 
 def heard_before(earlier: CallResult, audio: Mapping[int, Sound]) -> Heard:

@@ -169,11 +169,11 @@ def split_voices(
     moved: dict[Speaker, list[Utterance]] = {}
     for one in heard:
         if not one.words:
-            name = _nearest((one.start + one.end) / 2, told)
+            name = nearest_voice((one.start + one.end) / 2, told)
             moved.setdefault(name, []).append(replace(one, speaker=name))
         by: dict[Speaker, list[int]] = {}
         for index, word in enumerate(one.words):
-            by.setdefault(_nearest(word.middle, told), []).append(index)
+            by.setdefault(nearest_voice(word.middle, told), []).append(index)
         for name, indices in by.items():
             own_words = one.of_words([one.words[i] for i in indices], name)
             moved.setdefault(name, []).append(own_words)
@@ -184,7 +184,8 @@ def split_voices(
     )
 
 
-def _nearest(at: Seconds, speech: Mapping[Speaker, Sequence[Span]]) -> Speaker:
+def nearest_voice(at: Seconds, speech: Mapping[Speaker, Sequence[Span]]) -> Speaker:
+    """Who speaks at a moment, or nearest to it."""
     return min(
         ((max(a - at, at - b, 0.0), name) for name, own in speech.items() for a, b in own),
     )[1]

@@ -9,7 +9,7 @@ Conventions: times in seconds; masks have frames of 10 ms; audio float32 at 16 k
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -37,12 +37,16 @@ TONE_MARGIN_S = 0.05  # tones are cut out with so much around them
 
 @dataclass(frozen=True, slots=True)
 class Voices:
-    """Where each voice speaks, in which audio it is heard, and which channel that is."""
+    """Where each voice speaks, in which audio it is heard, and which channel that is.
+
+    ``perhaps`` are the two that a single voice may be.
+    """
 
     source: Literal["channel", "diarization"]
     speech: Mapping[Speaker, tuple[Span, ...]]
     audio: Mapping[Speaker, Sound]
     channels: Mapping[Speaker, int]
+    perhaps: Voices | None = None
 
     @classmethod
     def by_number(
@@ -142,14 +146,23 @@ def by_diarization(
     """
     spans = detect_speech(audio, detector, options, ignore=ignore)
     segments = diarizer(_without(audio, ignore), spans, speakers) if spans else ()
-    return Voices.on_one_channel(label_spans(spans, segments), audio, channel)
+    found = Voices.on_one_channel(label_spans(spans, _sure(segments)), audio, channel)
+    if all(s.sure for s in segments):
+        return found
+    two = Voices.on_one_channel(label_spans(spans, segments), audio, channel)
+    return replace(found, perhaps=two)
 
 
 def tell_voices(
     audio: Audio, spans: Sequence[Span], settings: Settings, models: Models
 ) -> dict[Speaker, tuple[Span, ...]]:
     """Voices of a part of a mono recording, shape (n,), whose speech is known."""
-    return label_spans(spans, models.diarizer(audio, spans, settings.diarization.speakers))
+    return label_spans(spans, _sure(models.diarizer(audio, spans, settings.diarization.speakers)))
+
+
+def _sure(segments: Sequence[SpeakerSegment]) -> list[SpeakerSegment]:
+    """The segments, of one voice where it is not sure that there are more."""
+    return [s if s.sure else replace(s, speaker="0") for s in segments]
 
 
 def _without(audio: Sound, ignore: NDArray[np.bool_] | None) -> Audio:

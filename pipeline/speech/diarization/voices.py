@@ -8,6 +8,7 @@ The signs of the leading eigenvector are two voices to begin with, and what is l
 pieces and the rest are others; from each, every piece goes to the mean voice it is more like, its ties
 considered, until nothing changes. The split whose voices hold together best counts, when its voices are
 less alike than the two halves of one voice are (``tests/benchmarks/one_or_two.py`` measures the errors).
+A little more alike, they are two for the words to judge (:mod:`pipeline.speech.conversation`).
 
 Conventions: times in seconds; audio float32 at 16 kHz; embeddings (n, d), NaN where too short.
 
@@ -24,7 +25,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ TIE_FADES_S = 0.3
 # The halves of one voice are more alike than this (cosine, noise taken out), less by the second where
 # one half is short; the bar is higher by the second that two are heard at once.
 ONE_VOICE, ONE_VOICE_OF_A_SECOND, ONE_VOICE_AT_ONCE = 0.89, 0.14, 0.03
+IN_DOUBT = 0.08  # so much more alike, two voices are not ruled out
 NOISE, NOISE_KNOWN_S = 1.2, 3.0  # of the embedding of a second of a person; as if heard so long
 MIN_VOICE_S = 1.2  # less speech does not make a voice
 SEEDS = 60
@@ -63,6 +65,13 @@ class Embedder(Protocol):
         ...
 
 
+class Split(NamedTuple):
+    """A voice, 0 or 1, for each piece; not ``sure`` where all may be one voice."""
+
+    labels: NDArray[np.int64]
+    sure: bool
+
+
 class TwoVoices:
     """A diarizer of two voices: pieces between changes of voice, compared over the whole call.
 
@@ -79,17 +88,16 @@ class TwoVoices:
     def __call__(
         self, audio: Audio, speech: Sequence[Span], speakers: int = 2
     ) -> tuple[SpeakerSegment, ...]:
-        """All speech by voice: "0" or "1", both where two are likely at once; one if alike."""
+        """All speech by voice: "0" or "1", both where two are likely at once; "0" if alike."""
         segments, together = self.segment(audio)
         pieces, overlaps = cut_pieces(speech, segments), _overlaps(segments)
-        labels = tell_apart(self.embed(audio, pieces), pieces, overlaps)
-        if labels is None:
+        split = tell_apart(self.embed(audio, pieces), pieces, overlaps)
+        if split is None:
             return tuple(SpeakerSegment(a, b, "0") for a, b in pieces)
-        named = [
-            SpeakerSegment(a, b, str(label)) for (a, b), label in zip(pieces, labels, strict=True)
-        ]
-        named += [SpeakerSegment(a, b, voice) for a, b in together for voice in ("0", "1")]
-        return tuple(sorted(named, key=lambda s: (s.start, s.end, s.speaker)))
+        named = [(span, str(label)) for span, label in zip(pieces, split.labels, strict=True)]
+        named += [(span, voice) for span in together for voice in ("0", "1")]
+        found = (SpeakerSegment(a, b, voice, split.sure) for (a, b), voice in named)
+        return tuple(sorted(found, key=lambda s: (s.start, s.end, s.speaker)))
 
 
 def _overlaps(segments: Sequence[SpeakerSegment]) -> list[Span]:
@@ -122,7 +130,7 @@ def cut_pieces(spans: Sequence[Span], segments: Sequence[SpeakerSegment]) -> lis
 
 def tell_apart(
     embeddings: Floats, pieces: Sequence[Span], overlaps: Sequence[Span] = ()
-) -> NDArray[np.int64] | None:
+) -> Split | None:
     """Give every piece one of two voices.
 
     Parameters
@@ -136,8 +144,8 @@ def tell_apart(
 
     Returns
     -------
-    ndarray of int, shape (n,), or None
-        0 or 1 for each piece; None when all of it is one voice.
+    Split or None
+        None when all of it is one voice.
     """
     heard = np.asarray(np.isfinite(embeddings).all(axis=1))
     if heard.sum() < 2:
@@ -158,10 +166,11 @@ def tell_apart(
     best = max(splits, key=lambda s: sum(np.linalg.norm(m) for m in _sums(s, voices, telling)))
     together = sum(end - start for start, end in overlaps)
     if together >= max(TWO_AT_ONCE_S, TWO_AT_ONCE_SHARE * telling.sum()):
-        return best
+        return Split(best, sure=True)
     least = min(telling @ (best == k) for k in (0, 1))
     alike = ONE_VOICE - ONE_VOICE_OF_A_SECOND / least + ONE_VOICE_AT_ONCE * together
-    return None if _likeness(best, voices, telling) > alike else best
+    over = _likeness(best, voices, telling) - alike
+    return None if over > IN_DOUBT else Split(best, sure=over <= 0)
 
 
 def _first_splits(voices: Floats, weight: Floats, ties: Floats) -> Iterator[NDArray[np.int64]]:
