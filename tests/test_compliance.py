@@ -453,7 +453,10 @@ def test_the_surname_is_taken_from_metadata_or_from_the_customer() -> None:
         ("C: 我心货，要充气费。 / A: 霍先生您好。", 0.8, "pass"),
         ("C: 我信报，十一栋。 / A: 保险省感谢您。", 0.8, "pass"),
         ("A: 您的姓名是？ / C: 新落，一八六。 / A: 若先生您好。", 0.8, "pass"),
-        ("C: 我心货，要充气费。 / A: 好的，帮您充上了。", 0.8, "cannot_tell"),
+        ("C: 我心货，要充气费。 / A: 好的，帮您充上了。", 0.8, "fail"),
+        ("C: 我先生，住七号楼。 / A: 好的，师傅下午上门。", 0.8, "not_applicable"),
+        ("C: 我行李，晚到了。 / A: 好的，帮您查。", 0.8, "not_applicable"),
+        ("A: 请问您贵姓？ / C: 归心工。 / A: 公女士您好，公先生也在吗？", 0.8, "pass"),
         ("C: 我行车，要充气费。 / A: 好的，帮您充上了。", 0.8, "fail"),
         ("C: 我心货，要充气费。 / A: 霍先生您好。", 0.95, "not_applicable"),
         ("C: 我先走，行吗。 / A: 好的，您慢走。", 0.8, "not_applicable"),
@@ -490,9 +493,9 @@ def test_digits_and_buildings_may_be_misheard(text: str, expected: str) -> None:
 
 
 def test_who_may_be_exempt_is_not_accused() -> None:
-    body = "unless: {call: {customer_name_known: true}}\npass: {says: {any: [请问贵姓]}}"
-    call = dialogue("C: 我心货，要充气费。 / A: 好的，帮您充上了。")
-    turns = (replace(t, confidence=0.8 if t.speaker == "customer" else 0.9) for t in call.turns)
+    body = "unless: {says: {by: customer, any: [我姓霍]}}\npass: {says: {any: [请问贵姓]}}"
+    call = dialogue("C: 那个什么，要充气费。 / A: 好的，帮您充上了。")
+    turns = (replace(t, confidence=0.3 if t.speaker == "customer" else 0.9) for t in call.turns)
     doubtful = replace(call, turns=tuple(turns))
     assert verdict(body, "C: 我要充气费。 / A: 好的，帮您充上了。") == "fail"
     assert judge(doubtful, rubric_of(item("one", body)))[0].verdict == "cannot_tell"
@@ -592,6 +595,7 @@ def test_questions_and_statements() -> None:
     assert count_questions("请问您贵姓？您的电话是多少？好的。") == 2
     assert count_questions("什么时候买的哪个型号坏了几天了发票还在不在") == 4
     assert count_questions("明天有人上门。") == 0
+    assert count_questions("多大，几个人，钱是存银行还是买基金？") == 3
     assert statement_units("先关机，再开机，请问您清楚了吗？") == 6
 
 

@@ -90,10 +90,8 @@ class AboutCall(Form):
             checks.append((duration <= self.max_s, f"{duration:.1f} s long"))
         if self.name_known is not None:
             name = call.surname
-            perhaps = name is not None and name.heard_at is not None
-            truth = None if perhaps else (name is not None) == self.name_known
-            said = "perhaps given" if perhaps else name.name if name else "unknown"
-            checks.append((truth, f"surname {said}"))
+            said = name.name if name else "unknown"
+            checks.append(((name is not None) == self.name_known, f"surname {said}"))
         answer = name_answer(call.dialogue) if self.name_answered is not None else None
         if self.name_answered is not None:
             said = "no answer is a name alone" if answer is None else "an answer is a name alone"
@@ -102,8 +100,6 @@ class AboutCall(Form):
             checks.append(self._ring_check(call))
         checks += self._calendar(call)
         finding = _checked(checks).named(self.describe())
-        if finding.truth is None and self.name_known is not None:
-            finding = replace(finding, hits=call.name_heard)
         if answer is not None and finding.truth:
             named = call.said_at(CUSTOMER, [answer])
             finding = replace(finding, hits=(named,) if named else ())

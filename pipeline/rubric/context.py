@@ -136,16 +136,6 @@ class Call:
         """The customer's surname, where known."""
         return customer_surname(self.dialogue, self.streams[CUSTOMER], self.streams[AGENT])
 
-    @property
-    def name_heard(self) -> tuple[Hit, ...]:
-        """Where the customer gave a name, told by sound alone."""
-        if self.surname is None or self.surname.heard_at is None:
-            return ()
-        start, end = self.surname.heard_at
-        said = self.said_at(CUSTOMER, [(start, end)])
-        quote = said.quote if said else None
-        return (Hit(start, end, CUSTOMER, quote, "surname", self.surname.confidence),)
-
     @cached_property
     def start(self) -> float:
         """Start of the first turn that carries words, else of the recording."""

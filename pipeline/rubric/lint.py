@@ -221,8 +221,8 @@ def _barred(item: Item, says: Says, rubric: Rubric) -> Iterator[Problem]:
     """Phrases whose every wording is taken away by the exceptions of the same rule."""
     bare = {
         "place": ANYWHERE, "in_a_row": None, "only": (), "times": 1, "at_least": 1,
-        "max_per_minute": None, "beside": (), "not_beside": (), "usually": None, "all": (),
-        "none": (), "patterns": (),
+        "max_per_minute": None, "beside": (), "not_beside": (), "usually": None, "if_heard": False,
+        "all": (), "none": (), "patterns": (),
     }  # fmt: skip
     if not says.excluded and not says.excluded_patterns:
         return

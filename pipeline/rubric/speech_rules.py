@@ -15,6 +15,7 @@ from pipeline.rubric.context import Call, Scope, inside
 from pipeline.rubric.findings import Finding, Hit
 from pipeline.rubric.forms import (
     ONE_OR_MORE,
+    Flag,
     Form,
     Number,
     Patterns,
@@ -63,7 +64,7 @@ _CLAUSE = re.compile(r"[^。！!?？；;，,]+[。！!?？；;，,]*")
 _PART = re.compile(r"[^。！!?？；;，,、]+")
 # What a part of a sentence asks for: 住哪儿，几点在家 are two questions.
 _ASKED = re.compile(
-    "多少|什么|哪[儿里个位年天家种一]|几[个位点号次天年岁楼层]|多[大长久高远]|怎么称呼|贵姓|了没$|没有$|吗$|了吗$"
+    "多少|什么|哪[儿里个位年天家种一]|几[个位点号次天年岁楼层]|多[大长久高远]|怎么称呼|贵姓|了没$|没有$|吗$|了吗$|是.{1,12}还是"
 )
 # The same at the end of a part, in a sentence that goes on to say something else.
 _ASKED_ON_THE_WAY = re.compile("(?:吗|没有|多少|什么|哪[儿里个]|几[个位点天])$|(.)[不没]\\1")
@@ -109,6 +110,7 @@ class Says(Form):
     not_beside: Phrases = entry((), "a hit does not count in a turn with one of these")
     beside: Phrases = entry((), "a hit counts only in a turn with one of these")
     usually: Part | None = entry(None, "where it is mostly said, if anywhere")
+    if_heard: Flag = entry(False, "what was not understood counts as not said")
     or_means: Annotated[Meaning | None, Reads("meaning")] = entry(
         None, "an intent that is as good as the phrases, from the same speaker in the same place"
     )
@@ -190,10 +192,10 @@ class Says(Form):
                         one = max(likely, key=lambda h: h.confidence)
                         finding = Finding(True, (one,), one.confidence, spans, self.by, note)
                         return finding.named(self.describe())
-            if not well:
-                finding = Finding(None, tuple(hits), confidence, spans, self.by, note)
-            else:
+            if well or self.if_heard:
                 finding = Finding(False, tuple(hits), confidence, spans, self.by)
+            else:
+                finding = Finding(None, tuple(hits), confidence, spans, self.by, note)
         if finding.truth and self._too_often(call, len(hits)):
             note = f"{len(hits)} times in {call.dialogue.duration:.0f} s is too often"
             finding = Finding(False, tuple(hits), 0.9, spans, self.by, note, wrong=True)

@@ -16,7 +16,7 @@ from itertools import pairwise
 from rapidfuzz.distance import LCSseq, Levenshtein
 
 from pipeline.schema import CUSTOMER, Dialogue, Span
-from pipeline.text import surnames
+from pipeline.text import count_units, surnames
 from pipeline.text.numbers import spoken_range, spoken_value
 from pipeline.text.phonetic.matching import SlotFinder
 from pipeline.text.phonetic.streams import BREAK, Stream, sounds_of
@@ -103,8 +103,8 @@ _ASKED_NAME = re.compile("(?:贵|尊)姓|怎么称呼|如何称呼|姓什么|姓
 _NAMING = sound_of("xing")
 _NAMING_SOUNDS = frozenset((_NAMING, *map(sound_of, ("xin", "xian", "xun"))))
 _NO_NAMING = re.compile(
-    "[行性][吗吧啊了的呢不嘛呀么得]|信[你您了的任用息他她]|心[里情疼急慌烦累]|新[的买办来装换]"
-    "|现[在场]|显[示得]|先[走看问说去来查别用这给挂找付退交打等试回跟把办下到上生想要确了不]"
+    "[行性][吗吧啊了的呢不嘛呀么得]|信[你您了的任用息他她号箱]|心[里情疼急慌烦累脏口意思愿]"
+    "|新[的买办来装换手号车家房户]|行[李程业]|性[别格子]|星期|先生|现[在场金钱]|显[示得]|先[走看问说去来查别用这给挂找付退交打等试回跟把办下到上生想要确了不]"
 )
 _AFTER_NAME = re.compile(
     "[零一二三四五六七八九]|电话|手机|号码|尾号|后[三四]位|住|地址|(?:.{1,2}的)"
@@ -127,6 +127,8 @@ _SURE_NAME = 0.6  # below this confidence any surname may be meant
 _SURE_ANSWER = 0.8  # the same of a bare answer
 _PAUSE_S = 0.1
 _BEFORE_NAME = 2  # characters in front of what sounds like 姓 in an answer (免贵姓)
+_ANSWER_UNITS = 8  # of a turn that answers a question for the name
+_TITLED = re.compile("([\u4e00-\u9fff])(?:先生|女士|小姐|太太|阿姨|叔叔|大[爷叔妈娘哥姐])")
 _ANSWER_S = 15.0  # from the question for the name to its answer at most
 _BEFORE_TITLES = frozenset("您你的位这那问好是了下嗯啊和跟给请个名对行呢吧哪有我他她同老小大女男")
 _NOT_NAMES = frozenset("名氏什么啥您你贵好")
@@ -136,17 +138,17 @@ _NOT_NAMES = frozenset("名氏什么啥您你贵好")
 class Surname:
     """The customer's surname as heard, and how sure the hearing was.
 
-    ``heard_at`` is set where even that a name was given is told by sound alone: its seconds.
+    ``by_sound`` is set where even that a name was given is told by sound alone (我心软 for 我姓阮).
     """
 
     name: str
     confidence: float
-    heard_at: Span | None = None
+    by_sound: bool = False
 
     @property
     def is_sure(self) -> bool:
         """Whether it is this surname, by its sound; else any may be meant."""
-        return self.confidence >= _SURE_NAME or self.heard_at is not None
+        return self.confidence >= _SURE_NAME or self.by_sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ def customer_surname(dialogue: Dialogue, customer: Stream, agent: Stream) -> Sur
                 return Surname(name, customer.confidences[match.end() - 1])
     return (
         _named_with_company(customer)
+        or _name_taken_up(dialogue, agent)
         or _answered_name(dialogue, agent)
         or _named_by_sound(customer, agent)
     )
@@ -463,8 +466,7 @@ def _named_with_company(customer: Stream) -> Surname | None:
 
 def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
     """The name in the customer's short answer to a question for it."""
-    asked = {agent.turns[m.start()] for m in _ASKED_NAME.finditer(agent.full.text)}
-    for index in sorted(asked):
+    for index in _asked_turns(agent):
         answer = next((t for t in dialogue.turns[index + 1 :] if t.speaker == CUSTOMER), None)
         text = "".join(c for c in answer.text if c.isalnum()) if answer else ""
         match = _BARE_NAME.fullmatch(text)
@@ -472,6 +474,24 @@ def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
             name = match[1][:2] if match[1][:2] in surnames() else match[1][:1]
             return Surname(name, answer.confidence if answer.confidence >= _SURE_ANSWER else 0.0)
     return None
+
+
+def _name_taken_up(dialogue: Dialogue, agent: Stream) -> Surname | None:
+    """The name in a short misheard answer, as the agent says it before a title (归心工; 公阿姨)."""
+    for index in _asked_turns(agent):
+        answer = next((t for t in dialogue.turns[index + 1 :] if t.speaker == CUSTOMER), None)
+        if answer is None or count_units(answer.text) > _ANSWER_UNITS:
+            continue
+        said = {s for c in answer.text for s in sounds_of(c)}
+        for match in _TITLED.finditer(agent.full.text):
+            if _misheard_surname(match[1]) and said.intersection(sounds_of(match[1])):
+                return Surname(match[1], agent.confidences[match.start()])
+    return None
+
+
+def _asked_turns(agent: Stream) -> list[int]:
+    """Turns in which the agent asks for the name."""
+    return sorted({agent.turns[m.start()] for m in _ASKED_NAME.finditer(agent.full.text)})
 
 
 def name_answer(dialogue: Dialogue) -> Span | None:
@@ -521,7 +541,7 @@ def _named_by_sound(customer: Stream, agent: Stream) -> Surname | None:
         name, confidence = text[at + 1], customer.confidences[at + 1]
         if own and ends and _NAMING in customer.sounds[at]:
             return Surname(name, confidence)
-        return Surname(name, confidence, (customer.starts[at], customer.ends[at + 1]))
+        return Surname(name, confidence, by_sound=True)
     return None
 
 
