@@ -37,6 +37,7 @@ from pipeline.signal.channels import usable
 from pipeline.signal.tones import find_tones
 from pipeline.speech.hearing import hear
 from pipeline.speech.models import load_diarizer, load_models
+from pipeline.speech.roles import LATER
 from pipeline.speech.speaker_assignment import assign_speech
 from pipeline.speech.vad import SileroDetector, detect_speech
 
@@ -159,8 +160,9 @@ def voices_of_calls(folders: Sequence[Path]) -> str:
             if found.perhaps is None:
                 outcome = f"{kind}: heard as {len(found.speech)}"
             else:
-                voices = hear(found, settings, models).voices
-                outcome = f"{kind}: in doubt, by words {len(voices.speech)}"
+                labels = hear(found, settings, models).voices.speech
+                count = len({label.rstrip(LATER) for label in labels})  # told anew after a transfer
+                outcome = f"{kind}: in doubt, by words {count}"
                 print(f"{path.name}: {outcome}", flush=True)
             counts[outcome] += 1
     return "; ".join(f"{outcome} {count}" for outcome, count in sorted(counts.items()))
