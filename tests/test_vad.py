@@ -338,6 +338,16 @@ def test_music_in_fewer_than_a_third_of_the_pauses_moves_no_edge():
     assert after == tuple(pytest.approx(s, abs=0.03) for s in before)
 
 
+@pytest.mark.parametrize("crackle", [False, True])
+def test_what_is_louder_than_speech_is_not_its_noise(crackle: bool):
+    audio, truth = spoken(of_voice(VOICES[0], backchannels=False)[:4], 30.0, pause_s=0.8)
+    before = detect_speech(audio, Says(*truth))
+    other = hiss(8.0, 0.0, 1) if crackle else tones(8.0, 300.0, 375.0, 450.0)
+    loud = other / np.std(other) * 10 ** ((SPEECH_DBFS + 6) / 20)
+    after = detect_speech(np.append(audio, loud.astype(np.float32)), Says(*truth))
+    assert after == tuple(pytest.approx(s, abs=0.03) for s in before)
+
+
 @given(st.floats(-18, 12), st.integers(0, 3))
 @settings(max_examples=15, deadline=None)
 def test_the_gain_of_the_recording_moves_no_edge(gain_db: float, seed: int):

@@ -171,7 +171,8 @@ def _loud(
     least = floor + options.above_floor_db
     in_band = np.zeros(level.size, bool)
     bands = _band_levels_db(audio)
-    noise = _noise_peaks_db(np.column_stack((level, bands)), quiet & (level > -100))
+    speech = float(np.median(level[likely]))
+    noise = _noise_peaks_db(np.column_stack((level, bands)), quiet & (level > -100), speech)
     if noise is not None:
         least = max(least, noise[0] + OVER_NOISE_DB)
         strongest = float(np.percentile(bands[likely], 95, axis=0).max())
@@ -201,19 +202,21 @@ def _band_levels_db(audio: Sound) -> NDArray[np.float64]:
 
 
 def _noise_peaks_db(
-    levels: NDArray[np.float64], quiet: NDArray[np.bool_]
+    levels: NDArray[np.float64], quiet: NDArray[np.bool_], speech_db: float
 ) -> NDArray[np.float64] | None:
     """The loudest frame of a second of the quiet ones, column by column; None with less of them.
 
     What two thirds of the seconds keep under: music or a voice in fewer than a third of them
-    changes nothing.
+    changes nothing. Nor do seconds louder than speech usually is (crackle, music, a voice that was
+    missed), as speech could not be heard in them; unless all are.
     """
     block = round(NOISE_BLOCK_S / FRAME_S)
     count = int(quiet.sum()) // block
     if count == 0:
         return None
-    blocks = levels[quiet][: count * block].reshape(count, block, -1)
-    return np.asarray(np.quantile(blocks.max(axis=1), NOISE_QUANTILE, axis=0))
+    peaks = levels[quiet][: count * block].reshape(count, block, -1).max(axis=1)
+    under = peaks[:, 0] < speech_db
+    return np.asarray(np.quantile(peaks[under] if under.any() else peaks, NOISE_QUANTILE, axis=0))
 
 
 def _is_hum(audio: Sound, span: Span) -> bool:
