@@ -25,7 +25,7 @@ from pipeline.schema import (
 )
 from pipeline.settings import config_path, load_settings
 from pipeline.speech.diarization.voices import TwoVoices
-from pipeline.speech.legs import handovers, taken_over
+from pipeline.speech.legs import handovers, split_voices, taken_over
 from tests import fakes
 from tests.fakes import RATE, Script
 
@@ -92,6 +92,20 @@ def test_a_handover_is_where_who_announces_it_stops():
     assert handovers(speech, said) == [12.3]
     assert handovers(speech[:3], said) == []  # the agent says nothing after it
     assert handovers(speech, heard((0.0, "您好"), (10.0, "请您稍等"))) == []
+
+
+@pytest.mark.parametrize(("likeness", "voices"), [(0.3, 4), (0.85, 2)])
+def test_on_one_channel_voices_that_go_on_as_they_were_keep_their_names(
+    likeness: float, voices: int
+):
+    said = heard((0.0, "您好"), (10.0, "名额可以转给别人"), (20.0, "您好"))
+    speech = {AGENT: [(0.0, 4.0), (10.0, 12.0), (20.0, 24.0)], CUSTOMER: [(5.0, 9.0), (25.0, 29.0)]}
+    rows = iter([*[[[1.0, 0.0]]] * 3, [[likeness, np.sqrt(1 - likeness**2)]]])
+    embed = lambda audio, pieces: np.array(next(rows))  # noqa: E731
+    halves = lambda audio, spans: {"0": spans[::2], "1": spans[1::2]}  # noqa: E731
+    told, _, announced = split_voices(speech, said, AUDIO, halves, lambda: embed)
+    assert len(told) == voices
+    assert announced == [12.0]
 
 
 # --- what is measured and judged ----------------------------------------------------------------

@@ -111,7 +111,11 @@ def hear(voices: Voices, settings: Settings, models: Models) -> Heard:
     heard, speech = settled(heard, voices.speech)
     audio = next(iter(voices.audio.values()))
     speech, heard, announced = split_voices(
-        speech, heard, audio, lambda part, at: tell_voices(part, at, settings, models)
+        speech,
+        heard,
+        audio,
+        lambda part, at: tell_voices(part, at, settings, models),
+        models.embedder,
     )
     channel = next(iter(voices.channels.values()))
     return Heard(Voices.on_one_channel(speech, audio, channel), heard, announced)

@@ -2,7 +2,7 @@
 
 Only where words announce a transfer are the voices before and after it compared, so other calls cost
 nothing. On one channel the speech before and that after the transfer are each told apart into two
-voices anew, and the agent of each is told by its words.
+voices anew, and the agent of each is told by its words; unless both voices go on after it as they were.
 
 Conventions: times in seconds; audio float32 at 16 kHz; legs are numbered from 1.
 """
@@ -125,6 +125,7 @@ def split_voices(
     heard: Sequence[Utterance],
     audio: Sound,
     label: Label,
+    embedder: Callable[[], Embedder | None],
 ) -> tuple[dict[Speaker, tuple[Span, ...]], tuple[Utterance, ...], list[Seconds]]:
     """On one channel, tell voices apart anew before and after a transfer that words announce.
 
@@ -136,12 +137,14 @@ def split_voices(
     audio : Sound, shape (n,)
     label : callable
         Tells the voices of audio apart, given where its speech is.
+    embedder : callable
+        Gives what compares voices.
 
     Returns
     -------
     speech, heard, announced
         As given, and no handover, where no transfer is announced. Else voices after the transfer
-        have labels of their own, that end in ``'``.
+        have labels of their own, that end in ``'``, unless two are alike before and after it.
     """
     spans = sorted(s for own in speech.values() for s in own)
     announced = [
@@ -154,6 +157,13 @@ def split_voices(
     if not announced:
         return {k: tuple(v) for k, v in speech.items()}, tuple(heard), []
     at = max(announced)
+    if (embed := embedder()) is not None and len(speech) > 1:
+        alike = [
+            _likeness(audio, [s for s in own if s[0] < at], [s for s in own if s[0] >= at], embed)
+            for own in speech.values()
+        ]
+        if all(a is not None and a > OTHER_VOICE for a in alike):
+            return {k: tuple(v) for k, v in speech.items()}, tuple(heard), [at]
     told: dict[Speaker, tuple[Span, ...]] = {}
     for mark, part in (
         ("", [s for s in spans if s[0] < at]),
