@@ -24,7 +24,7 @@ from pipeline.rubric.context import match_probability
 from pipeline.rubric.examples import parse_example
 from pipeline.rubric.located import Located
 from pipeline.rubric.speech_rules import count_questions, statement_units
-from pipeline.schema import ChannelQuality, Dialogue, Party, Verdict, Word
+from pipeline.schema import ChannelQuality, Dialogue, Event, Party, Verdict, Word
 
 HEAD = """
 rubric: {id: t, name: {zh: 测, en: t}}
@@ -404,6 +404,35 @@ def test_a_bad_channel_cannot_be_judged_by_absence(agent_channel: int) -> None:
         "cannot_tell" if agent_channel == 0 else "fail",
         "fail" if agent_channel == 0 else "cannot_tell",
     ]
+
+
+def test_first_words_of_the_agent_that_went_under_are_no_omission() -> None:
+    told = dialogue(
+        "[inbound] / C: 听得见吗？柜门打不开。 / A: 听得见，您在哪个柜子？ / C: 三号。 / A: 再见。"
+    )
+    in_one = (Party("agent", 0), Party("customer", 0))
+    text = HEAD + "items:\n"
+    text += item("greeting", "pass: {says: {by: agent, any: [您好], where: {part: opening}}}")
+    text += item("thanks", "pass: {says: {by: agent, any: [谢谢]}}")
+
+    def judged(parties: tuple[Party, ...], late_s: float, rang_until: float = 0.0) -> list[str]:
+        turns = tuple(
+            replace(
+                t,
+                start=t.start + late_s,
+                end=t.end + late_s,
+                spans=((t.start + late_s, t.end + late_s),),
+            )
+            for t in told.turns
+        )
+        rings = (Event("ringing", 0.0, rang_until),) if rang_until else ()
+        call = replace(told, turns=turns, parties=parties, events=rings, duration=60.0)
+        return [v.verdict for v in judge(call, rubric_from_text(text))]
+
+    assert judged(in_one, 8.0) == ["cannot_tell", "fail"]
+    assert judged(in_one, 1.0) == ["fail", "fail"]
+    assert judged(in_one, 8.0, rang_until=6.5) == ["fail", "fail"]
+    assert judged((Party("agent", 0), Party("customer", 1)), 8.0) == ["fail", "fail"]
 
 
 def test_a_missing_measure_cannot_be_judged() -> None:

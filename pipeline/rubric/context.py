@@ -37,6 +37,7 @@ MAX_LENGTH = 6  # characters; longer phrases are no surer
 EXACT_PROBABILITY = 0.99
 JOIN_TURNS_S = 2.5  # a longer pause of one speaker separates two turns when turns are counted
 MIN_UNHEARD_S = 0.7
+LOST_START_S = 3.0  # without anybody heard, before a customer who seems to have spoken first
 MAX_ATTEMPT_S = 1.5
 _NUMBER_SHARE = 0.6
 SPARSE_S = 4.0
@@ -145,6 +146,22 @@ class Call:
     def end(self) -> float:
         """End of the last turn that carries words, else of the recording."""
         return max((t.end for t in self.dialogue.turns if t.text), default=self.dialogue.duration)
+
+    @cached_property
+    def unheard_start_s(self) -> float:
+        """Seconds before a customer who seems to speak first in a call that an agent took; else 0.
+
+        Who picks up speaks first. Where nobody was heard for long in the channel of both, the agent's
+        first words went under in a noise. In a channel of one's own silence is silence.
+        """
+        channels = [p.channel for p in self.dialogue.parties]
+        first = next((t for t in self.dialogue.turns if t.text), None)
+        if len(channels) != 2 or len(set(channels)) != 1 or first is None:
+            return 0.0
+        if first.speaker == AGENT or self.dialogue.recording.direction != "inbound":
+            return 0.0
+        rang = (e.end for e in self.dialogue.events if e.kind == "ringing")
+        return max(first.start - max(rang, default=0.0), 0.0)
 
     def turns(self, speaker: Speaker, listening: bool = False) -> list[Turn]:
         """The turns of a speaker that carry words; listening signals only if asked for."""
@@ -282,6 +299,14 @@ class Call:
             return False, 0.0, f"the {speaker} speaks a language not recognised ({party.language})"
         if speaker == AGENT and not self.turns(AGENT, listening=True):
             return False, 0.0, "no words of the agent were recognised"
+        from_the_start = any(low <= 0 for low, _ in spans)
+        if speaker == AGENT and close and from_the_start and self.unheard_start_s >= LOST_START_S:
+            lost_s = self.unheard_start_s
+            return (
+                False,
+                0.0,
+                f"nobody was heard in the first {lost_s:.1f} s, where the agent spoke",
+            )
         speech = unheard = weighted = worst = noise = longest = 0.0
         turns = [t for t in self.dialogue.turns if t.speaker == speaker and _touches(t, spans)]
         for turn in (t for t in turns if not self._went_under(t)):
