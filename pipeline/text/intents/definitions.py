@@ -25,13 +25,13 @@ from pipeline.text.script import simplify
 Speaker = Literal["agent", "customer", "any"]
 NEUTRAL = "neutral"
 HEARD = "heard"
+LABELLED = "labelled"
 MIN_EXAMPLES = 10
 DOUBT = (0.4, 0.6)  # probabilities between these are in doubt, where the file says no others
 _KEYS = ("name", "note", "by", "includes", "overlaps", "doubt", "like", "not_like")
 
 Examples = tuple[tuple[str, str], ...]  # (group, sentence)
 Heard = tuple[str, bool, str, str]  # (sentence, has the intent, group, "heard")
-LABELLED = "labelled"
 
 
 class LabelledSentence(NamedTuple):
@@ -169,18 +169,37 @@ def load_definitions(folder: Path | None = None) -> Definitions:
                 raise SettingsError(
                     f'{one.id}.yaml: there is no intent "{other}".', nearest(other, intents)
                 )
-    return Definitions(
-        intents,
-        neutral,
-        heard(built_in / f"{HEARD}.tsv"),
-        tuple(labelled(built_in / f"{LABELLED}.tsv")),
-    )
+    sentences = tuple(labelled(built_in / f"{LABELLED}.tsv"))
+    for told in sentences:
+        for name in told.shows | told.near:
+            if name not in intents:
+                raise SettingsError(
+                    f'{LABELLED}.tsv: "{told.text}" names the intent "{name}", which there is not.',
+                    nearest(name, intents),
+                )
+    return Definitions(intents, neutral, heard(built_in / f"{HEARD}.tsv"), sentences)
 
 
 def labelled(file: Path) -> Iterator[LabelledSentence]:
-    """Sentences with all that they show: sentence, speaker, trade, intents, near misses of intents."""
-    for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
-        text, by, group, shows, near = line.split("\t")
+    """Sentences with all that they show; none where there is no file.
+
+    A row is a sentence, its speaker, a trade, the intents that it shows, and those it is near to.
+
+    Raises
+    ------
+    SettingsError
+        Naming the line that is no such row.
+    """
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    for number, line in enumerate(lines, 1):
+        cells = line.split("\t")
+        if len(cells) != 5 or cells[1] not in ("agent", "customer"):
+            raise SettingsError(
+                f"{file.name}, line {number}: {line[:60]!r} is no labelled sentence.",
+                "Write five columns with tabs between them: sentence, agent or customer, trade, "
+                "intents, near misses.",
+            )
+        text, by, group, shows, near = cells
         yield LabelledSentence(
             text, cast(Speaker, by), group, frozenset(shows.split()), frozenset(near.split())
         )
