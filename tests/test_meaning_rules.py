@@ -226,6 +226,7 @@ def own_files(folder: Path, wanted: str = "把钱退给我") -> Path:
 class Letters:
     """Vectors from the characters of a text."""
 
+    tuned = False
     identity = "letters"
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
