@@ -4,7 +4,7 @@ Every matrix of the encoder gets a change of low rank (LoRA, Hu et al. 2021) and
 output on the mean of the last states. A sentence is told only what is known of it (a sentence of a
 labelled call shows one intent and says nothing of the others); a quarter of the sentences have an
 eighth of their characters replaced by others of the same sound, as recognisers do. Needs torch and a processor
-with products in bfloat16; takes about 12 minutes on one core that has AMX.
+with products in bfloat16; took 17 minutes on one core with AMX, beside other work (2026-11-27).
 
     python data/tune_encoder.py
     python -m pipeline.text.intents
@@ -18,7 +18,7 @@ import argparse
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -206,7 +206,7 @@ def tune(
                 print(f"{len(losses)} of {batches}: loss {np.mean(losses[-50:]):.3f}", flush=True)
 
 
-def of_like_length(texts: Sequence[str]) -> Iterator[list[int]]:
+def of_like_length(texts: Sequence[str]) -> list[list[int]]:
     """Numbers of all texts once, in batches of like length in random order."""
     order = random.sample(range(len(texts)), len(texts))
     batches = []
@@ -214,7 +214,7 @@ def of_like_length(texts: Sequence[str]) -> Iterator[list[int]]:
         some = sorted(order[start : start + 16 * SENTENCES], key=lambda n: len(texts[n]))
         batches += [some[n : n + SENTENCES] for n in range(0, len(some), SENTENCES)]
     random.shuffle(batches)
-    yield from batches
+    return batches
 
 
 def sound_alikes(texts: Sequence[str]) -> Callable[[str], str]:

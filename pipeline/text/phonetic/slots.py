@@ -8,14 +8,14 @@ of this customer, matched by sound, or for any surname while none is known.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
-from pipeline.schema import CUSTOMER, Dialogue, Span
+from pipeline.schema import CUSTOMER, Dialogue, Span, Turn
 from pipeline.text import count_units, surnames
 from pipeline.text.numbers import spoken_range, spoken_value
 from pipeline.text.phonetic.matching import SlotFinder
@@ -466,11 +466,10 @@ def _named_with_company(customer: Stream) -> Surname | None:
 
 def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
     """The name in the customer's short answer to a question for it."""
-    for index in _asked_turns(agent):
-        answer = next((t for t in dialogue.turns[index + 1 :] if t.speaker == CUSTOMER), None)
-        text = "".join(c for c in answer.text if c.isalnum()) if answer else ""
+    for answer in _answers(dialogue, agent):
+        text = "".join(c for c in answer.text if c.isalnum())
         match = _BARE_NAME.fullmatch(text)
-        if answer and match and _sounds_like_surname(match[1][:1]):
+        if match and _sounds_like_surname(match[1][:1]):
             name = match[1][:2] if match[1][:2] in surnames() else match[1][:1]
             return Surname(name, answer.confidence if answer.confidence >= _SURE_ANSWER else 0.0)
     return None
@@ -478,9 +477,8 @@ def _answered_name(dialogue: Dialogue, agent: Stream) -> Surname | None:
 
 def _name_taken_up(dialogue: Dialogue, agent: Stream) -> Surname | None:
     """The name in a short misheard answer, as the agent says it before a title (归心工; 公阿姨)."""
-    for index in _asked_turns(agent):
-        answer = next((t for t in dialogue.turns[index + 1 :] if t.speaker == CUSTOMER), None)
-        if answer is None or count_units(answer.text) > _ANSWER_UNITS:
+    for answer in _answers(dialogue, agent):
+        if count_units(answer.text) > _ANSWER_UNITS:
             continue
         said = {s for c in answer.text for s in sounds_of(c)}
         for match in _TITLED.finditer(agent.full.text):
@@ -489,9 +487,10 @@ def _name_taken_up(dialogue: Dialogue, agent: Stream) -> Surname | None:
     return None
 
 
-def _asked_turns(agent: Stream) -> list[int]:
-    """Turns in which the agent asks for the name."""
-    return sorted({agent.turns[m.start()] for m in _ASKED_NAME.finditer(agent.full.text)})
+def _answers(dialogue: Dialogue, agent: Stream) -> Iterator[Turn]:
+    """The customer's next turn after each question of the agent for the name."""
+    for index in sorted({agent.turns[m.start()] for m in _ASKED_NAME.finditer(agent.full.text)}):
+        yield from [t for t in dialogue.turns[index + 1 :] if t.speaker == CUSTOMER][:1]
 
 
 def name_answer(dialogue: Dialogue) -> Span | None:
