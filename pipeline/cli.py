@@ -102,6 +102,8 @@ def main() -> None:
             raise
         _say(STOPPED)
         sys.exit(Exit.STOPPED)
+    finally:
+        _ignore_stops()  # all is done: to end in order takes Python a moment more
 
 
 def _refuse_passwords(arguments: Iterable[str]) -> None:
@@ -124,14 +126,18 @@ def listen_to_stops() -> None:
     sys.unraisablehook = _unraisable
 
 
+def _ignore_stops() -> None:
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _interrupt(_: int, frame: FrameType | None) -> None:
     """Stop, once: what is done to end in order is not stopped in its turn.
 
     Libraries catch what is raised while they are imported and go on: there the program ends at once,
     which is no worse than a kill.
     """
-    for number in STOPS:
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_stops()
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             _say(STOPPED)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pandas as pd
 import pytest
 
 import pipeline
-from pipeline.cli import Exit, main
+from pipeline.cli import STOPS, Exit, main
 from pipeline.errors import CallcoachError
 from pipeline.io import weights
 from pipeline.measures import MEASURES
@@ -46,6 +48,15 @@ def process(*arguments: str | Path) -> Done:
     command = [sys.executable, "-c", "from pipeline.cli import main; main()", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """``main`` changes what signals do, for good: here not beyond a test."""
+    before = {number: signal.getsignal(number) for number in STOPS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -459,3 +470,23 @@ cli.main()
     assert (done.returncode, done.stdout) == (Exit.STOPPED, "")
     assert done.stderr.startswith("Stopped.")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_stop_after_the_work_is_done_changes_nothing(number: signal.Signals):
+    program = f"""
+import atexit, os
+from pipeline import cli
+class Late:
+    kill, pid = os.kill, os.getpid()
+    def __del__(self):
+        self.kill(self.pid, {number:d})
+cli.app = lambda: print("done")
+atexit.register(lambda: os.kill(os.getpid(), {number:d}))
+late = Late()
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (Exit.ALL_WELL, "done\n", "")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sqlite3
+import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -299,6 +302,36 @@ def test_a_server_that_stays_away_is_said(
         finally:
             server("start")
         assert store.count("calls") == 0
+
+
+def test_a_server_that_resets_connections_is_waited_for_and_said(monkeypatch: pytest.MonkeyPatch):
+    """A server that is going down accepts a connection and drops it: no error of the driver's own."""
+    monkeypatch.setattr(database, "PATIENCE_S", 1.0)
+    asked = []
+
+    def reset(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the test is over
+            while True:
+                connection, _ = listener.accept()
+                asked.append(connection.recv(1))
+                linger = struct.pack("ii", 1, 0)  # close by a reset
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=reset, args=(listener,), daemon=True).start()
+        address = f"postgresql://callcoach:x@127.0.0.1:{listener.getsockname()[1]}/x"
+        with pytest.raises(OutputError, match=r"reset by peer.*server runs"):
+            Store.open(address)
+        assert len(asked) == 1
+        url = database.address(address, create=False)
+        with (
+            Store(database.connect(url)) as opened,
+            pytest.raises(OutputError, match="reset by peer"),
+        ):
+            opened.count("calls")
+        assert len(asked) > 2
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_run_that_lost_its_lock_to_another_says_so(

@@ -163,7 +163,7 @@ def patiently(url: URL, attempt: Callable[[], T]) -> T:
         while True:
             try:
                 return attempt()
-            except (DBAPIError, OutputError) as error:
+            except (DBAPIError, OutputError, ConnectionError) as error:
                 if not _is_passing(error) or time.monotonic() + pause > end:
                     raise
                 _log.warning("%s does not answer; trying again in %.1f s", shown(url), pause)
@@ -207,7 +207,7 @@ def explained(url: URL) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except (DBAPIError, sqlite3.Error) as error:
+    except (DBAPIError, sqlite3.Error, ConnectionError) as error:  # pg8000 lets the last through
         cause = error.orig if isinstance(error, DBAPIError) else error
         text = _details(cause).get("M") or str(cause)
         hint = next(hint for sign, hint in _ADVICE if sign in text.lower())
@@ -236,7 +236,7 @@ def _is_passing(error: BaseException | None) -> bool:
     if isinstance(error, OutputError):  # explained already
         return _is_passing(error.__cause__)
     if not isinstance(error, DBAPIError):
-        return False
+        return isinstance(error, ConnectionError)
     state = str(_details(error.orig).get("C", ""))
     text = str(error.orig).lower()
     return (
