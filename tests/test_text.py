@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import text as zh
 from pipeline.errors import SettingsError
+from pipeline.settings import config_path
 from pipeline.text.words import WordPairs
 
 
@@ -207,6 +208,54 @@ def test_probabilities_after_a_word_add_up_to_one():
     ]
     assert sum(map(math.exp, after)) == pytest.approx(1)
     assert pairs.logprob("在", "见", -2.5) == -2.5
+
+
+def test_the_two_words_before_tell_more_than_one():
+    counts = {"请": 900, "您": 900, "再": 900, "在": 9000, "线": 500, "见": 500}
+    rows = {("您", "在"): 50, ("您", "再"): 50, ("请", "您"): 50, ("再", "见"): 9, ("在", "线"): 9}
+    pairs = pairs_of(rows)
+    words = sorted({word for pair in rows for word in pair})
+
+    def key(*row: str) -> int:
+        a, b, c = map(words.index, row)
+        return (a * len(words) + b) * len(words) + c
+
+    threes = {key("请", "您", "再"): 30, key("请", "您", "在"): 1}
+    sorted_keys = np.array(sorted(threes))
+    known = WordPairs(
+        words,
+        pairs._keys,
+        pairs._counts,
+        threes=(sorted_keys, np.array([threes[k] for k in sorted_keys])),
+    )
+    assert dict(known.after("请", "您")) == {"再": 30, "在": 1}
+    assert not known.after("您", "请")
+    by_one, by_two = zh.WordModel(counts, pairs), zh.WordModel(counts, known)
+    assert by_one.corrected("请您在", [0.9, 0.9, 0.5], 2.0) == "请您在"
+    assert by_two.corrected("请您在", [0.9, 0.9, 0.5], 2.0) == "请您再"
+    after = [by_two._after("请", "您", w) for w in words]
+    alone = sum(math.exp(by_two._logprob[w]) for w in words)
+    assert alone < 1
+    assert sum(map(math.exp, after)) == pytest.approx(1, abs=0.01)
+
+
+def test_words_of_hotlines_are_likelier_than_in_other_texts():
+    counts = {"公丹": 60, "工单": 40}
+    own = WordPairs(["公丹", "工单"], np.zeros(0, np.int64), np.zeros(0), np.array([0, 50]))
+    assert zh.WordModel(counts).corrected("公丹", [0.5, 0.5], 0.0) == "公丹"
+    assert zh.WordModel(counts, own).corrected("公丹", [0.5, 0.5], 0.0) == "工单"
+    assert own.own_shares() == {"工单": 1.0}
+
+
+def test_the_built_in_words_know_what_is_said_on_hotlines():
+    words = zh.WordModel.load(
+        config_path("lexicons/words.txt.gz"), config_path("lexicons/pairs.npz")
+    )
+    assert words.plausibility("请您稍等，我帮您查一下") > words.plausibility(
+        "情您烧等，我帮您茶一下"
+    )
+    heard = "我帮您茶询一下"
+    assert words.corrected(heard, [0.7] * len(heard), 2.0) == "我帮您查询一下"
 
 
 def test_pairs_that_cannot_be_read_are_one_clear_line(tmp_path: Path):

@@ -18,14 +18,14 @@ from math import exp
 
 from pipeline.schema import Seconds, Speaker, Word
 from pipeline.signal.vocal import Vocal, Vocals
-from pipeline.text import count_units, is_backchannel
+from pipeline.text import count_units, is_backchannel, opens_a_turn
 
 Sounds = Mapping[Speaker, Vocals]
 """Voices whose sounds can be measured by themselves, each in its own channel."""
 
 AT_ZERO, PER_SECOND = 3.53, -3.81
 LISTENING_WORDS, OTHER_WORDS = 1.86, -3.30
-MANY_UNITS = 4  # so many units of other words, or more, count in full
+MANY_UNITS = 4  # so many units of other words, or words that open a turn, count in full
 SHARED_AT_ZERO, SHARED_PER_SECOND = 3.82, -5.47
 TOGETHER_AT_ZERO, TOGETHER_PER_SECOND, TOGETHER_PER_DB = 4.34, -3.79, -0.57
 MOST_TOGETHER_DB = 6.0  # above and below; what is beyond tells no more
@@ -78,6 +78,7 @@ def listening(
     if is_backchannel(text):
         odds += of_listening * sure
     elif not shared_audio:
-        share = min(count_units(text), MANY_UNITS) / MANY_UNITS
+        many = opens_a_turn(text) or count_units(text) >= MANY_UNITS
+        share = 1.0 if many else count_units(text) / MANY_UNITS
         odds += of_others * (sure * share if sound is None else sure**2 * share**3)
     return 1 / (1 + exp(-odds))

@@ -6,7 +6,7 @@ unit is one syllable as spoken, so digits are expanded before they are counted.
 """
 
 from pipeline.text.domain import Lexicon
-from pipeline.text.lexicons import backchannels, is_backchannel, surnames
+from pipeline.text.lexicons import backchannels, is_backchannel, opens_a_turn, surnames
 from pipeline.text.numbers import dictated, spoken_form
 from pipeline.text.script import is_hanzi, normalise_for_cer, simplify
 from pipeline.text.sounds import readings, sound_line, syllables
@@ -22,6 +22,7 @@ __all__ = [
     "is_backchannel",
     "is_hanzi",
     "normalise_for_cer",
+    "opens_a_turn",
     "readings",
     "repeats_itself",
     "simplify",

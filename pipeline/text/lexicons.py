@@ -39,6 +39,16 @@ def is_backchannel(text: str) -> bool:
     return 0 < len(spoken) <= longest and words.fullmatch(spoken) is not None
 
 
+def opens_a_turn(text: str) -> bool:
+    """Say whether a text begins with words by which somebody asks or objects (请问, 但是).
+
+    >>> opens_a_turn("请问您"), opens_a_turn("嗯，对"), opens_a_turn("请")
+    (True, False, False)
+    """
+    openers = tuple(map(str, _load("backchannels.yaml").get("openers", ())))
+    return _NOT_SPOKEN.sub("", simplify(text)).startswith(openers)
+
+
 @cache
 def backchannels() -> tuple[str, ...]:
     """Give the listening signals of the lexicon, as written there."""
