@@ -301,7 +301,7 @@ def test_agitation_is_unknown_at_first_and_for_short_turns():
 
 
 def test_a_raised_voice_counts_a_little_beside_the_words_and_is_shown():
-    text = "空调开了一夜也不凉"
+    text = "我等了你们一天了"
     chance = IntentReader().probability(text, "complaint")
     band = f"[{chance * 0.9:.3f}, {chance + 0.03:.3f}]"
     rule = f"    fail: {{means: {{intent: complaint, voice: true, doubt: {band}}}}}\n"

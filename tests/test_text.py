@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import text as zh
@@ -92,6 +92,7 @@ def test_spoken_form_leaves_no_ascii_digit_and_keeps_other_characters(text: str)
         assert len(spoken) == len(text)
 
 
+@settings(deadline=None)  # the first text loads the dictionary
 @given(st.text(max_size=40))
 def test_one_syllable_entry_per_character(text: str) -> None:
     assert len(zh.syllables(text)) == len(text)

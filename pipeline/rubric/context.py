@@ -117,6 +117,8 @@ class Call:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     forbidden: tuple[Condition, ...] = ()
     _matches: dict[tuple[str, str, str], list[Match]] = field(default_factory=dict)
+    _turns: dict[tuple[str, bool], list[Turn]] = field(default_factory=dict)
+    _groups: dict[str | None, list[Span]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         turns = split_at_pauses(self.dialogue.turns, JOIN_TURNS_S)
@@ -165,11 +167,14 @@ class Call:
 
     def turns(self, speaker: Speaker, listening: bool = False) -> list[Turn]:
         """The turns of a speaker that carry words; listening signals only if asked for."""
-        return [
-            t
-            for t in self.dialogue.turns
-            if t.speaker == speaker and t.text and (listening or not t.is_backchannel)
-        ]
+        key = (speaker, listening)
+        if key not in self._turns:
+            self._turns[key] = [
+                t
+                for t in self.dialogue.turns
+                if t.speaker == speaker and t.text and (listening or not t.is_backchannel)
+            ]
+        return self._turns[key]
 
     def took_turns(self, speaker: Speaker) -> list[Turn]:
         """The turns of a speaker, listening signals too, also those that were not understood."""
@@ -181,6 +186,11 @@ class Call:
 
     def groups(self, speaker: Speaker | None) -> list[Span]:
         """Turns as spans, those that nobody else came between and short pauses part joined."""
+        if speaker not in self._groups:
+            self._groups[speaker] = self._grouped(speaker)
+        return self._groups[speaker]
+
+    def _grouped(self, speaker: Speaker | None) -> list[Span]:
         out: list[Span] = []
         last = ""
         for turn in self.dialogue.turns:

@@ -137,6 +137,8 @@ class Means(Meaning):
         return Finding(False, (), sure, tuple(spans), self.by)
 
     def _enough(self, call: Call, hits: Sequence[Hit]) -> bool:
+        if not hits:
+            return False
         groups = [
             any(inside((h.start + h.end) / 2, [g]) for h in hits) for g in call.groups(self.by)
         ]
