@@ -141,3 +141,17 @@ def test_words_that_are_sure_outweigh_the_usual_channel():
 def test_metadata_goes_before_the_usual_channel():
     roles = assign_roles(NEUTRAL, ["0", "1"], agent_voice="1", usual=Usual(0, 40, 40))
     assert (roles.speakers["1"], roles.confidence) == (AGENT, 1.0)
+
+
+def test_turns_that_hold_no_set_phrase_tell_by_their_words():
+    seller = (
+        "喂，好消息啊，我们这边暑假班开始报名了，今天最后一天优惠",
+        "这个价格就到今天，过了就恢复原价",
+    )
+    mother = ("我想想，孩子都睡了，我不报了", "我家孩子还小，你们别急")
+    turns = [
+        (who, text) for pair in zip(seller, mother, strict=True) for who, text in zip("01", pair)
+    ]
+    roles = assign_roles(said(*turns), ["0", "1"], direction="outbound")
+    assert roles.speakers["0"] == AGENT
+    assert roles.confidence >= 0.8

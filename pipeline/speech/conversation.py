@@ -10,20 +10,15 @@ Conventions: times in seconds; likelihoods are natural logarithms.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import SettingsError
 from pipeline.schema import Span, Speaker, Utterance
-from pipeline.settings import ROLES, config_path
 from pipeline.speech.legs import nearest_voice
-from pipeline.text import normalise_for_cer
+from pipeline.speech.role_words import agent_odds
 
 VOUCHED = 2.0  # the words are e**2 times as likely of two as of one
-LONGEST = 2  # characters of a word of a role
 
 
 def is_conversation(heard: Sequence[Utterance], speech: Mapping[Speaker, Sequence[Span]]) -> bool:
@@ -52,7 +47,7 @@ def two_likelier(turns: Sequence[tuple[Speaker, str]]) -> float:
     """
     if not turns:
         return 0.0
-    odds = np.array([_odds(text) for _, text in turns])
+    odds = np.array([agent_odds(text) for _, text in turns])
     voice = np.where([label == turns[0][0] for label, _ in turns], 1.0, -1.0)
 
     def likely(agents: np.ndarray) -> float:
@@ -61,36 +56,3 @@ def two_likelier(turns: Sequence[tuple[Speaker, str]]) -> float:
     everybody = np.ones(odds.size)
     one = max(0.0, likely(everybody), likely(-everybody))
     return max(likely(voice), likely(-voice)) - one
-
-
-def _odds(text: str) -> float:
-    """Log-odds that a turn is the agent's, by the words in it."""
-    weights = _role_words(config_path(ROLES))
-    plain = normalise_for_cer(text)
-    if not plain:
-        return 0.0
-    found = {plain[i : i + n] for n in range(1, LONGEST + 1) for i in range(len(plain) - n + 1)}
-    return weights.get("", 0.0) + sum(weights.get(word, 0.0) for word in found)
-
-
-@lru_cache
-def _role_words(path: Path) -> dict[str, float]:
-    """Log-odds by word, and of no word; lines of a word, a tab and a number.
-
-    Raises
-    ------
-    SettingsError
-        If the file has other lines.
-    """
-    weights = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if line[:1] != "#":
-            word, _, weight = line.partition("\t")
-            try:
-                weights[word] = float(weight)
-            except ValueError:
-                raise SettingsError(
-                    f'Line {number} of {path} is "{line}".',
-                    "It must be a word, a tab and its log-odds, as data/make_role_words.py writes it.",
-                ) from None
-    return weights

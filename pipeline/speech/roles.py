@@ -1,5 +1,6 @@
 """Which voice is the agent: by the metadata, by what is said, by who speaks first.
 
+What is said counts by phrases that hardly anybody else says, and turn by turn by the words of either role.
 Every clue adds to the agent's side of one voice in log-odds; the confidence is what the clues leave.
 Conventions: voices are labels (channel or cluster); texts are all that a voice was heard to say.
 """
@@ -23,6 +24,7 @@ from pipeline.schema import (
 )
 from pipeline.settings import MIN_ROLE_CONFIDENCE
 from pipeline.signal.channels import Usable
+from pipeline.speech.role_words import agent_odds
 from pipeline.text import sound_line
 
 LOW_CONFIDENCE = 0.8
@@ -50,6 +52,8 @@ CUSTOMER_PHRASES = (
 )  # fmt: skip
 FIRST_SPEAKER = {"inbound": 1.0, "outbound": -0.3, None: 0.7}
 MAX_PER_PHRASE = 2
+MOST_OF_A_TURN = 2.0  # log-odds that the words of one turn may add, before they are weighed
+TURN_WEIGHT = 0.5  # turns of a voice are alike, and hold the phrases above
 SWAPPED_MARGIN = 3.0
 MACHINE_BESIDE = 2.0
 
@@ -192,6 +196,10 @@ def assign_roles(
     """
     texts = {v: "".join(u.text for u in utterances if u.speaker == v) for v in voices}
     odds = {v: _evidence(text) for v, text in texts.items()}
+    for one in utterances:
+        if one.speaker in odds and len(odds) > 1:  # they compare voices
+            turn = min(max(agent_odds(one.text), -MOST_OF_A_TURN), MOST_OF_A_TURN)
+            odds[one.speaker] += TURN_WEIGHT * turn
     first = next((u.speaker for u in utterances if u.speaker in odds and not u.rejected), None)
     if first in odds and len(odds) > 1:  # who is alone is the first whoever it is
         odds[first] += FIRST_SPEAKER.get(direction, 0.7)
