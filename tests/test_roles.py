@@ -150,7 +150,9 @@ def test_turns_that_hold_no_set_phrase_tell_by_their_words():
     )
     mother = ("我想想，孩子都睡了，我不报了", "我家孩子还小，你们别急")
     turns = [
-        (who, text) for pair in zip(seller, mother, strict=True) for who, text in zip("01", pair)
+        (who, text)
+        for pair in zip(seller, mother, strict=True)
+        for who, text in zip("01", pair, strict=True)
     ]
     roles = assign_roles(said(*turns), ["0", "1"], direction="outbound")
     assert roles.speakers["0"] == AGENT
