@@ -580,7 +580,7 @@ def test_a_text_longer_than_the_model_is_cut(tmp_path: Path, kind: str):
     tiny_folder(tmp_path / "tiny", kind)
     embedder = FolderEmbedder(str(tmp_path / "tiny"))
     long, longer = embedder.embed(["我要" * 20, "我要" * 40])
-    assert np.array_equal(long, longer)
+    assert np.allclose(long, longer, rtol=0, atol=1e-6)  # rounded otherwise in another batch
 
 
 def test_the_identity_of_a_folder_follows_weights_and_prefix(tmp_path: Path):
