@@ -108,7 +108,7 @@ def test_what_was_done_after_a_trigger_in_doubt_is_right():
 
 
 def test_what_was_done_after_a_faint_sign_is_right_and_what_was_not_is_no_matter():
-    told = ("customer", "我等了你们一天了")
+    told = ("customer", "空调开了一夜也不凉")
     chance = IntentReader().probability(told[1], "complaint")
     band = f"[{min(0.98, chance * 1.3):.3f}, 0.99]"
     rule = f"    when: {{means: {{intent: complaint, doubt: {band}}}}}\n" + APOLOGISES
