@@ -237,7 +237,7 @@ def test_where_the_words_contradict_the_metadata_nobody_is_judged(run, good):
 
 
 def test_where_the_words_do_not_tell_nobody_is_judged(run):
-    script = Script.of((AGENT, 0.5, "今天天气真的还不错"), (CUSTOMER, 4.0, "是这样没有下雨了吧呀"))
+    script = Script.of((AGENT, 0.5, "今天天气真的还不错"), (CUSTOMER, 4.0, "今天天气真的还不错呀"))
     result = run(script.stereo(), script, agent_channel=None, direction="outbound")
     assert result.role_confidence < 0.6
     assert warned(result, "nothing is scored by role")
