@@ -51,8 +51,8 @@ def own() -> Iterator[str]:
     for folder in ("intents", "rubrics"):
         for path in sorted((CONFIGS / folder).glob("*.yaml")):
             yield from (x.partition("#")[0] for x in path.read_text("utf-8").splitlines())
-    labelled = (CONFIGS / "intents" / "labelled.tsv").read_text("utf-8")
-    yield from (x.partition("\t")[0] for x in labelled.splitlines())
+    sentences = (CONFIGS / "intents" / "labelled.tsv").read_text("utf-8")
+    yield from (x.partition("\t")[0] for x in sentences.splitlines())
     for path in sorted(DIALOGUES.rglob("*.yaml")):
         if not set(LEFT_OUT) & set(path.parts):
             for labelled in labelled_dialogues(path):
