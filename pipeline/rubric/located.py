@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from pipeline.errors import RubricError, nearest
-from pipeline.io.yaml import compose_yaml
+from pipeline.io.yaml import marked_yaml
 from pipeline.text.patterns import safe_pattern
 
 Scalar = str | int | float | bool | None
@@ -137,7 +136,7 @@ def load_located(path: Path) -> Located:
 def parse_located(text: str, file: str) -> Located:
     """Read YAML text into located values; ``file`` is the name for errors."""
     try:
-        node = compose_yaml(text)
+        marked = marked_yaml(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RubricError(
@@ -146,44 +145,22 @@ def parse_located(text: str, file: str) -> Located:
         ) from error
     except YAMLError as error:
         raise RubricError(f"{file}: not usable: {error}.", "Write it out plainly.") from error
-    if node is None:
+    if marked is None:
         raise RubricError(f"{file}:1: the file is empty.", "See docs/rubrics.md for a start.")
-    return _locate(node, file, "(top)", node.start_mark.line + 1)
+    return _locate(marked, file, "(top)", marked[0])
 
 
-def _locate(node: Node, file: str, key: str, line: int) -> Located:
-    if isinstance(node, MappingNode):
+def _locate(marked: list[Any], file: str, key: str, line: int) -> Located:
+    value = marked[1]
+    if isinstance(value, dict):
         out: dict[str, Located] = {}
-        for name, child in node.value:
-            text = str(name.value)
-            at = name.start_mark.line + 1
-            where = text if key == "(top)" else f"{key}.{text}"
-            if text in out:
+        for name, at, child in value[""]:
+            where = name if key == "(top)" else f"{key}.{name}"
+            if name in out:
                 raise RubricError(f"{file}:{at}: {where}: this key stands here twice.")
-            out[text] = _locate(child, file, where, at)
+            out[name] = _locate(child, file, where, at)
         return Located(out, file, line, key)
-    if isinstance(node, SequenceNode):
-        children = [
-            _locate(c, file, f"{key}[{i}]", c.start_mark.line + 1) for i, c in enumerate(node.value)
-        ]
+    if isinstance(value, list):
+        children = [_locate(child, file, f"{key}[{i}]", child[0]) for i, child in enumerate(value)]
         return Located(children, file, line, key)
-    assert isinstance(node, ScalarNode)
-    return Located(_scalar(node), file, line, key)
-
-
-def _scalar(node: ScalarNode) -> Scalar:
-    kind = str(node.tag).rpartition(":")[2]
-    text = str(node.value)
-    if kind == "int":
-        return (
-            int(text.replace("_", ""), 0) if not text.lstrip("+-").startswith("0") else _octal(text)
-        )
-    if kind == "float":
-        return float(text.replace("_", ""))
-    if kind == "bool":
-        return text.lower() == "true"
-    return None if kind == "null" else text
-
-
-def _octal(text: str) -> int:
-    return int(text, 0) if text.lower().startswith(("0o", "0x")) else int(text)
+    return Located(value, file, line, key)

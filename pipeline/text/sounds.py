@@ -7,7 +7,7 @@ are read one by one, Latin letters stand for themselves, everything else is sile
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pipeline.text.script import is_hanzi
@@ -15,6 +15,7 @@ from pipeline.text.script import is_hanzi
 _SPOKEN_IN_TWO_WAYS = frozenset(
     "行还得了长重都着乐便调觉弹省差地会给什呢那这哪谁没降藏薄单解角校模累率曾盛朴仇查翟区任尉"
 )
+_REMEMBERED = 65_536  # words; the built-in rubric and intents hold 6,000
 _DIGITS = ("ling", "yi", "er", "san", "si", "wu", "liu", "qi", "ba", "jiu")
 
 
@@ -36,11 +37,19 @@ def syllables(text: str) -> list[str]:
     >>> syllables("银行，OK1")
     ['yin', 'hang', '', 'o', 'k', 'yi']
     """
-    from pypinyin import Style, lazy_pinyin  # its phrases take 50 MB, which not everybody needs
+    from pypinyin.core import Pinyin  # its phrases take 50 MB, which not everybody needs
+
+    return [sound for word in Pinyin().seg(text) for sound in _syllables_of_word(word)]
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _syllables_of_word(word: str) -> tuple[str, ...]:
+    """The syllables of one word of pypinyin's segmentation, within which alone readings depend."""
+    from pypinyin import Style, lazy_pinyin
 
     # A list from ``errors`` keeps one entry per character; the type stub only foresees a string.
     one_each: Any = _other
-    return list(lazy_pinyin(text, style=Style.NORMAL, errors=one_each))
+    return tuple(lazy_pinyin(word, style=Style.NORMAL, errors=one_each))
 
 
 @cache

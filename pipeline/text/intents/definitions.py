@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import SettingsError, nearest
-from pipeline.io.yaml import read_yaml
+from pipeline.io.yaml import read_large_yaml
 from pipeline.settings import config_folder
 from pipeline.text.script import simplify
 
@@ -64,14 +65,8 @@ class Definition:
     doubt: tuple[float, float] = DOUBT
     built_in: bool = True
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over everything that decides what a head of this intent learns."""
-        told = (self.by, self.like, self.not_like, self.includes, self.overlaps, self.doubt)
-        return hashlib.sha256(repr(told).encode()).hexdigest()
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Definitions:
     """All intents by name, neutral and labelled sentences, sentences of labelled calls."""
 
@@ -109,15 +104,13 @@ class Definitions:
         for part in one.includes:
             rows += [(t, True, g, f"{part} like") for g, t in self.find(part).like]
         rows += [(text, False, group, f"{name} not_like") for group, text in one.not_like]
-        related = self.related(name)
-        for other in self.intents.values():
-            heard_together = other.by == one.by or "any" in (other.by, one.by)
-            if heard_together and other.id not in related and (other.built_in or not one.built_in):
-                rows += [(t, False, g, f"{other.id} like") for g, t in other.like]
+        for other in self._unlike(one):
+            rows += [(t, False, g, f"{other.id} like") for g, t in other.like]
         for speaker, texts in self.neutral.items():
             if one.by in (speaker, "any"):
                 rows += [(t, False, f"neutral {i % 5}", NEUTRAL) for i, t in enumerate(texts)]
         if one.built_in:
+            related = self.related(name)
             rows += [
                 (told.text, name in told.shows, told.group, LABELLED)
                 for told in self.labelled
@@ -130,6 +123,39 @@ class Definitions:
             if row[0] not in seen:
                 seen.add(row[0])
                 yield row
+
+    def digest(self, name: str) -> str:
+        """SHA-256 of everything that decides what a head of an intent learns."""
+        one = self.find(name)
+        told = [name, one.by, str(one.doubt), self._digests["not_like", name]]
+        told += [self._digests["like", part] for part in (name, *one.includes)]
+        told += [self._digests["like", other.id] for other in self._unlike(one)]
+        told += [self._digests[NEUTRAL, who] for who in self.neutral if one.by in (who, "any")]
+        if one.built_in:
+            told += sorted(n for n in self.related(name) if self.intents[n].built_in)
+            told += [self._digests[LABELLED, ""], _digest(self.heard.get(name, ()))]
+        return _digest(told)
+
+    @cached_property
+    def _digests(self) -> Mapping[tuple[str, str], str]:
+        """SHA-256 of each list of sentences."""
+        out = {("like", name): _digest(one.like) for name, one in self.intents.items()}
+        out |= {("not_like", name): _digest(one.not_like) for name, one in self.intents.items()}
+        out |= {(NEUTRAL, speaker): _digest(texts) for speaker, texts in self.neutral.items()}
+        sets = ((t.text, t.by, t.group, sorted(t.shows), sorted(t.near)) for t in self.labelled)
+        return out | {(LABELLED, ""): _digest(list(sets))}
+
+    def _unlike(self, one: Definition) -> Iterator[Definition]:
+        """The intents of the same speaker whose examples are without this one."""
+        related = self.related(one.id)
+        for other in self.intents.values():
+            heard_together = other.by == one.by or "any" in (other.by, one.by)
+            if heard_together and other.id not in related and (other.built_in or not one.built_in):
+                yield other
+
+
+def _digest(told: object) -> str:
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def load_definitions(folder: Path | None = None) -> Definitions:
@@ -284,7 +310,7 @@ def _examples(file: Path, key: str, value: object) -> Examples:
 
 def _read(file: Path) -> Mapping[str, Any]:
     try:
-        data = read_yaml(file.read_text("utf-8"))
+        data = read_large_yaml(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as cause:
         raise SettingsError(
             f"{file} cannot be read: {' '.join(str(cause).split())}", "It must be a YAML file."

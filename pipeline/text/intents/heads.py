@@ -11,20 +11,19 @@ them anew). A cache that cannot be read or written costs time only.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
-import os
-import tempfile
+import io
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.io import cache
 from pipeline.settings import config_folder
 from pipeline.text.intents.definitions import Definitions, load_definitions
 from pipeline.text.intents.embedding import REMEMBERED, Embedder
@@ -39,7 +38,6 @@ BUCKETS = 4096  # of hashed syllables and pairs of syllables
 STRENGTH = 10.0  # inverse of the regularisation
 FOLDS = 5
 POSITIVE_SHARE = 0.5  # 0 = every example counts alike, 1 = both kinds count alike in sum
-CACHE_VARIABLE = "XDG_CACHE_HOME"
 SHIPPED = "heads.npz"
 
 Floats = npt.NDArray[np.float64]
@@ -69,13 +67,7 @@ class Judged:
     probability: float
 
 
-def cache_folder() -> Path:
-    """Where vectors of examples and trained heads are kept between runs."""
-    given = os.environ.get(CACHE_VARIABLE)
-    return (Path(given) if given else Path.home() / ".cache") / "callcoach" / "intents"
-
-
-@lru_cache(maxsize=REMEMBERED)
+@functools.lru_cache(maxsize=REMEMBERED)
 def sounds_of(text: str) -> list[int]:
     """Buckets of the syllables of a text and of their pairs, each once, in order."""
     units = [str(s) for s in syllables("".join(c for c in text if c.isalnum()))]
@@ -85,7 +77,7 @@ def sounds_of(text: str) -> list[int]:
 
 def head_key(name: str, definitions: Definitions, identity: str) -> str:
     """What a head depends on, as a hash: recipe, weights of the embedder, examples."""
-    told = (VERSION, identity, definitions.find(name).doubt, *definitions.lessons(name))
+    told = (VERSION, identity, definitions.digest(name))
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
@@ -114,7 +106,7 @@ def heads(
         One for each name.
     """
     found: dict[str, Head] = {}
-    shipped = _shipped(str(config_folder() / "intents" / SHIPPED))
+    shipped = _shipped(config_folder() / "intents" / SHIPPED)
     for name in names:
         key = head_key(name, definitions, embedder.identity)
         head = shipped.get(key) or _loaded(key)
@@ -179,19 +171,19 @@ def example_vectors(texts: Sequence[str], embedder: Embedder) -> Vectors:
     return np.stack([known[t] for t in texts])
 
 
-@cache
+@functools.cache
 def _memory(file: str) -> dict[str, Vectors]:
     """Vectors by text: read once from the cache folder, then shared by all heads."""
-    stored = _read(cache_folder() / f"{file}.npz")
-    if stored is None or not {"texts", "vectors"} <= stored.keys():
+    stored = _read(cache.kept(f"intents/{file}.npz"))
+    if not {"texts", "vectors"} <= stored.keys():
         return {}
     return dict(zip(map(str, stored["texts"]), stored["vectors"], strict=False))
 
 
-@cache
-def _shipped(file: str) -> dict[str, Head]:
-    stored = _read(Path(file))
-    if stored is None or "keys" not in stored:
+@functools.cache
+def _shipped(file: Path) -> dict[str, Head]:
+    stored = _read(file.read_bytes() if file.is_file() else None)
+    if "keys" not in stored:
         return {}
     rows = zip(stored["keys"], stored["dense"], stored["sound"], stored["bias"], strict=True)
     return {
@@ -216,35 +208,25 @@ def write_shipped(file: Path, embedder: Embedder) -> list[str]:
 
 
 def _loaded(key: str) -> Head | None:
-    stored = _read(cache_folder() / f"head-{key}.npz")
-    if stored is None or not {"dense", "sound", "bias"} <= stored.keys():
+    stored = _read(cache.kept(f"intents/head-{key}.npz"))
+    if not {"dense", "sound", "bias"} <= stored.keys():
         return None
     return Head(stored["dense"], stored["sound"], float(stored["bias"]))
 
 
-def _read(file: Path) -> dict[str, Any] | None:
-    """Arrays of a file of the cache; nothing when it is not there or not whole."""
+def _read(data: bytes | None) -> dict[str, Any]:
+    """Arrays of a file; none when it is not there or not whole."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(data or b""), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except Exception:  # a cache never fails a run: zip, zlib, OS and value errors alike
-        return None
+        return {}
 
 
 def _save(name: str, arrays: Mapping[str, Any]) -> None:
-    """Write a file of the cache in one step, or not at all."""
-    folder = cache_folder()
-    temporary = None
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **arrays)
-        Path(temporary).replace(folder / f"{name}.npz")
-        return
-    if temporary is not None:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+    data = io.BytesIO()
+    np.savez(data, **arrays)
+    cache.keep(f"intents/{name}.npz", data.getvalue())
 
 
 def _sound_rows(texts: Sequence[str]) -> Any:

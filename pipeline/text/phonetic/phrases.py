@@ -36,15 +36,22 @@ _PARTICLE_WEIGHT = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Literal:
-    """Characters to be found by sound.
+    """Characters to be found by sound, which is worked out when it is first looked for.
 
-    ``weights`` say how much each counts, ``required`` which of them must not be missing.
+    ``spoken`` has the marks between them too, ``weights`` say how much each character counts,
+    ``required`` which of them must not be missing.
     """
 
     text: str
-    sounds: tuple[Sound | None, ...]
+    spoken: str
     weights: tuple[float, ...]
     required: tuple[bool, ...]
+
+    @cached_property
+    def sounds(self) -> tuple[Sound | None, ...]:
+        """The sound of each character; nothing for one that has none."""
+        heard = zip(self.spoken, syllables(self.spoken), strict=True)
+        return tuple(sound_of(s) if s else None for c, s in heard if c.isalnum())
 
     def letter(self, index: int) -> Letter:
         """Everything that matters about one character."""
@@ -172,15 +179,11 @@ def literal(text: str) -> Literal:
     spoken = spoken_form(simplify(text))
     required = {m.start() - i for i, m in enumerate(re.finditer("!", spoken))}
     spoken = spoken.replace("!", "")
-    heard = [
-        (c, sound_of(s) if s else None, i + 1 in required)
-        for i, (c, s) in enumerate(zip(spoken, syllables(spoken), strict=True))
-        if c.isalnum()
-    ]
-    chars = "".join(c for c, _, _ in heard)
+    heard = [(c, i + 1 in required) for i, c in enumerate(spoken) if c.isalnum()]
+    chars = "".join(c for c, _ in heard)
     content = any(c not in _PARTICLES for c in chars)
     weights = tuple(_PARTICLE_WEIGHT if content and c in _PARTICLES else 1.0 for c in chars)
-    return Literal(chars, tuple(s for _, s, _ in heard), weights, tuple(r for _, _, r in heard))
+    return Literal(chars, spoken, weights, tuple(r for _, r in heard))
 
 
 def _branches(options: tuple[Literal, ...], depth: int) -> tuple[Branch, ...]:
