@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -27,6 +25,7 @@ from pipeline.rubric.examples import parse_example
 from pipeline.rubric.located import Located
 from pipeline.rubric.speech_rules import count_questions, statement_units
 from pipeline.schema import ChannelQuality, Dialogue, Event, Party, Verdict, Word
+from tests.yardstick import counting_s, seconds
 
 HEAD = """
 rubric: {id: t, name: {zh: 测, en: t}}
@@ -652,23 +651,9 @@ def test_a_ten_minute_call_is_judged_quickly() -> None:
     long, short = (dialogue(" / ".join(parts * n)) for n in (34, 17))
     assert long.duration > 580
     judge(long, rubric)
-    ten, five = (min(_seconds(partial(judge, c, rubric)) for _ in range(7)) for c in (long, short))
-    counting = min(_seconds(_count) for _ in range(7))  # what this processor takes for Python
-    assert ten < 8 * counting
+    ten, five = (min(seconds(partial(judge, c, rubric)) for _ in range(7)) for c in (long, short))
+    assert ten < 8 * counting_s()
     assert ten < 3 * five
-
-
-def _count() -> int:
-    total = 0
-    for i in range(1_000_000):
-        total += i % 7
-    return total
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def test_in_doubt_about_who_is_the_agent_nothing_is_judged_whichever_door() -> None:

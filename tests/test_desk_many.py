@@ -1,4 +1,4 @@
-"""The desk's budgets over 20,000 made-up calls, in time of the processor, and that every page answers."""
+"""The desk's budgets over 20,000 made-up calls, in time of a usual processor, and that every page answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pipeline.store import Store
 from tests.benchmarks.desk import BUDGETS, addresses
 from tests.benchmarks.desk_calls import HOUR, fill
 from tests.desk_client import client, get
+from tests.yardstick import slower
 
 CALLS, TEMPLATES = 20_000, 260
 ASKED = 4  # times; the quickest counts: a busy machine makes others slower, never one quicker
@@ -52,5 +53,6 @@ def test_every_page_answers_within_its_budget(browser, name: str):
         assert answer.status_code == 200, (address, answer.text[:300])
     if not address.startswith("/api/") and "/calls/" not in address:
         get(browser, address)
-    assert took_ms[0] < FIRST_MS, took_ms
-    assert min(took_ms[1:]) < BUDGETS[name][0], took_ms
+    times = slower()
+    assert took_ms[0] < FIRST_MS * times, (took_ms, times)
+    assert min(took_ms[1:]) < BUDGETS[name][0] * times, (took_ms, times)
