@@ -240,6 +240,9 @@ class Event:
 EvidenceKind = Literal["said", "omitted", "trigger", "measure", "event", "seen"]
 
 
+BY_ANOTHER = "by the agent who took over"  # how the note of such a pass begins
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one rubric item (or one outside judge) says of one call, with its evidence.
@@ -272,6 +275,11 @@ class Verdict:
     trigger_start: Seconds | None = None
     trigger_end: Seconds | None = None
     probability: float | None = None
+
+    @property
+    def by_another(self) -> bool:
+        """Whether it is a pass that the agent earned who took over after a transfer."""
+        return (self.note or "").startswith(BY_ANOTHER)
 
 
 @dataclass(frozen=True, slots=True)

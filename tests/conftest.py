@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import sqlalchemy as sa
 from pipeline.store import Store
 from pipeline.store.migrations import SQL
 
+# A shell without job control starts what it puts in the background deaf to Ctrl-C; some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 POSTGRESQL = os.environ.get("CALLCOACH_TEST_POSTGRESQL")
 NO_POSTGRESQL = "CALLCOACH_TEST_POSTGRESQL is not set; try tests/postgresql.sh run make unit"
 

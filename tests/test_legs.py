@@ -136,6 +136,20 @@ def test_nobody_is_accused_of_what_the_other_agent_did_or_left_out():
     assert first["opening_offer_help"].verdict == "fail"  # that was the first agent's to do
 
 
+def test_what_the_other_agent_made_good_is_done():
+    rubric = load_rubric(config_path("rubrics/hotline.yaml"))
+    goodbye = turn(3, AGENT, 24, "感谢您的来电，祝您生活愉快，再见。", leg=2)
+    call = Dialogue(Recording("a.wav", "a"), 32.0, (*CALL[:3], goodbye), ())
+    found = {v.item_id: v for v in judge(call, rubric)}["closing_goodbye"]
+    assert (found.verdict, found.by_another) == ("pass", True)
+    assert found.note == "by the agent who took over at 20 s"
+    assert found.start is not None
+    assert found.start > AT
+    rude = replace(goodbye, text="随便你。")
+    left = judge(replace(call, turns=(*CALL[:3], rude)), rubric)
+    assert not any(v.by_another for v in left)
+
+
 # --- whole calls --------------------------------------------------------------------------------
 
 TRANSFER = Script.of(

@@ -12,7 +12,7 @@ from pipeline.schema import AGENT, CUSTOMER, Span, SpeakerSegment
 from pipeline.settings import Vad
 from pipeline.speech.diarization.segmentation import Segments
 from pipeline.speech.diarization.voices import TwoVoices
-from pipeline.speech.speaker_assignment import by_channel, by_diarization, label_spans
+from pipeline.speech.speaker_assignment import by_channel, by_diarization, foreground, label_spans
 from tests.fakes import HEARD_RATE, RATE, EnergyDetector, PitchDiarizer, Script
 
 SCRIPT = Script.of(
@@ -199,3 +199,38 @@ def test_who_held_the_floor_goes_on_where_two_speak_after_a_pause():
     found = label_spans([(1.0, 2.0), (2.3, 5.0)], rows)
     assert near(*found["B"]) == [(1.0, 2.0), (2.3, 3.2)]
     assert near(*found["A"]) == [(2.4, 5.0)]
+
+
+# --- voices behind the speaker ------------------------------------------------------------------
+
+
+def bursts(*spans: tuple[float, float, float]) -> tuple[np.ndarray, tuple[Span, ...]]:
+    """Noise of a level (dBFS) in each span of a minute, and the spans."""
+    noise = np.random.default_rng(0).normal(size=60 * HEARD_RATE).astype(np.float32)
+    gain = np.full(noise.size, 1e-4, np.float32)
+    for start, end, level in spans:
+        gain[round(start * HEARD_RATE) : round(end * HEARD_RATE)] = 10 ** (level / 20)
+    return noise * gain, tuple((start, end) for start, end, _ in spans)
+
+
+OWN = ((5.0, 9.0, -24.0), (18.0, 22.0, -27.0), (35.0, 40.0, -25.0))
+
+
+def test_other_agents_behind_the_speaker_are_left_out():
+    behind = ((2.0, 3.0, -42.0), (11.0, 12.5, -41.0), (24.0, 26.0, -40.0))
+    audio, spans = bursts(*sorted((*OWN, *behind)))
+    assert foreground(audio, spans) == tuple((start, end) for start, end, _ in OWN)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ((11.0, 12.5, -34.0), (24.0, 26.0, -33.0)),  # the speaker, said more quietly
+        ((24.0, 24.4, -42.0),),  # a listening signal
+        ((45.0, 48.0, -42.0), (50.0, 58.0, -41.0)),  # somebody takes over who is quieter
+        (),
+    ],
+)
+def test_quiet_words_of_the_line_stay(others: tuple[tuple[float, float, float], ...]):
+    audio, spans = bursts(*sorted((*OWN, *others)))
+    assert foreground(audio, spans) == spans

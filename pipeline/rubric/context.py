@@ -1,12 +1,13 @@
 """One call while it is judged: streams, phrase search, hearing, and the parts of a call.
 
-Opening: from the start until the customer says more than a few words, at most 30 s after the
-agent's first word and three agent turns. Closing: the agent's last three turns or the last 40 s,
-whichever is longer, but after the opening. Both are settings of the rubric.
+Opening: from the start until the customer says more than a few words (or who is there and asks the
+same), at most 30 s after the agent's first word and three agent turns. Closing: the agent's last three
+turns or the last 40 s, whichever is longer, but after the opening. Both are settings of the rubric.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -41,6 +42,13 @@ LOST_START_S = 3.0  # without anybody heard, before a customer who seems to have
 MAX_ATTEMPT_S = 1.5
 _NUMBER_SHARE = 0.6
 SPARSE_S = 4.0
+# Who is called answers, and asks who it is; the opening goes on.
+_WHO_IS_THERE = re.compile(
+    r"(?:喂|[您你]好|[对嗯啊哦唉哎诶欸那]|是的?|我?就?是(?:我|啊|的)?|我啊|\W)*(?:请问)?(?:"
+    r"[您你那]?们?那?边?这?是?(?:[哪那]位|谁|哪家|哪里|哪儿|哪个|什么公司|哪家公司|干什么|干嘛|做什么)的?"
+    r"(?:[呀啊呢吗哦]|\W)*(?:找我)?|(?=有?[什啥]么?事|有事))"
+    r"(?:有?[什啥]么?事情?|有事)?(?:[呀啊呢吗]|\W)*"
+)
 EVERYWHERE: tuple[Span, ...] = ((float("-inf"), float("inf")),)
 
 
@@ -49,7 +57,12 @@ class Hearing(Form):
 
     min_word_confidence: Number = entry(0.55, "words under it were not understood", ge=0, le=1)
     max_unheard_ratio: Number = entry(0.3, "more of a place unheard leaves it open", ge=0, le=1)
-    close_word_confidence: Number = entry(0.65, "the same, in a place of a few turns", ge=0, le=1)
+    min_close_unheard_ratio: Number = entry(
+        0.25, "less of a place of a few turns unheard leaves nothing open", ge=0, le=1
+    )
+    close_word_confidence: Number = entry(
+        0.65, "words under it were not understood in a place of a few turns", ge=0, le=1
+    )
     sure_word_confidence: Number = entry(
         0.7, "under it a trigger that is only similar leaves the item open", ge=0, le=1
     )
@@ -206,7 +219,7 @@ class Call:
 
     @cached_property
     def opening(self) -> Span:
-        """The opening of the call."""
+        """The opening of the call: until the customer says more than who is there, or asks it."""
         agent = self.turns(AGENT)
         if not agent:
             return 0.0, min(self.hearing.opening_s, self.dialogue.duration)
@@ -217,6 +230,7 @@ class Call:
                 for t in self.turns(CUSTOMER)
                 if (t.units or count_units(t.text)) > self.hearing.opening_customer_units
                 and t.start > agent[0].start
+                and not _WHO_IS_THERE.fullmatch(t.text)
             ),
             limit,
         )
@@ -282,6 +296,7 @@ class Call:
         spans: Sequence[Span],
         close: bool = False,
         takes_s: float = 0.0,
+        least_ratio: float | None = None,
     ) -> tuple[bool, float, str]:
         """Say whether a speaker was heard well enough in some spans to trust an absence.
 
@@ -292,9 +307,12 @@ class Call:
         spans : sequence of (float, float)
             Where.
         close : bool
-            The place is a few turns only, so that any turn not understood may have held them.
+            The place is a few turns only, so that a turn not understood may have held them, if it
+            is not a small part of the place.
         takes_s : float
             Seconds that the words take at least: a shorter stretch cannot have held them.
+        least_ratio : float, optional
+            A smaller part of a place of a few turns leaves nothing open; the rubric's by default.
 
         Returns
         -------
@@ -340,8 +358,10 @@ class Call:
         if not speech:
             return True, 0.9, ""
         enough_s = max(MIN_UNHEARD_S, takes_s)
-        lost = (close and worst >= enough_s) or (
-            noise >= enough_s and len(turns) <= self.hearing.few_turns
+        ratio = self.hearing.min_close_unheard_ratio if least_ratio is None else least_ratio
+        at_least = max(enough_s, ratio * speech)
+        lost = (close and worst >= at_least) or (
+            noise >= at_least and len(turns) <= self.hearing.few_turns
         )
         if lost or (unheard / speech > self.hearing.max_unheard_ratio and longest >= takes_s):
             lost_s = max(unheard, noise, worst if close else 0.0)

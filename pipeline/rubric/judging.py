@@ -7,7 +7,8 @@ counts as omitted it is looked for once more among the words in doubt: it may ha
 
 Of a call that a second agent took over, the first leg alone is judged. What was omitted there counts
 only where the first agent had the chance: in the opening, or well before the handover. Everything else
-that is missing may have been the second agent's to do, so nobody is accused of it.
+that is missing may have been the second agent's to do: if the second did it, it is done, and if not,
+nobody is accused of it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.rubric.places import ANYWHERE, conditions_in, place_of
 from pipeline.rubric.speech_rules import Says
 from pipeline.schema import (
     AGENT,
+    BY_ANOTHER,
     Dialogue,
     Event,
     EvidenceKind,
@@ -101,24 +103,15 @@ def trace(
     """
     wanted = [rubric.item(i).id for i in item_ids] if item_ids else [i.id for i in rubric.items]
     own = dialogue.first_leg()
-    call = Call(
-        replace(own, duration=dialogue.duration),
-        rubric.hearing, rubric.slots, rubric.meaning, rubric.coefficients,
-        forbidden=tuple(c for i in rubric.items for c in conditions_in(i.fails) if isinstance(c, Says)),
-    )  # fmt: skip
-    items = {i.id: i for i in rubric.items}
-    needed = {*wanted, *(n for name in wanted for n in rubric.needs[name])}
-    traces = {name: _judge_item(call, items[name]) for name in rubric.order if name in needed}
-    found = tuple(traces[name] for name in wanted)
+    found = _traces(replace(own, duration=dialogue.duration), rubric, wanted)
     if own is not dialogue:
-        found = tuple(
-            replace(t, verdict=_left_open(t.verdict, own.duration))
-            if _may_be_the_others(t.verdict, own.duration)
-            else t
-            for t in found
-        )
+        whole = _traces(dialogue, rubric, wanted)
+        found = [
+            _with_the_others(mine, ours, own.duration)
+            for mine, ours in zip(found, whole, strict=True)
+        ]
     if dialogue.role_confidence >= MIN_ROLE_CONFIDENCE:
-        return found
+        return tuple(found)
     return tuple(replace(t, verdict=_undecided(t.verdict)) for t in found)
 
 
@@ -128,6 +121,29 @@ def _undecided(verdict: Verdict) -> Verdict:
         return verdict
     why = "who is the agent is in doubt"
     return replace(verdict, verdict="cannot_tell", score=None, max_score=None, note=why)
+
+
+def _traces(dialogue: Dialogue, rubric: Rubric, wanted: Sequence[str]) -> list[Trace]:
+    call = Call(
+        dialogue, rubric.hearing, rubric.slots, rubric.meaning, rubric.coefficients,
+        forbidden=tuple(c for i in rubric.items for c in conditions_in(i.fails) if isinstance(c, Says)),
+    )  # fmt: skip
+    items = {i.id: i for i in rubric.items}
+    needed = {*wanted, *(n for name in wanted for n in rubric.needs[name])}
+    traces = {name: _judge_item(call, items[name]) for name in rubric.order if name in needed}
+    return [traces[name] for name in wanted]
+
+
+def _with_the_others(own: Trace, whole: Trace, end: Seconds) -> Trace:
+    """What the part of the first agent and the whole call say together of an item.
+
+    What was left to the agent who took over, and done, is done; if it was not, nobody is accused.
+    """
+    if not _may_be_the_others(own.verdict, end):
+        return own
+    if whole.verdict.verdict != "pass":
+        return replace(own, verdict=_left_open(own.verdict, end))
+    return replace(whole, verdict=replace(whole.verdict, note=f"{BY_ANOTHER} at {end:.0f} s"))
 
 
 def _may_be_the_others(verdict: Verdict, end: Seconds) -> bool:

@@ -64,7 +64,8 @@ _CLAUSE = re.compile(r"[^。！!?？；;，,]+[。！!?？；;，,]*")
 _PART = re.compile(r"[^。！!?？；;，,、]+")
 # What a part of a sentence asks for: 住哪儿，几点在家 are two questions.
 _ASKED = re.compile(
-    "多少|什么|哪[儿里个位年天家种一]|几[个位点号次天年岁楼层]|多[大长久高远]|怎么称呼|贵姓|了没$|没有$|吗$|了吗$|是.{1,12}还是"
+    "多少|什么|哪[儿里个位年天家种一]|(?<![面这那好十])几[个位点号次天年岁楼层]|多[大长久高远]|怎么称呼|贵姓|了没$|没有$|吗$|了吗$"
+    "|是.{1,12}还是|.{2}还是(?![不没很要得会能有])."
 )
 # The same at the end of a part, in a sentence that goes on to say something else.
 _ASKED_ON_THE_WAY = re.compile("(?:吗|没有|多少|什么|哪[儿里个]|几[个位点天])$|(.)[不没]\\1")
@@ -423,7 +424,7 @@ class RepeatsBack(Form):
             for source in missed:
                 takes_s = max(_LEAST_VALUE_S, source.end - source.start)
                 answer = ((source.start, source.end + _ANSWERED_S),)
-                understood, _, why = call.heard(self.by, answer, True, takes_s)
+                understood, _, why = call.heard(self.by, answer, True, takes_s, 0.0)
                 well, note = well and understood, note or why
         if not truth and not well:
             truth = None

@@ -110,7 +110,7 @@ def taken_over(
             legs.append(at)
             warnings.append(
                 f"After the transfer announced at {at:.0f} s another agent talks: what was measured "
-                "and judged is the first agent's part alone."
+                "and judged is the first agent's part alone; what the other made good counts."
             )
         elif likeness is None and shared_audio:
             warnings.append(

@@ -33,6 +33,10 @@ from pipeline.speech.vad import (
 MIN_ISLAND_S = 0.25
 MIN_OVERLAP_S = 0.2
 TONE_MARGIN_S = 0.05  # tones are cut out with so much around them
+BEHIND_DB = 11.0  # under the usual level of a channel's speech, and with a gap of
+BEHIND_GAP_DB = 6.0  # to its quietest, is speech of others behind the speaker,
+BEHIND_S = 2.0  # if there is so much of it in all, and the speaker is heard within
+BEHIND_NEAR_S = 20.0  # of it on both sides: who talks after the speaker has left may be another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +120,52 @@ def by_channel(
         Frames that are music, tones or the other channel's leak.
     """
     speech = {
-        str(c): detect_speech(audio, detector, options, ignore=ignore.get(c))
+        str(c): foreground(audio, detect_speech(audio, detector, options, ignore=ignore.get(c)))
         for c, audio in channels.items()
     }
     return Voices.by_number(speech, channels)
+
+
+def foreground(audio: Sound, spans: tuple[Span, ...]) -> tuple[Span, ...]:
+    """The speech of a channel without that of people behind its speaker, such as other agents.
+
+    Parameters
+    ----------
+    audio : Sound, shape (n,), float32, 16 kHz
+    spans : tuple of (start, end)
+        Speech of the channel, in order.
+
+    Returns
+    -------
+    tuple of (start, end)
+        All of them, unless there is a group of quiet ones that stands clear of the rest.
+    """
+    if len(spans) < 3:
+        return spans
+    frames = frame_levels_db(audio)
+    starts = [min(round(start / FRAME_S), frames.size - 1) for start, _ in spans]
+    ends = [max(round(end / FRAME_S), at + 1) for (_, end), at in zip(spans, starts, strict=True)]
+    level = np.array(
+        [
+            10 * np.log10(np.mean(10 ** (frames[a:b] / 10)))
+            for a, b in zip(starts, ends, strict=True)
+        ]
+    )
+    seconds = np.array([end - start for start, end in spans])
+    usual = np.quantile(level, 0.7, weights=seconds, method="inverted_cdf")
+    ordered = np.sort(level)
+    gaps = np.where(ordered[:-1] <= usual - BEHIND_DB, np.diff(ordered), 0.0)
+    if gaps.max() < BEHIND_GAP_DB:
+        return spans
+    quiet = level <= ordered[gaps.argmax()]
+    begins, stops = np.array(spans).T
+    before = np.maximum.accumulate(np.where(quiet, -np.inf, stops))
+    after = np.minimum.accumulate(np.where(quiet, np.inf, begins)[::-1])[::-1]
+    near = (begins - before <= BEHIND_NEAR_S) | np.isinf(before)
+    behind = quiet & near & (after - stops <= BEHIND_NEAR_S)
+    if seconds[behind].sum() < BEHIND_S:
+        return spans
+    return tuple(span for span, is_behind in zip(spans, behind, strict=True) if not is_behind)
 
 
 def by_diarization(

@@ -366,7 +366,8 @@ def _evidence(
     hidden = view.scope.hidden(row.call_id for row in rows)
     for row in rows:
         item, of_call = row.item_id, hidden.get(row.call_id, ())
-        yield Judged(item, row.in_force == "pass", row, items.get(item), of_call, view.words)
+        if not verdict_of(row).by_another:
+            yield Judged(item, row.in_force == "pass", row, items.get(item), of_call, view.words)
 
 
 def _items(
