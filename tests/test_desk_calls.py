@@ -187,6 +187,17 @@ def test_what_is_measured_over_a_whole_call_is_no_moment():
     assert evidence_of(dataclasses.replace(hold, matched="hum 3 s"), None, words).text == "hum 3 s"
 
 
+def test_what_the_agent_who_took_over_made_good_says_so():
+    done = Verdict(
+        "i", "rubric", "pass", speaker="agent", start=24.0, end=26.0, quote="祝您愉快，再见",
+        evidence="said", note="by the agent who took over at 20 s",
+    )  # fmt: skip
+    assert evidence_of(done, None, Words("zh")).text == "接手的坐席「祝您愉快，再见」"
+    assert evidence_of(done, None, Words("en")).text.startswith("The agent who took over “")
+    own = dataclasses.replace(done, note=None)
+    assert evidence_of(own, None, Words("zh")).text == "「祝您愉快，再见」"
+
+
 def test_deep_links_open_evidence_and_never_play(samples: Store):
     browser = client(samples)
     page = get(browser, "/calls/refund_silent_hold?item=complaint_apology")

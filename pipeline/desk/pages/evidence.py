@@ -75,12 +75,11 @@ def evidence_of(verdict: Verdict, item: Mapping[str, Any] | None, words: Words) 
         key = {"pass": "call.none_found", "cannot_tell": "call.not_heard"}.get(verdict.verdict)
         return Evidence(kind, words(key) if key else "", None)
     if kind != "omitted":
-        is_other = quote and verdict.verdict == "fail" and verdict.speaker == CUSTOMER
-        found = (
-            words.who(CUSTOMER) + quote
-            if is_other
-            else quote or found_text(verdict.matched or verdict.note or "", words)
-        )
+        found = quote or found_text(verdict.matched or verdict.note or "", words)
+        if quote and verdict.verdict == "fail" and verdict.speaker == CUSTOMER:
+            found = words.who(CUSTOMER) + quote
+        elif quote and verdict.by_another:
+            found = words("call.by_another") + quote
         return Evidence(kind, found, _moment(verdict.start, verdict.end, words))
     trigger = _trigger(verdict, item)
     if trigger is None:
