@@ -217,7 +217,7 @@ OWN = ((5.0, 9.0, -24.0), (18.0, 22.0, -27.0), (35.0, 40.0, -25.0))
 
 
 def test_other_agents_behind_the_speaker_are_left_out():
-    behind = ((2.0, 3.0, -42.0), (11.0, 12.5, -41.0), (24.0, 26.0, -40.0))
+    behind = [(s, s + 0.7, -42.0 + n) for n, s in enumerate((2.0, 3.0, 11.0, 12.0, 24.0, 26.0))]
     audio, spans = bursts(*sorted((*OWN, *behind)))
     assert foreground(audio, spans) == tuple((start, end) for start, end, _ in OWN)
 
@@ -226,7 +226,10 @@ def test_other_agents_behind_the_speaker_are_left_out():
     "others",
     [
         ((11.0, 12.5, -34.0), (24.0, 26.0, -33.0)),  # the speaker, said more quietly
-        ((24.0, 24.4, -42.0),),  # a listening signal
+        (
+            (11.0, 11.4, -42.0),
+            (24.0, 26.4, -42.0),
+        ),  # a listening signal, an answer away from the phone
         ((45.0, 48.0, -42.0), (50.0, 58.0, -41.0)),  # somebody takes over who is quieter
         (),
     ],

@@ -34,8 +34,8 @@ MIN_ISLAND_S = 0.25
 MIN_OVERLAP_S = 0.2
 TONE_MARGIN_S = 0.05  # tones are cut out with so much around them
 BEHIND_DB = 11.0  # under the usual level of a channel's speech, and with a gap of
-BEHIND_GAP_DB = 6.0  # to its quietest, is speech of others behind the speaker,
-BEHIND_S = 2.0  # if there is so much of it in all, and the speaker is heard within
+BEHIND_GAP_DB = 7.0  # to its quietest, is speech of others behind the speaker,
+BEHIND_S, BEHIND_SPANS = 2.0, 5  # if there is so much of it in all, and the speaker is heard within
 BEHIND_NEAR_S = 20.0  # of it on both sides: who talks after the speaker has left may be another one
 
 
@@ -163,7 +163,7 @@ def foreground(audio: Sound, spans: tuple[Span, ...]) -> tuple[Span, ...]:
     after = np.minimum.accumulate(np.where(quiet, np.inf, begins)[::-1])[::-1]
     near = (begins - before <= BEHIND_NEAR_S) | np.isinf(before)
     behind = quiet & near & (after - stops <= BEHIND_NEAR_S)
-    if seconds[behind].sum() < BEHIND_S:
+    if seconds[behind].sum() < BEHIND_S or behind.sum() < BEHIND_SPANS:
         return spans
     return tuple(span for span, is_behind in zip(spans, behind, strict=True) if not is_behind)
 
