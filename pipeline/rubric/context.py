@@ -361,7 +361,7 @@ class Call:
         ratio = self.hearing.min_close_unheard_ratio if least_ratio is None else least_ratio
         at_least = max(enough_s, ratio * speech)
         lost = (close and worst >= at_least) or (
-            noise >= at_least and len(turns) <= self.hearing.few_turns
+            noise >= enough_s and len(turns) <= self.hearing.few_turns
         )
         if lost or (unheard / speech > self.hearing.max_unheard_ratio and longest >= takes_s):
             lost_s = max(unheard, noise, worst if close else 0.0)
