@@ -141,9 +141,10 @@ def _with_the_others(own: Trace, whole: Trace, end: Seconds) -> Trace:
     """
     if not _may_be_the_others(own.verdict, end):
         return own
-    if whole.verdict.verdict != "pass":
+    done = whole.verdict
+    if done.verdict != "pass" or done.start is None or done.start < end:
         return replace(own, verdict=_left_open(own.verdict, end))
-    return replace(whole, verdict=replace(whole.verdict, note=f"{BY_ANOTHER} at {end:.0f} s"))
+    return replace(whole, verdict=replace(done, note=f"{BY_ANOTHER} at {end:.0f} s"))
 
 
 def _may_be_the_others(verdict: Verdict, end: Seconds) -> bool:
