@@ -637,7 +637,5 @@ def test_a_reader_goes_to_another_process_ready(reader: IntentReader):
     there = pickle.loads(pickle.dumps(reader))
     assert there.embedder._vectors == {} != reader.embedder._vectors
     assert set(there._heads) == set(reader._heads)
-    there_again = there.probability("我要投诉你们", "complaint")
-    assert there_again == pytest.approx(
-        here, abs=1e-6
-    )  # sentences embedded together round otherwise
+    again = there.probability("我要投诉你们", "complaint")
+    assert again == pytest.approx(here, abs=1e-6)  # embedded together, sentences round otherwise

@@ -226,10 +226,7 @@ def test_other_agents_behind_the_speaker_are_left_out():
     "others",
     [
         ((11.0, 12.5, -34.0), (24.0, 26.0, -33.0)),  # the speaker, said more quietly
-        (
-            (11.0, 11.4, -42.0),
-            (24.0, 26.4, -42.0),
-        ),  # a listening signal, an answer away from the phone
+        ((11.0, 11.4, -42.0), (24.0, 26.4, -42.0)),  # one listens, and answers off the phone
         ((45.0, 48.0, -42.0), (50.0, 58.0, -41.0)),  # somebody takes over who is quieter
         (),
     ],

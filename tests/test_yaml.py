@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from ruamel.yaml.error import YAMLError
 
+from pipeline.evaluation.dialogues import labelled_dialogues
 from pipeline.io import yaml
 from pipeline.io.cache import CACHE_VARIABLE, keep, kept
-from pipeline.io.yaml import marked_yaml, read_large_yaml, read_yaml
+from pipeline.io.yaml import marked_large_yaml, marked_yaml, read_large_yaml, read_yaml
+from pipeline.rubric import load_rubric
 from pipeline.settings import config_folder
 
 TEXT = "open: 18:00\nsay:\n  - 您好\n  - 'no'\nshare: 0.5\nnone: ~\non: true\n"
@@ -27,7 +29,7 @@ def never(*_: Any, **__: Any) -> Any:
     raise AssertionError("it was parsed again")
 
 
-@pytest.mark.parametrize("read", [read_large_yaml, marked_yaml])
+@pytest.mark.parametrize("read", [read_large_yaml, marked_large_yaml])
 def test_a_text_is_parsed_once(read: Any, cache: Path, monkeypatch: pytest.MonkeyPatch):
     first = read(TEXT)
     assert len(list(cache.iterdir())) == 1
@@ -77,7 +79,7 @@ def test_what_json_cannot_hold_is_read_every_time(text: str, cache: Path):
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("read", [read_yaml, read_large_yaml, marked_yaml])
+@pytest.mark.parametrize("read", [read_yaml, read_large_yaml, marked_yaml, marked_large_yaml])
 def test_what_is_no_yaml_is_refused_every_time(read: Any, cache: Path):
     for _ in range(2):
         with pytest.raises(YAMLError):
@@ -89,3 +91,11 @@ def test_shipped_files_are_the_same_from_the_cache():
     files = sorted((config_folder() / "intents").glob("*.yaml"))[:5]
     for text in (file.read_text("utf-8") for file in files):
         assert read_large_yaml(text) == read_large_yaml(text) == read_yaml(text)
+
+
+def test_what_was_said_in_labelled_dialogues_is_not_kept(cache: Path):
+    file = Path(__file__).parent / "dialogues" / "garbled.yaml"
+    assert next(labelled_dialogues(file)).dialogue.turns
+    assert not cache.exists()
+    load_rubric("hotline")
+    assert cache.exists()

@@ -43,13 +43,13 @@ def read_large_yaml(text: str) -> Any:
     """The same for texts that are read in every process: what they hold is kept in the cache folder.
 
     It takes a second for 150,000 characters, and a hundredth of that once it is kept. Never for a
-    text that may hold a password.
+    text that may hold a password or what was said in a call.
     """
     return _once(read_yaml, text)
 
 
 def marked_yaml(text: str) -> Any:
-    """Read a text into values with the lines where they stand; kept as by `read_large_yaml`.
+    """Read a text into values with the lines where they stand.
 
     Returns
     -------
@@ -62,7 +62,13 @@ def marked_yaml(text: str) -> Any:
     YAMLError
         If it is not YAML, or stands for too much.
     """
-    return _once(_marked_yaml, text)
+    node = _compose(text)
+    return None if node is None else _marked(node)
+
+
+def marked_large_yaml(text: str) -> Any:
+    """The same, kept as by `read_large_yaml`."""
+    return _once(marked_yaml, text)
 
 
 def _once(read: Callable[[str], Any], text: str) -> Any:
@@ -82,11 +88,6 @@ def _once(read: Callable[[str], Any], text: str) -> Any:
     if json.loads(written) == found:  # a number as a key would come back as text
         cache.keep(name, written.encode())
     return found
-
-
-def _marked_yaml(text: str) -> Any:
-    node = _compose(text)
-    return None if node is None else _marked(node)
 
 
 def _compose(text: str) -> Node | None:

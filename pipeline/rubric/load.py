@@ -265,7 +265,7 @@ def load_rubric(
         Pointing at file, line and key, with the nearest valid name.
     """
     file = find_rubric(path)
-    top = _merged(load_located(file), file, ())
+    top = _merged(load_located(file, is_kept=True), file, ())
     rubric = _build(top, file, measures, meaning or IntentReader())
     if min_judged_share == rubric.min_judged_share:
         return rubric
@@ -310,7 +310,7 @@ def _merged(top: Located, file: Path, seen: tuple[Path, ...]) -> Located:
     base_file = file.parent / keys["extends"].text()
     if any(_same_file(base_file, other) for other in (*seen, file)):
         keys["extends"].fail("rubrics extend each other in a circle.")
-    base = _merged(load_located(base_file), base_file, (*seen, file))
+    base = _merged(load_located(base_file, is_kept=True), base_file, (*seen, file))
     return _overlay(base, top, depth=0)
 
 
@@ -322,7 +322,7 @@ def _with_parts(top: Located, file: Path) -> dict[str, Located]:
         path = file.parent / named.text()
         if not path.is_file():
             named.fail(f"there is no file {path}.", "Paths are seen from the file that names them.")
-        for key, group in load_located(path).mapping(_PART_KEYS).items():
+        for key, group in load_located(path, is_kept=True).mapping(_PART_KEYS).items():
             held = dict(keys[key].mapping()) if key in keys else {}
             for name, child in group.mapping().items():
                 if name in held:

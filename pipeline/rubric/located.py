@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.errors import RubricError, nearest
-from pipeline.io.yaml import marked_yaml
+from pipeline.io.yaml import marked_large_yaml, marked_yaml
 from pipeline.text.patterns import safe_pattern
 
 Scalar = str | int | float | bool | None
@@ -113,8 +113,8 @@ class Located:
         return "nothing" if self.value is None else f'"{self.value}"'
 
 
-def load_located(path: Path) -> Located:
-    """Read a YAML file into located values.
+def load_located(path: Path, *, is_kept: bool = False) -> Located:
+    """Read a YAML file into located values; ``is_kept`` says that the user's cache may hold them.
 
     Raises
     ------
@@ -130,13 +130,13 @@ def load_located(path: Path) -> Located:
         ) from error
     except UnicodeDecodeError as error:
         raise RubricError(f"The rubric {path} is not UTF-8 text.", "Save it as UTF-8.") from error
-    return parse_located(text, str(path))
+    return parse_located(text, str(path), is_kept=is_kept)
 
 
-def parse_located(text: str, file: str) -> Located:
+def parse_located(text: str, file: str, *, is_kept: bool = False) -> Located:
     """Read YAML text into located values; ``file`` is the name for errors."""
     try:
-        marked = marked_yaml(text)
+        marked = marked_large_yaml(text) if is_kept else marked_yaml(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RubricError(

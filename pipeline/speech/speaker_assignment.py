@@ -140,7 +140,7 @@ def foreground(audio: Sound, spans: tuple[Span, ...]) -> tuple[Span, ...]:
     tuple of (start, end)
         All of them, unless there is a group of quiet ones that stands clear of the rest.
     """
-    if len(spans) < 3:
+    if len(spans) <= BEHIND_SPANS:
         return spans
     frames = frame_levels_db(audio)
     starts = [min(round(start / FRAME_S), frames.size - 1) for start, _ in spans]
