@@ -6,7 +6,7 @@ that the decoder answers per window and knows nothing of the call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -180,6 +180,32 @@ def test_good_text_is_heard_once():
     decoder = Answers([GREETING])
     hear([(1.0, 4.0)], decoder)
     assert decoder.careful == [False]
+
+
+@dataclass
+class Chooses(Answers):
+    """Says of every text that it may choose from how likely it is; the rest is shared out."""
+
+    likely: Mapping[str, float] = field(default_factory=dict)
+
+    def choose_among(self, audio: Audio, texts: Sequence[str]) -> list[float]:
+        rest = (1 - sum(self.likely.values())) / (len(texts) - len(self.likely))
+        return [self.likely.get(text, rest) for text in texts]
+
+
+def test_short_last_words_that_were_not_understood_may_be_a_farewell():
+    spans = [(1.0, 3.0), (5.0, 5.6)]
+    for likely, text in (({"再见。": 0.97}, "再见。"), ({"拜拜。": 0.8}, ""), ({"嗯。": 0.99}, "")):
+        found = hear(spans, Chooses([GREETING, ""], likely=likely))
+        assert [u.text for u in found] == [GREETING, text], likely
+    said = hear(spans, Chooses([GREETING, ""], likely={"再见。": 0.97}))[1]
+    assert (said.rejected, said.confidence) == (None, 0.97)
+    assert [w.text for w in said.words] == ["再", "见。"]
+    assert spans[1][0] <= said.words[0].start < said.words[-1].end <= spans[1][1]
+    for other in ([(1.0, 3.0), (5.0, 7.0)], [(1.0, 1.6), (5.0, 7.0)]):  # long, or not the last
+        texts = [GREETING, ""] if other[0][1] == 3.0 else ["", GREETING]
+        found = hear(other, Chooses(texts, likely={"再见。": 0.97}))
+        assert "再见。" not in [u.text for u in found]
 
 
 def test_nothing_is_decoded_where_nobody_speaks():

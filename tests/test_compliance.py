@@ -24,7 +24,7 @@ from pipeline.rubric.context import match_probability
 from pipeline.rubric.examples import parse_example
 from pipeline.rubric.located import Located
 from pipeline.rubric.speech_rules import count_questions, statement_units
-from pipeline.schema import ChannelQuality, Dialogue, Event, Party, Verdict, Word
+from pipeline.schema import ChannelQuality, Dialogue, Event, Party, Turn, Verdict, Word
 from tests.yardstick import counting_s, seconds
 
 HEAD = """
@@ -345,6 +345,26 @@ def test_a_stretch_that_is_too_short_for_an_act_did_not_hold_it() -> None:
     spoken = replace(first, start=0.0, end=6.0)
     answer = replace(other, text="", units=0, confidence=0.0, start=5.0, end=5.8)
     assert judge(replace(call, turns=(spoken, answer)), consent)[0].verdict == "cannot_tell"
+
+
+def test_a_sound_without_words_after_a_question_may_have_been_the_answer() -> None:
+    asked = (
+        "pass: {in_order: {steps: [{says: {by: agent, any: [可以吗]}}, "
+        "{says: {by: customer, any: [可以, 行]}}]}}"
+    )
+    call = dialogue("C: 我的单号是三零七七四二九五。 / A: 您别挂，可以吗？ / C: 行。 / A: 查到了。")
+    number, ask, answer, back = call.turns
+    sound = replace(answer, text="", units=0, confidence=0.0, words=())
+    rubric = rubric_of(item("asked", asked))
+
+    def verdict(*turns: Turn) -> str:
+        return judge(replace(call, turns=turns), rubric)[0].verdict
+
+    assert verdict(number, ask, answer, back) == "pass"
+    assert verdict(number, ask, sound, back) == "cannot_tell"
+    assert verdict(number, ask, back) == "fail"
+    early = replace(sound, start=ask.start - 0.3, end=ask.start)
+    assert verdict(number, early, ask, back) == "fail"
 
 
 def test_what_misheard_words_mean_accuses_nobody() -> None:

@@ -234,3 +234,14 @@ def test_other_agents_behind_the_speaker_are_left_out():
 def test_quiet_words_of_the_line_stay(others: tuple[tuple[float, float, float], ...]):
     audio, spans = bursts(*sorted((*OWN, *others)))
     assert foreground(audio, spans) == spans
+
+
+def test_short_sounds_far_under_the_speaker_are_of_nobody_here():
+    faint = ((11.0, 11.3, -46.0), (28.0, 28.2, -47.0))
+    kept = (
+        (12.0, 12.3, -38.0),
+        (29.0, 29.9, -46.0),
+    )  # said quietly, or too long to be left out alone
+    audio, spans = bursts(*sorted((*OWN, *faint, *kept)))
+    left = sorted((*OWN, *kept))
+    assert foreground(audio, spans) == tuple((start, end) for start, end, _ in left)

@@ -114,6 +114,18 @@ def test_the_decoder_answers_in_the_order_of_the_windows(whisper: WhisperDecoder
         assert found.words[-1].end <= clip.size / RATE + 0.1
 
 
+def test_the_decoder_tells_which_of_some_texts_was_said(whisper: WhisperDecoder):
+    texts = ("再见。", "嗯。", "好的。", "谢谢。")
+    for name, said in (("coupon_c5", "再见。"), ("return_c8", "再见。")):
+        ((text, clip),) = bank(name)
+        assert text == said
+        likely = whisper.choose_among(clip, texts)
+        assert sum(likely) == pytest.approx(1)
+        assert likely[texts.index(said)] > 0.9, name
+    silence = whisper.choose_among(np.zeros(RATE, np.float32), texts)
+    assert max(silence[:1]) < 0.9
+
+
 def test_a_model_folder_with_nothing_in_it_is_told(tmp_path: Path):
     with pytest.raises(WeightsError, match="cannot be loaded"):
         load_whisper(tmp_path)

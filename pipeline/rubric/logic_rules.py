@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Annotated
 
 from pipeline.rubric.context import Call, Condition, Scope
@@ -134,6 +136,8 @@ class InOrder(Form):
         findings = [s.evaluate(call, scope) for s in self.steps]
         joined = all_of(findings)
         if not joined.truth:
+            if joined.truth is False and (note := _answer_not_understood(call, findings)):
+                joined = replace(joined, truth=None, note=note)
             return joined.named(self.describe())
         for first in findings[0].hits:
             chain = [first]
@@ -157,3 +161,19 @@ class InOrder(Form):
         """Say in words what is looked for."""
         limit = f" within {self.within_s:g} s" if self.within_s < float("inf") else ""
         return "in order" + limit + ": " + " then ".join(s.describe() for s in self.steps)
+
+
+def _answer_not_understood(call: Call, findings: Sequence[Finding]) -> str:
+    """Say so where the step after one that holds may be a sound that has no words, such as a short yes."""
+    for before, missing in pairwise(findings):
+        if before.truth is False:
+            break
+        if missing.truth is not False or not before.hits:
+            continue
+        asked = min(h.end for h in before.hits)
+        places = [(max(start, asked), end) for start, end in missing.looked if end > asked]
+        for turn in call.dialogue.turns:
+            inside = any(start <= turn.start and turn.end <= end for start, end in places)
+            if inside and turn.speaker == missing.speaker and not turn.text:
+                return f"{turn.duration:.1f} s of the {turn.speaker} were not understood"
+    return ""

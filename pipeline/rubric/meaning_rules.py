@@ -23,7 +23,8 @@ from pipeline.schema import AGENT, Span, Turn
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 VOICE_WEIGHT = 0.7  # logits that a fully agitated voice adds: 0.45 becomes 0.62, 0.2 becomes 0.33
-SURELY_MEANT, MEANT_WORD_CONFIDENCE = 0.99, 0.86  # what is less likely takes words heard so well
+# What is less likely than the first takes words heard as well as the second says.
+MEANT = ((0.99, 0.0), (0.97, 0.8), (0.0, 0.86))
 FAINT, FAINT_LEAST = 0.6, 0.3  # of the lower edge of the band of doubt, and at least: a faint sign
 
 
@@ -95,8 +96,8 @@ class Means(Meaning):
                 if found.confidence >= high:
                     needed = call.hearing.min_word_confidence
                     accuses = scope.asking in ("trigger", "forbidden")
-                    if accuses and turn.words and found.confidence < SURELY_MEANT:
-                        needed = MEANT_WORD_CONFIDENCE
+                    if accuses and turn.words:
+                        needed = max(needed, next(c for p, c in MEANT if found.confidence >= p))
                     (shown if turn.confidence >= needed else doubted).append(found)
                 elif found.confidence >= low:
                     doubted.append(found)

@@ -37,6 +37,10 @@ BEHIND_DB = 11.0  # under the usual level of a channel's speech, and with a gap 
 BEHIND_GAP_DB = 7.0  # to its quietest, is speech of others behind the speaker,
 BEHIND_S, BEHIND_SPANS = 2.0, 5  # if there is so much of it in all, and the speaker is heard within
 BEHIND_NEAR_S = 20.0  # of it on both sides: who talks after the speaker has left may be another one
+FAINT_DB, FAINT_S = (
+    18.0,
+    0.5,
+)  # so far under the usual level nobody says a short word on the telephone
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,11 @@ def foreground(audio: Sound, spans: tuple[Span, ...]) -> tuple[Span, ...]:
     )
     seconds = np.array([end - start for start, end in spans])
     usual = np.quantile(level, 0.7, weights=seconds, method="inverted_cdf")
+    faint = (level <= usual - FAINT_DB) & (seconds < FAINT_S)
+    if faint.any():
+        return foreground(
+            audio, tuple(s for s, is_faint in zip(spans, faint, strict=True) if not is_faint)
+        )
     ordered = np.sort(level)
     gaps = np.where(ordered[:-1] <= usual - BEHIND_DB, np.diff(ordered), 0.0)
     if gaps.max() < BEHIND_GAP_DB:

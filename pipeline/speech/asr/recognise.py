@@ -22,7 +22,7 @@ import numpy as np
 
 from pipeline.schema import Seconds, Sound, Span, Speaker, Utterance, Word
 from pipeline.settings import Asr
-from pipeline.speech.asr.windows import Audios, Decoder, Heard, Window, windows_of
+from pipeline.speech.asr.windows import Audios, Choosing, Decoder, Heard, Window, windows_of
 from pipeline.speech.language import OTHER_LANGUAGE
 from pipeline.text import (
     Lexicon,
@@ -36,6 +36,12 @@ from pipeline.text import (
 )
 
 MIN_SECOND_LOOK_S = 3.0
+# Short last words of a speaker that were not understood are a farewell if nothing else is as likely.
+FAREWELLS, OTHER_LAST_WORDS = (
+    ("再见。", "拜拜。"),
+    ("嗯。", "对。", "好。", "好的。", "行。", "谢谢。", "没有。", "喂。", "是的。"),
+)
+MAX_FAREWELL_S, SURE_FAREWELL = 1.3, 0.95
 MIN_UNITS_PER_S = 0.8
 UNSURE = "unsure"
 SHARE_OF_USUAL = 0.5  # of the speaker's own rate; text under that is far too little
@@ -97,10 +103,12 @@ def recognise(
         )
     ]
     found = [
-        _utterance(window, heard, options, lexicon, known_words, hallucinations)
+        (window, _utterance(window, heard, options, lexicon, known_words, hallucinations))
         for window, heard in _listen(windows, decoder, options)
     ]
-    return tuple(sorted(found, key=lambda u: (u.start, u.end)))
+    if isinstance(decoder, Choosing):
+        found = _with_farewells(found, decoder)
+    return tuple(sorted((u for _, u in found), key=lambda u: (u.start, u.end)))
 
 
 def rejected(heard: Sequence[Utterance]) -> tuple[str, ...]:
@@ -137,6 +145,29 @@ def _listen(
             alone, first = found[i]
             found[i] = alone, _better(first, second, _seconds(alone), options)
     return found
+
+
+def _with_farewells(
+    found: list[tuple[Window, Utterance]], decoder: Choosing
+) -> list[tuple[Window, Utterance]]:
+    """Hear the last words of each speaker again as a farewell, where they are short and had no words."""
+    last = {window.speaker: i for i, (window, _) in sorted(enumerate(found), key=_time_of)}
+    for i in last.values():
+        window, utterance = found[i]
+        start, end = window.spans[0]
+        if utterance.rejected not in ("silence", UNSURE) or end - start > MAX_FAREWELL_S:
+            continue
+        likely = decoder.choose_among(window.audio, (*FAREWELLS, *OTHER_LAST_WORDS))
+        sure, text = max(zip(likely, FAREWELLS, strict=False))
+        if sure >= SURE_FAREWELL:
+            words = tuple(_characters((Word(0.0, end - start, text, sure),), start, (start, end)))
+            heard = Utterance(window.speaker, start, end, text, words, sure)
+            found[i] = window, heard
+    return found
+
+
+def _time_of(row: tuple[int, tuple[Window, Utterance]]) -> Seconds:
+    return row[1][1].start
 
 
 def _usual_rates(heard: Sequence[tuple[Window, Heard, Window]]) -> dict[Speaker, float]:

@@ -125,8 +125,8 @@ class OwnTokens:
         *rest: Any,
         **options: Any,
     ) -> Any:
-        """Align tokens with the audio; a text is one that was generated."""
-        known = [[self._own[i] for i in text] for text in texts]
+        """Align tokens with the audio; tokens that the model does not know are spelt."""
+        known = [self._spelt(text) for text in texts]
         return self._model.align(encoded, [self._own[i] for i in start], known, *rest, **options)
 
     def _spelt(self, prompt: Iterable[int]) -> list[int]:

@@ -41,6 +41,7 @@ MODEL_FRAMES = 3000
 LATEST_START = 50  # of the first words in a window, in steps of 0.02 s, as in training
 LEAK = 4  # so many characters of the prompt in a row are not taken for words
 LOOP_PENALTY = 1000.0
+LEAST_PROBABILITY = 1e-9  # of a token
 INSTRUCTIONS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "avx")  # the best first
 CALIBRATION_SLOPE, CALIBRATION_OFFSET = 0.63, 0.61
 
@@ -75,6 +76,34 @@ class WhisperDecoder:
         for batch in self._batches([window.size for window in windows]):
             heard |= zip(batch, self._decode([windows[i] for i in batch], careful), strict=True)
         return [heard[i] for i in range(len(windows))]
+
+    def choose_among(self, audio: Audio, texts: Sequence[str]) -> list[float]:
+        """How likely each text is to have been said, if one of them was: they add up to 1.
+
+        Parameters
+        ----------
+        audio : Audio, shape (n,), float32, 16 kHz
+        texts : sequence of str
+            Short ones that can take each other's place, with their marks.
+        """
+        from faster_whisper.audio import pad_or_trim
+
+        features = self._model.feature_extractor(audio)[..., :-1]
+        length = max(
+            features.shape[-1] + FRAMES_PER_S, round(self._options.min_window_s * FRAMES_PER_S)
+        )
+        encoded = self._encode(pad_or_trim(features, min(MODEL_FRAMES, length + length % 2))[None])
+        scored = self._model.model.align(
+            _storage(np.repeat(encoded, len(texts), axis=0)),
+            self._tokenizer.sot_sequence,
+            [self._tokenizer.encode(text) for text in texts],
+            [features.shape[-1]] * len(texts),
+        )
+        logprobs = [
+            np.log(np.maximum(one.text_token_probs, LEAST_PROBABILITY)).sum() for one in scored
+        ]
+        odds = np.exp(np.array(logprobs) - max(logprobs))
+        return [float(share) for share in odds / odds.sum()]
 
     def _batches(self, sizes: Sequence[int]) -> list[list[int]]:
         """Numbers of windows that are decoded together: all are padded to the longest of them."""

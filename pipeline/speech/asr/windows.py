@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, overload
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 
@@ -42,6 +42,15 @@ class Decoder(Protocol):
 
     def __call__(self, windows: Sequence[Audio], *, careful: bool = False) -> list[Heard]:
         """One result a window; ``careful`` asks for a decoding that cannot repeat itself."""
+        ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A decoder that can tell which of some texts was said."""
+
+    def choose_among(self, audio: Audio, texts: Sequence[str]) -> list[float]:
+        """How likely each text is to have been said, if one of them was: they add up to 1."""
         ...
 
 

@@ -73,7 +73,7 @@ _DETAIL = re.compile(
 _WEEK = ("周", "星期", "礼拜")  # said for each other before a day
 # How much or how many: said back, it shows attention; it need not be.
 _QUANTITY = re.compile(
-    f"[{NUMERALS}]+(?:[套张箱袋瓶桶只份台件双盒位间斤条把个支株]|公斤|米[{NUMERALS}]?|寸|平米?)"
+    f"(?!一个)[{NUMERALS}]+(?:[套张箱袋瓶桶只份台件双盒位间斤条把个支株]|公斤|米[{NUMERALS}]?|寸|平米?)"
 )
 _NUMBERED = (  # 十一动 is 十一栋 as it is misheard, 一动不动 is not
     f"(?:[{NUMERALS}]+(?:号楼?|弄|栋|幢|座|单元|楼|室|层)"
