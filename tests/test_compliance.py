@@ -20,7 +20,7 @@ from pipeline.rubric import (
     trace,
 )
 from pipeline.rubric.call_rules import holiday_name
-from pipeline.rubric.context import match_probability
+from pipeline.rubric.context import _WHO_IS_THERE, match_probability
 from pipeline.rubric.examples import parse_example
 from pipeline.rubric.located import Located
 from pipeline.rubric.speech_rules import count_questions, statement_units
@@ -345,6 +345,13 @@ def test_a_stretch_that_is_too_short_for_an_act_did_not_hold_it() -> None:
     spoken = replace(first, start=0.0, end=6.0)
     answer = replace(other, text="", units=0, confidence=0.0, start=5.0, end=5.8)
     assert judge(replace(call, turns=(spoken, answer)), consent)[0].verdict == "cannot_tell"
+
+
+def test_who_is_called_and_asks_who_it_is_is_known_in_no_time() -> None:
+    for said in ("知我你哪位", "是我，您哪位？", "嗯对我是，你哪位"):
+        assert _WHO_IS_THERE.fullmatch(said), said
+    for said in ("是我" * 100 + "好", "我" * 200 + "好", "对，" * 100 + "我要退货"):
+        assert not _WHO_IS_THERE.fullmatch(said)
 
 
 def test_a_sound_without_words_after_a_question_may_have_been_the_answer() -> None:

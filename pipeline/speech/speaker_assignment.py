@@ -37,10 +37,8 @@ BEHIND_DB = 11.0  # under the usual level of a channel's speech, and with a gap 
 BEHIND_GAP_DB = 7.0  # to its quietest, is speech of others behind the speaker,
 BEHIND_S, BEHIND_SPANS = 2.0, 5  # if there is so much of it in all, and the speaker is heard within
 BEHIND_NEAR_S = 20.0  # of it on both sides: who talks after the speaker has left may be another one
-FAINT_DB, FAINT_S = (
-    18.0,
-    0.5,
-)  # so far under the usual level nobody says a short word on the telephone
+FAINT_DB = 18.0  # under the usual level nobody says a word
+FAINT_S = 0.5  # that is as short, on the telephone
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,8 @@ def foreground(audio: Sound, spans: tuple[Span, ...]) -> tuple[Span, ...]:
     Returns
     -------
     tuple of (start, end)
-        All of them, unless there is a group of quiet ones that stands clear of the rest.
+        All but short ones far under the usual level, and a group of quiet ones, if there is any, that
+        stands clear of the rest.
     """
     if len(spans) <= BEHIND_SPANS:
         return spans
@@ -157,11 +156,11 @@ def foreground(audio: Sound, spans: tuple[Span, ...]) -> tuple[Span, ...]:
     )
     seconds = np.array([end - start for start, end in spans])
     usual = np.quantile(level, 0.7, weights=seconds, method="inverted_cdf")
-    faint = (level <= usual - FAINT_DB) & (seconds < FAINT_S)
-    if faint.any():
-        return foreground(
-            audio, tuple(s for s, is_faint in zip(spans, faint, strict=True) if not is_faint)
-        )
+    while (heard := (level > usual - FAINT_DB) | (seconds >= FAINT_S)).sum() < len(spans):
+        spans, level, seconds = _those(spans, heard), level[heard], seconds[heard]
+        if len(spans) <= BEHIND_SPANS:
+            return spans
+        usual = np.quantile(level, 0.7, weights=seconds, method="inverted_cdf")
     ordered = np.sort(level)
     gaps = np.where(ordered[:-1] <= usual - BEHIND_DB, np.diff(ordered), 0.0)
     if gaps.max() < BEHIND_GAP_DB:
@@ -174,7 +173,11 @@ def foreground(audio: Sound, spans: tuple[Span, ...]) -> tuple[Span, ...]:
     behind = quiet & near & (after - stops <= BEHIND_NEAR_S)
     if seconds[behind].sum() < BEHIND_S or behind.sum() < BEHIND_SPANS:
         return spans
-    return tuple(span for span, is_behind in zip(spans, behind, strict=True) if not is_behind)
+    return _those(spans, ~behind)
+
+
+def _those(spans: tuple[Span, ...], wanted: NDArray[np.bool_]) -> tuple[Span, ...]:
+    return tuple(span for span, is_wanted in zip(spans, wanted, strict=True) if is_wanted)
 
 
 def by_diarization(

@@ -37,13 +37,13 @@ from pipeline.text import (
 
 MIN_SECOND_LOOK_S = 3.0
 # Short last words of a speaker that were not understood are a farewell if nothing else is as likely.
-FAREWELLS, OTHER_LAST_WORDS = (
-    ("再见。", "拜拜。"),
-    ("嗯。", "对。", "好。", "好的。", "行。", "谢谢。", "没有。", "喂。", "是的。"),
-)
-MAX_FAREWELL_S, SURE_FAREWELL = 1.3, 0.95
+FAREWELLS = ("再见。", "拜拜。")
+OTHER_LAST_WORDS = ("嗯。", "对。", "好。", "好的。", "行。", "谢谢。", "没有。", "喂。", "是的。")
+MAX_FAREWELL_S = 1.3
+SURE_FAREWELL = 0.95
 MIN_UNITS_PER_S = 0.8
 UNSURE = "unsure"
+SILENCE = "silence"
 SHARE_OF_USUAL = 0.5  # of the speaker's own rate; text under that is far too little
 
 UNWRITABLE = "\ufffd"  # a character of which the model wrote only some of the bytes
@@ -151,23 +151,29 @@ def _with_farewells(
     found: list[tuple[Window, Utterance]], decoder: Choosing
 ) -> list[tuple[Window, Utterance]]:
     """Hear the last words of each speaker again as a farewell, where they are short and had no words."""
-    last = {window.speaker: i for i, (window, _) in sorted(enumerate(found), key=_time_of)}
-    for i in last.values():
-        window, utterance = found[i]
-        start, end = window.spans[0]
-        if utterance.rejected not in ("silence", UNSURE) or end - start > MAX_FAREWELL_S:
-            continue
-        likely = decoder.choose_among(window.audio, (*FAREWELLS, *OTHER_LAST_WORDS))
-        sure, text = max(zip(likely, FAREWELLS, strict=False))
-        if sure >= SURE_FAREWELL:
-            words = tuple(_characters((Word(0.0, end - start, text, sure),), start, (start, end)))
-            heard = Utterance(window.speaker, start, end, text, words, sure)
-            found[i] = window, heard
-    return found
+    last: dict[Speaker, Seconds] = {}
+    for window, utterance in found:
+        last[window.speaker] = max(utterance.start, last.get(window.speaker, utterance.start))
+    return [
+        (window, _farewell(window, decoder) or utterance)
+        if utterance.start == last[window.speaker] and utterance.rejected in (SILENCE, UNSURE)
+        else (window, utterance)
+        for window, utterance in found
+    ]
 
 
-def _time_of(row: tuple[int, tuple[Window, Utterance]]) -> Seconds:
-    return row[1][1].start
+def _farewell(window: Window, decoder: Choosing) -> Utterance | None:
+    """An utterance as the farewell that it surely is, or None."""
+    start, end = window.spans[0]
+    if end - start > MAX_FAREWELL_S:
+        return None
+    texts = (*FAREWELLS, *OTHER_LAST_WORDS)
+    likely = dict(zip(texts, decoder.choose_among(window.audio, texts), strict=True))
+    text = max(FAREWELLS, key=likely.__getitem__)
+    if (sure := likely[text]) < SURE_FAREWELL:
+        return None
+    words = _characters((Word(0.0, end - start, text, sure),), start, (start, end))
+    return Utterance(window.speaker, start, end, text, tuple(words), sure)
 
 
 def _usual_rates(heard: Sequence[tuple[Window, Heard, Window]]) -> dict[Speaker, float]:
@@ -254,11 +260,11 @@ def _reject(
 ) -> str | None:
     plain = normalise_for_cer(text)
     if not plain:
-        return "silence"
+        return SILENCE
     if plain in hallucinations:
         return "hallucination"
     if heard.no_speech > options.no_speech_threshold and heard.logprob < options.min_logprob:
-        return "silence"
+        return SILENCE
     if _too_much(text, count_units(text), span[1] - span[0], options):
         return "loop"
     return None

@@ -89,10 +89,7 @@ class WhisperDecoder:
         from faster_whisper.audio import pad_or_trim
 
         features = self._model.feature_extractor(audio)[..., :-1]
-        length = max(
-            features.shape[-1] + FRAMES_PER_S, round(self._options.min_window_s * FRAMES_PER_S)
-        )
-        encoded = self._encode(pad_or_trim(features, min(MODEL_FRAMES, length + length % 2))[None])
+        encoded = self._encode(pad_or_trim(features, self._length([features]))[None])
         scored = self._model.model.align(
             _storage(np.repeat(encoded, len(texts), axis=0)),
             self._tokenizer.sot_sequence,
@@ -121,9 +118,7 @@ class WhisperDecoder:
         from faster_whisper.audio import pad_or_trim
 
         features = [self._model.feature_extractor(w)[..., :-1] for w in windows]
-        longest = max(f.shape[-1] for f in features) + FRAMES_PER_S
-        length = max(longest, round(self._options.min_window_s * FRAMES_PER_S))
-        length = min(MODEL_FRAMES, length + length % 2)
+        length = self._length(features)
         encoded = self._encode(np.stack([pad_or_trim(f, length) for f in features]))
         guesses = self._search(encoded, careful, self._options.prompt)
         doubted = [i for i, own in enumerate(guesses) if self._doubtful(own) and not careful]
@@ -141,6 +136,12 @@ class WhisperDecoder:
             Heard(tuple(_pieces(alignment)), guess.logprob, guess.no_speech)
             for guess, alignment in zip(chosen, alignments, strict=True)
         ]
+
+    def _length(self, features: Sequence[NDArray[np.float32]]) -> int:
+        """Frames that windows are padded to together: an even number, no more than they need."""
+        longest: int = max(f.shape[-1] for f in features) + FRAMES_PER_S
+        length = max(longest, round(self._options.min_window_s * FRAMES_PER_S))
+        return min(MODEL_FRAMES, length + length % 2)
 
     def _encode(self, features: NDArray[np.float32]) -> NDArray[Any]:
         """Encode windows of one length, shape (windows, positions, size).
