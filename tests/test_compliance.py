@@ -354,6 +354,22 @@ def test_who_is_called_and_asks_who_it_is_is_known_in_no_time() -> None:
         assert not _WHO_IS_THERE.fullmatch(said)
 
 
+def test_the_opening_goes_on_after_who_is_called_has_answered_however_that_is_heard() -> None:
+    greets = rubric_of(item("own", "pass: {says: {by: agent, any: [我是], where: opening}}"))
+
+    def verdict(*said: str) -> str:
+        return judge(dialogue(" / ".join(said)), greets)[0].verdict
+
+    goes_on = "A: 我是血液中心的，想跟您说个事。"
+    assert verdict("A: 您好，请问是关先生吗？", "C: 那是我那围。", goes_on) == "pass"
+    assert verdict("A: 喂，您是何女士本人吗？", "C: 知我你那个围。", goes_on) == "pass"
+    assert (
+        verdict("A: 您好，请问是关先生吗？", "C: 那你先听我说我的单子到现在还没有到。", goes_on)
+        == "fail"
+    )
+    assert verdict("A: 您好，请问您要问什么？", "C: 我的单子还没到。", goes_on) == "fail"
+
+
 def test_a_sound_without_words_after_a_question_may_have_been_the_answer() -> None:
     asked = (
         "pass: {in_order: {steps: [{says: {by: agent, any: [可以吗]}}, "

@@ -49,6 +49,12 @@ _WHO_IS_THERE = re.compile(
     r"(?:[呀啊呢吗哦]|\W)*(?:找我)?|(?=有?[什啥]么?事|有事))"
     r"(?:有?[什啥]么?事情?|有事)?(?:[呀啊呢吗]|\W)*"
 )
+# The agent asks for the one who is called; however the short answer is heard, the opening goes on.
+_ASKS_WHO_IT_IS = re.compile(
+    r"(?:喂|[您你]好|[啊嗯哦诶欸哎]|请问|早上好|上午好|中午好|下午好|晚上好|打扰了?|\W)*+"
+    r"(?:[您你]?这?是\w{1,8}|\w{1,4}(?:先生|女士|小姐|太太|老师|师傅)|本人)[吗吧么嘛]\W*"
+)
+_ANSWER_UNITS = 10
 EVERYWHERE: tuple[Span, ...] = ((float("-inf"), float("inf")),)
 
 
@@ -224,16 +230,19 @@ class Call:
         if not agent:
             return 0.0, min(self.hearing.opening_s, self.dialogue.duration)
         limit = agent[0].start + self.hearing.opening_s
-        content = next(
-            (
-                t.start
-                for t in self.turns(CUSTOMER)
-                if (t.units or count_units(t.text)) > self.hearing.opening_customer_units
-                and t.start > agent[0].start
-                and not _WHO_IS_THERE.fullmatch(t.text)
-            ),
-            limit,
-        )
+        most = self.hearing.opening_customer_units
+        content = limit
+        for turn in self.turns(CUSTOMER):
+            before = [t for t in agent if t.start < turn.start]
+            asked = before and _ASKS_WHO_IT_IS.fullmatch(before[-1].text)
+            units = turn.units or count_units(turn.text)
+            if (
+                before
+                and units > (max(most, _ANSWER_UNITS) if asked else most)
+                and not _WHO_IS_THERE.fullmatch(turn.text)
+            ):
+                content = turn.start
+                break
         inside = [t for t in agent[: self.hearing.opening_turns] if t.start < min(content, limit)]
         return 0.0, (inside or agent[:1])[-1].end
 
