@@ -92,6 +92,11 @@ def test_a_fail_shows_what_was_said_instead() -> None:
             "A: 他不是甲方。",
         ),
         ("fail: {says: {any: [你应该], except: [你应该会]}}", "A: 你应该会收到。", "A: 你应该早说。"),
+        (  # what an exception has of its own must sound like it
+            "fail: {says: {any: [没有办法], except: [您家也没有办法]}}",
+            "A: 您家也没有办法。",
+            "A: 还在处理，我也没有办法。",
+        ),
         (
             "fail: {says: {any: [不知道], except_after: [您说]}}",
             "A: 您说他不知道吗？",

@@ -41,6 +41,7 @@ from pipeline.text.phonetic.slots import (
 )
 from pipeline.text.phonetic.streams import Stream
 
+_EXCEPTION_LOSS = 0.75  # characters misheard of what an exception has beyond what it excepts
 _START_UNITS = 6  # characters that may precede what counts as said at the start of a turn
 _LIMIT_TOLERANCE = 1.15
 _ALSO_BEFORE_S = 20.0  # a value may be said back while it is still being stated
@@ -484,10 +485,16 @@ def _is_question(sentence: str) -> bool:
 
 
 def _bars(exception: Match, match: Match) -> bool:
-    """Say whether an exception covers a match: the same words count as what they are most like."""
+    """Say whether an exception covers a match: the same words count as what they are most like.
+
+    What an exception has beyond the match must sound like it: 理我也没有办法 is not 您也没有办法.
+    """
     if (exception.start, exception.end) == (match.start, match.end):
         return exception.score >= match.score
-    return exception.start <= match.start and match.end <= exception.end
+    if exception.start > match.start or match.end > exception.end:
+        return False
+    lost = [(m.end - m.start) * (1.0 - m.score) for m in (exception, match)]
+    return lost[0] - lost[1] <= _EXCEPTION_LOSS
 
 
 def _answers(call: Call, hit: Hit) -> bool:
