@@ -230,21 +230,19 @@ class Call:
         if not agent:
             return 0.0, min(self.hearing.opening_s, self.dialogue.duration)
         limit = agent[0].start + self.hearing.opening_s
-        most = self.hearing.opening_customer_units
-        content = limit
-        for turn in self.turns(CUSTOMER):
-            before = [t for t in agent if t.start < turn.start]
-            asked = before and _ASKS_WHO_IT_IS.fullmatch(before[-1].text)
-            units = turn.units or count_units(turn.text)
-            if (
-                before
-                and units > (max(most, _ANSWER_UNITS) if asked else most)
-                and not _WHO_IS_THERE.fullmatch(turn.text)
-            ):
-                content = turn.start
-                break
+        content = next((t.start for t in self.turns(CUSTOMER) if self._ends_opening(t)), limit)
         inside = [t for t in agent[: self.hearing.opening_turns] if t.start < min(content, limit)]
         return 0.0, (inside or agent[:1])[-1].end
+
+    def _ends_opening(self, turn: Turn) -> bool:
+        """Whether the customer says more than who is there, or asks it, after the agent began."""
+        before = [t for t in self.turns(AGENT) if t.start < turn.start]
+        if not before or _WHO_IS_THERE.fullmatch(turn.text):
+            return False
+        most = self.hearing.opening_customer_units
+        if _ASKS_WHO_IT_IS.fullmatch(before[-1].text):
+            most = max(most, _ANSWER_UNITS)
+        return (turn.units or count_units(turn.text)) > most
 
     @cached_property
     def closing(self) -> Span:

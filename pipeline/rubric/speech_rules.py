@@ -493,8 +493,12 @@ def _bars(exception: Match, match: Match) -> bool:
         return exception.score >= match.score
     if exception.start > match.start or match.end > exception.end:
         return False
-    lost = [(m.end - m.start) * (1.0 - m.score) for m in (exception, match)]
-    return lost[0] - lost[1] <= _EXCEPTION_LOSS
+    return _misheard(exception) - _misheard(match) <= _EXCEPTION_LOSS
+
+
+def _misheard(match: Match) -> float:
+    """Characters of a match that sound otherwise."""
+    return (match.end - match.start) * (1.0 - match.score)
 
 
 def _answers(call: Call, hit: Hit) -> bool:
