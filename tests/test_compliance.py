@@ -238,6 +238,8 @@ def test_a_stated_time_covers_the_wait_or_not() -> None:
         ("closing", False),
         ("{first_s: 3}", True),
         ("{last_s: 2}", False),
+        ("{from_share: 0}", True),
+        ("{from_share: 0.5}", False),
         ("{last_turns: 1}", False),
         ("{before: {says: {any: [再见]}}}", True),
         ("{after: {says: {any: [再见]}}}", False),
@@ -373,6 +375,9 @@ def test_the_opening_goes_on_after_who_is_called_has_answered_however_that_is_he
         == "fail"
     )
     assert verdict("A: 您好，请问您要问什么？", "C: 我的单子还没到。", goes_on) == "fail"
+    another = "C: 她买菜去了，手机搁家里了，你是哪个？"
+    assert verdict("A: 您好，请问是关女士吗？", another, goes_on) == "pass"
+    assert verdict("A: 您好，请问是关女士吗？", another[:-6] + "。", goes_on) == "fail"
 
 
 def test_a_sound_without_words_after_a_question_may_have_been_the_answer() -> None:

@@ -49,6 +49,8 @@ _WHO_IS_THERE = re.compile(
     r"(?:[呀啊呢吗哦]|\W)*(?:找我)?|(?=有?[什啥]么?事|有事))"
     r"(?:有?[什啥]么?事情?|有事)?(?:[呀啊呢吗]|\W)*"
 )
+# Whoever else picks up tells where the called one is, and ends by asking who calls.
+_ASKS_WHO_CALLS = re.compile(r"(?:[你您]们?(?:那边|这边)?是?(?:哪[个位里儿家]|谁))[的呀啊呢]?\W*$")
 # The agent asks for the one who is called; however the short answer is heard, the opening goes on.
 _ASKS_WHO_IT_IS = re.compile(
     r"(?:喂|[您你]好|[啊嗯哦诶欸哎]|请问|早上好|上午好|中午好|下午好|晚上好|打扰了?|\W)*+"
@@ -237,12 +239,16 @@ class Call:
     def _ends_opening(self, turn: Turn) -> bool:
         """Whether the customer says more than who is there, or asks it, after the agent began."""
         before = [t for t in self.turns(AGENT) if t.start < turn.start]
-        if not before or _WHO_IS_THERE.fullmatch(turn.text):
+        if not before or _WHO_IS_THERE.fullmatch(turn.text) or _ASKS_WHO_CALLS.search(turn.text):
             return False
         most = self.hearing.opening_customer_units
         if _ASKS_WHO_IT_IS.fullmatch(before[-1].text):
             most = max(most, _ANSWER_UNITS)
         return (turn.units or count_units(turn.text)) > most
+
+    def at_share(self, share: float) -> float:
+        """When a share (0 to 1) of the call is over, between its first word and its last."""
+        return self.start + share * (self.end - self.start)
 
     @cached_property
     def closing(self) -> Span:

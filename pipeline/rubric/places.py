@@ -67,6 +67,9 @@ class Place(Form):
     last_turns: Whole | None = entry(None, "so many last turns of the speaker", ge=1)
     first_s: Number | None = entry(None, "so many seconds from the first word", ge=0)
     last_s: Number | None = entry(None, "so many seconds to the last word", ge=0)
+    from_share: Number | None = entry(
+        None, "from this share of the call on: 0 is the first word, 1 the last", ge=0, le=1
+    )
     before: Anchored = entry(None, "before this")
     after: Anchored = entry(None, "after this")
     from_: Anchored = entry(None, "from where this begins", "from")
@@ -107,6 +110,8 @@ class Place(Form):
             spans = _intersect(spans, [(0.0, call.start + self.first_s)])
         if self.last_s is not None:
             spans = _intersect(spans, [(call.end - self.last_s, INFINITY)])
+        if self.from_share is not None:
+            spans = _intersect(spans, [(call.at_share(self.from_share), INFINITY)])
         for relation, anchor in self.relations:
             hits = anchor.hits(call, scope)
             regions = [self._related(relation, h, turns, speaker) for h in hits]
@@ -130,6 +135,7 @@ class Place(Form):
         words += [f"last {self.last_turns} turns"] if self.last_turns is not None else []
         words += [f"first {self.first_s:g} s"] if self.first_s is not None else []
         words += [f"last {self.last_s:g} s"] if self.last_s is not None else []
+        words += [f"from {self.from_share:.0%} on"] if self.from_share is not None else []
         words += [f"{relation} {anchor.describe()}" for relation, anchor in self.relations]
         words += [f"within {self.within_s:g} s"] if self.within_s is not None else []
         words += [f"within {self.within_turns} turns"] if self.within_turns is not None else []
