@@ -494,6 +494,19 @@ def test_a_chunk_behind_the_samples_is_not_read_as_sound(tmp_path: Path):
     assert (wave.duration, wave.warnings) == (10, ())
 
 
+@pytest.mark.parametrize("offset", [0.05, -0.3])
+def test_a_constant_offset_is_no_level(tmp_path: Path, offset: float) -> None:
+    clean = known(RATE, 2) * np.float32(0.5)
+    clean[0, : 2 * RATE // 5] = 0
+    shifted = clean.copy()
+    shifted[0, 2 * RATE // 5 :] += np.float32(offset)
+    soundfile.write(tmp_path / "call.wav", shifted.T, RATE, subtype="PCM_16")
+    wave = decode(tmp_path / "call.wav")
+    assert wave.warnings == (f"Channel 0 has a constant offset of {offset:+.3f}: taken out.",)
+    assert np.abs(wave.samples - clean).max() < 2e-3
+    assert not wave.samples[0, : 2 * RATE // 5].any()  # digital silence stays what it is
+
+
 @pytest.mark.parametrize(
     ("silent_s", "said"), [(4.0, ()), (6.0, ("The last 6.0 s are digital silence.",))]
 )

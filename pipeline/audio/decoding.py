@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-Samples are float32 of shape (channels, n) with full scale 1.0. Channels are never mixed. Audio
+Samples are float32 of shape (channels, n) with full scale 1.0, without the constant offset (DC) that
+a faulty line adds. Channels are never mixed. Audio
 above :data:`TARGET_RATE_HZ` is brought down to it while decoding; lower rates stay as they are.
 Decoding works block by block and refuses more than :data:`MAX_SAMPLES`, so memory is bounded by
 about four bytes a kept sample (3 hours of 8 kHz stereo: 0.7 GB), whatever a header declares.
@@ -33,6 +34,9 @@ _OVERSCALE = 16.0  # 24 dB above full scale: no longer a loud float recording
 _WHOLE_NUMBERS = 2.0**-15  # brings 16-bit numbers to full scale 1.0
 _SAMPLES_AT_ONCE = 1 << 20
 _STILL_END_S = 5.0
+_MIN_OFFSET = 1e-3  # -60 dBFS: less is that of the codec, and makes no level wrong
+_MIN_OFFSET_S = 1.0
+_SILENCE_S = 0.02  # zeros for so long are what a recorder writes in place of sound
 LEGS_APART_S = 1.0
 
 
@@ -77,8 +81,10 @@ def decode(path: str | os.PathLike[str], *, max_samples: int = MAX_SAMPLES) -> W
         raise EmptyAudio("The file holds no audio samples.", COPY_HINT)
     source.note_missing(samples.shape[1] / rate)
     _note_still_end(samples, rate, source.warnings)
+    samples = _within_scale(samples, source.warnings)
+    _remove_offset(samples, rate, source.warnings)
     return Waveform(
-        samples=_within_scale(samples, source.warnings),
+        samples=samples,
         sample_rate=rate,
         source_sample_rate=source.rate,
         codec=source.codec,
@@ -226,6 +232,24 @@ def _within_scale(samples: Audio, warnings: list[str]) -> Audio:
             piece[np.abs(piece) > _OVERSCALE] = 0
         warnings.append(f"{count} samples far above full scale are set to zero.")
     return samples
+
+
+def _remove_offset(samples: Audio, rate: int, warnings: list[str]) -> None:
+    """Take out, in place, the mean of a channel where it would count as level; zeros stay zeros."""
+    hop = round(_SILENCE_S * rate)
+    step = _SAMPLES_AT_ONCE // hop * hop
+    for number, channel in enumerate(samples):
+        pieces = [channel[start : start + step] for start in range(0, channel.size, step)]
+        total = sum(float(piece.sum(dtype=np.float64)) for piece in pieces)
+        sounding = np.count_nonzero(channel)
+        if sounding < _MIN_OFFSET_S * rate or abs(total) <= _MIN_OFFSET * sounding:
+            continue
+        sounds = [np.logical_or.reduceat(p != 0, np.arange(0, p.size, hop)) for p in pieces]
+        masks = [np.repeat(s, hop)[: p.size] for s, p in zip(sounds, pieces, strict=True)]
+        offset = total / sum(int(mask.sum()) for mask in masks)
+        for piece, mask in zip(pieces, masks, strict=True):
+            piece[mask] -= np.float32(offset)
+        warnings.append(f"Channel {number} has a constant offset of {offset:+.3f}: taken out.")
 
 
 def _count_huge(pieces: list[Audio]) -> int:
