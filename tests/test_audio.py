@@ -507,6 +507,42 @@ def test_a_constant_offset_is_no_level(tmp_path: Path, offset: float) -> None:
     assert not wave.samples[0, : 2 * RATE // 5].any()  # digital silence stays what it is
 
 
+@pytest.mark.parametrize("cut", [0, 4000])
+def test_recordings_behind_each_other_in_one_file_are_read_on(tmp_path: Path, cut: int) -> None:
+    written = known(RATE, 2)
+    for name, part in (("a", written), ("b", written[:, :RATE])):
+        soundfile.write(tmp_path / f"{name}.wav", part.T, RATE, subtype="PCM_16")
+    first, second = ((tmp_path / f"{name}.wav").read_bytes() for name in "ab")
+    extra = b"LIST" + struct.pack("<I", 4) + b"INFO"
+    (tmp_path / "call.wav").write_bytes((first + extra + second + first)[: -cut or None])
+    wave = decode(tmp_path / "call.wav")
+    seconds = written.shape[1] / RATE
+    gone = cut // 4
+    whole = np.concatenate((written, written[:, :RATE], written), axis=1)
+    whole = whole[:, : whole.shape[1] - gone]
+    assert np.abs(wave.samples - whole).max() < 1e-4
+    assert wave.warnings[0] == (
+        f"The file holds 3 recordings, one behind the other ({seconds:.1f} and 1.0 and "
+        f"{seconds - gone / RATE:.1f} s): read on to the end."
+    )
+    assert len(wave.warnings) == 1 + bool(cut)
+
+
+def test_a_recording_of_another_format_behind_one_is_said(tmp_path: Path) -> None:
+    written = known(RATE, 2)
+    soundfile.write(tmp_path / "a.wav", written.T, RATE, subtype="PCM_16")
+    soundfile.write(tmp_path / "b.wav", written[0], RATE, subtype="ALAW", format="WAV")
+    both = (tmp_path / "a.wav").read_bytes() + (tmp_path / "b.wav").read_bytes()
+    (tmp_path / "call.wav").write_bytes(both)
+    wave = decode(tmp_path / "call.wav")
+    seconds = f"{written.shape[1] / RATE:.1f}"
+    assert wave.samples.shape == written.shape
+    assert wave.warnings == (
+        f"The file holds 2 recordings, one behind the other ({seconds} and {seconds} s): "
+        "only the first is read.",
+    )
+
+
 @pytest.mark.parametrize(
     ("silent_s", "said"), [(4.0, ()), (6.0, ("The last 6.0 s are digital silence.",))]
 )

@@ -18,14 +18,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import av
 import numpy as np
 import soundfile
 
-from pipeline.audio.wav import FIXED_SIZE_TAGS, WavHeader, WholeFile, read_wav_header
+from pipeline.audio.wav import (
+    FIXED_SIZE_TAGS,
+    PartOfFile,
+    WavHeader,
+    WholeFile,
+    read_wav_header,
+    recordings_behind,
+)
 from pipeline.errors import EmptyAudio, UnreadableAudio, one_line
 from pipeline.schema import Audio, Seconds
 
@@ -124,19 +131,28 @@ def open_source(file: BufferedReader, name: str) -> AbstractContextManager[Sourc
         raise EmptyAudio("The WAV file holds no audio samples (data size 0).", COPY_HINT)
     try:
         if wav is not None and wav.tag in FIXED_SIZE_TAGS and wav.data_bytes != 0:
-            whole = WholeFile(_native(name), wav.size_at) if wav.is_stale else _native(name)
-            return _read_by_soundfile(soundfile.SoundFile(whole), wav)
+            behind = recordings_behind(file, wav)
+            ends = behind[0].begins if behind else None
+            return _read_by_soundfile(_open_wav(name, wav, ends), wav, name, behind)
         if headerless == "vox":
             raw = {"format": "RAW", "subtype": "VOX_ADPCM", "samplerate": 8000, "channels": 1}
-            return _read_by_soundfile(soundfile.SoundFile(_native(name), **raw), None)
+            return _read_by_soundfile(soundfile.SoundFile(_native(name), **raw), None, name)
     except soundfile.LibsndfileError:
         pass  # FFmpeg forgives more
-    return _read_by_pyav(name, wav, headerless)
+    return _read_by_pyav(name, wav, headerless, recordings_behind(file, wav) if wav else ())
 
 
 def _stale_warning(wav: WavHeader) -> str:
     by_header = wav.data_bytes / max(wav.byte_rate, 1)
     return f"The header gives {by_header:.1f} s, the file holds {wav.expected or 0:.1f} s."
+
+
+def _behind_warning(wav: WavHeader, behind: Sequence[WavHeader], is_read: bool) -> str:
+    lengths = " and ".join(f"{part.expected or 0:.1f}" for part in (wav, *behind))
+    told = "read on to the end" if is_read else "only the first is read"
+    return (
+        f"The file holds {len(behind) + 1} recordings, one behind the other ({lengths} s): {told}."
+    )
 
 
 def _native(name: str) -> str | bytes:
@@ -145,16 +161,30 @@ def _native(name: str) -> str | bytes:
 
 
 @contextmanager
-def _read_by_soundfile(sound: soundfile.SoundFile, wav: WavHeader | None) -> Iterator[Source]:
-    """Read WAV samples that need no codec, or (without a header) Dialogic ADPCM."""
+def _read_by_soundfile(
+    sound: soundfile.SoundFile,
+    wav: WavHeader | None,
+    name: str,
+    behind: Sequence[WavHeader] = (),
+) -> Iterator[Source]:
+    """Read WAV samples that need no codec, or (without a header) Dialogic ADPCM.
+
+    Recordings ``behind`` the first one in the same file are read on where their format is the same.
+    """
+    alike = wav is not None and all(part.form == wav.form and part.expected for part in behind)
+    read = [wav, *(behind if alike else ())] if wav else []
+    before = sum(part.expected or 0.0 for part in read[:-1])
+    end = read[-1] if read else None
     source = Source(
         codec=_CODEC_OF_SUBTYPE.get(sound.subtype, sound.subtype.lower()),
         rate=sound.samplerate,
         channels=sound.channels,
-        blocks=_soundfile_blocks(sound),
-        declared=wav.declared if wav else None,
-        expected=wav.expected if wav else None,
+        blocks=chain(_soundfile_blocks(sound), _blocks_behind(name, read[1:])),
+        declared=None if end is None or end.declared is None else before + end.declared,
+        expected=None if end is None or end.expected is None else before + end.expected,
     )
+    if wav and behind:
+        source.warnings.append(_behind_warning(wav, behind, alike))
     if wav is None:
         source.warnings.append("A .vox file has no header: 8000 Hz, one channel assumed.")
     elif wav.is_stream:
@@ -176,8 +206,27 @@ def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[Audio]:
         yield block.T
 
 
+def _blocks_behind(name: str, parts: Sequence[WavHeader]) -> Iterator[Audio]:
+    """Blocks of the recordings that follow the first one in a WAV file."""
+    for part, after in pairwise((*parts, None)):
+        if part:
+            with _open_wav(name, part, after.begins if after else None) as sound:
+                yield from _soundfile_blocks(sound)
+
+
+def _open_wav(name: str, wav: WavHeader, ends: int | None) -> soundfile.SoundFile:
+    """Open one recording of a WAV file; it ``ends`` where another one begins behind it."""
+    native = _native(name)
+    if wav.is_stale or (wav.is_stream and wav.begins):
+        return soundfile.SoundFile(WholeFile(native, wav.size_at, wav.begins))
+    is_part = wav.begins or ends is not None
+    return soundfile.SoundFile(PartOfFile(native, wav.begins, ends) if is_part else native)
+
+
 @contextmanager
-def _read_by_pyav(name: str, wav: WavHeader | None, headerless: str | None) -> Iterator[Source]:
+def _read_by_pyav(
+    name: str, wav: WavHeader | None, headerless: str | None, behind: Sequence[WavHeader] = ()
+) -> Iterator[Source]:
     """Read anything FFmpeg knows. Playlists and the network are out of reach by the white list."""
     options = {"format_whitelist": _DEMUXERS}
     if headerless in ("alaw", "mulaw"):
@@ -214,6 +263,8 @@ def _read_by_pyav(name: str, wav: WavHeader | None, headerless: str | None) -> I
                 warnings.append(_STREAM_WARNING)
             if wav and wav.is_stale:
                 warnings.append(_stale_warning(wav))
+            if wav and behind:
+                warnings.append(_behind_warning(wav, behind, is_read=False))
             yield source
     except _DECODER_ERRORS as error:
         raise _not_audio(name, error) from error
