@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError
 from pipeline.schema import ChannelQuality, Waveform
-from pipeline.signal.channels import assess, channel_findings, crosstalk_db, leaked
+from pipeline.signal.channels import assess, channel_findings, crosstalk_db, leaked, usable
 
 RATE = 8000
 HOP = RATE // 50
@@ -282,6 +282,31 @@ def test_leak_is_marked_up_to_where_an_answer_begins() -> None:
     for edge in (slice(4 * frames - 12, 4 * frames), slice(6 * frames, 6 * frames + 12)):
         assert mask[1][edge][only_leak[edge]].mean() > 0.8
     assert mask[1][levels(answer) > -45].mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("late_s", "leak_db", "both"),
+    [(0.03, -25, False), (0.06, -25, False), (0.25, -30, False), (0.4, -25, False),
+     (0.12, -25, True), (0.12, -16, True)],
+)  # fmt: skip
+def test_an_echo_is_marked_however_late_it_comes(late_s: float, leak_db: float, both: bool) -> None:
+    late, gain = round(late_s * RATE), 10 ** (leak_db / 20)
+    echo = gain * np.roll(AGENT, late)
+    back = gain * np.roll(CUSTOMER, late) * both
+    call = wave(AGENT + back + hiss(40, -62, 3), CUSTOMER + echo + hiss(40, -62, 4))
+    found = usable(call)
+    assert (
+        found.warnings[-1] == f"Channel 1 carries channel 0 at {leak_db} dB, {late_s:.2f} s late."
+    )
+    assert found.delays_s[1, 0] == pytest.approx(late_s, abs=0.001)
+    assert found.delays_s[0, 1] == pytest.approx(late_s * both, abs=0.001)
+    frames = np.rint(found.delays_s * RATE / HOP).astype(int)
+    mask = leaked(np.stack([levels(c) for c in call.samples]), found.leaks, delay_frames=frames)
+    for channel, (own, other) in enumerate(((AGENT, back), (CUSTOMER, echo))):
+        only_leak = (levels(other) > -55) & (levels(own) < -80)
+        assert (mask[channel] & only_leak).sum() >= 0.9 * only_leak.sum()
+        talking = (levels(own) > -45) & (levels(own) > levels(other))
+        assert mask[channel][talking].mean() < 0.04  # dips of syllables, where both talk at once
 
 
 def test_leaked_without_leak_or_frames() -> None:

@@ -68,6 +68,8 @@ _MIXED_EVIDENCE_S = 3.0
 _OVER_CHANCE = 2.0  # a leak counts when it is this many times what chance coherence gives
 _FRAMES_AT_ONCE = 8192
 _SAMPLES_AT_ONCE = 1 << 20
+_LATE_S = 0.02  # from here on a leak is an echo that a listener can tell
+_ECHO_S = 0.45  # the longest way a leak takes: satellite, conference and speakerphone included
 _TINY = 1e-30
 
 
@@ -97,7 +99,8 @@ class ChannelFinding:
                 f"Channel {self.channel} carries channel {self.other} about as loud as its own "
                 f"voice: channel {self.channel} is treated as mono."
             )
-        return f"Channel {self.channel} carries channel {self.other} at {self.value:.0f} dB."
+        late = f", {self.delay_s:.2f} s late" if (self.delay_s or 0.0) >= _LATE_S else ""
+        return f"Channel {self.channel} carries channel {self.other} at {self.value:.0f} dB{late}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,14 @@ class Usable:
     """Channels that stand for one speaker each; one when the recording is mono in effect.
 
     ``quality`` describes the channels in use and those that carry no signal while just one other
-    does; the latter are ``dead``. ``leaks`` is the matrix of :func:`crosstalk_db` of those in use.
+    does; the latter are ``dead``. ``leaks`` is the matrix of :func:`crosstalk_db` of those in use,
+    ``delays_s`` how much later each leak arrives.
     """
 
     channels: tuple[int, ...]
     dead: tuple[int, ...]
     leaks: Floats
+    delays_s: Floats
     quality: tuple[ChannelQuality, ...]
     warnings: tuple[str, ...]
 
@@ -140,8 +145,9 @@ def usable(wave: Waveform) -> Usable:
         for c in _assess(frames, findings)
         if c.channel in (*kept, *silent)
     )
-    leaks = _crosstalk_db(frames, frames.active)[np.ix_(kept, kept)]
-    return Usable(tuple(kept), silent, leaks, quality, tuple(warnings))
+    leaks, delays_s = (m[np.ix_(kept, kept)] for m in _crosstalk(frames, frames.active))
+    delays_s = np.where(leaks >= LEAK_DB, delays_s, 0.0)  # that of fainter ones may be chance
+    return Usable(tuple(kept), silent, leaks, delays_s, quality, tuple(warnings))
 
 
 def assess(
@@ -240,7 +246,7 @@ def crosstalk_db(waveform: Waveform, speech: Mapping[int, Sequence[Span]] | None
     """Measure how loud each channel is heard in each other one.
 
     During frames that the talking channel dominates, the receiving channel is regressed on it,
-    frequency by frequency, after a search for the delay (up to 0.3 s either way). What chance
+    frequency by frequency, after a search for the delay (up to 0.45 s either way). What chance
     coherence alone would give is subtracted.
 
     Returns
@@ -255,10 +261,17 @@ def crosstalk_db(waveform: Waveform, speech: Mapping[int, Sequence[Span]] | None
 
 
 def _crosstalk_db(frames: _Frames, active: Mask) -> Floats:
-    matrix = np.zeros((len(active), len(active)))
+    return _crosstalk(frames, active)[0]
+
+
+def _crosstalk(frames: _Frames, active: Mask) -> tuple[Floats, Floats]:
+    """Level in dB and delay in seconds of each channel in each other one."""
+    level = np.zeros((len(active), len(active)))
+    delay_s = np.zeros_like(level)
     for receiver, talker in permutations(range(len(active)), 2):
-        matrix[receiver, talker] = _leak(frames, active, receiver, talker)[0]
-    return matrix
+        pair = receiver, talker
+        level[pair], delay_s[pair] = _leak(frames, active, receiver, talker)
+    return level, delay_s
 
 
 def leaked(
@@ -541,7 +554,37 @@ def _leak(frames: _Frames, active: Mask, receiver: int, talker: int) -> tuple[fl
     chosen = _block_choice(alone)
     only = np.repeat(_block_frames(alone)[chosen], frames.hop, axis=1)
     a = _blocks(frames, talker, chosen) * only
-    delay = _best_delay(a, _blocks(frames, receiver, chosen), round(0.3 * frames.rate))
+    late = _echo_delay(frames, a, receiver, chosen)
+    level = _level(frames, alone, receiver, talker, late)
+    if level < LEAK_DB:  # or it comes at once, with too little else to find it by
+        late = _best_delay(a, _blocks(frames, receiver, chosen), round(0.3 * frames.rate))
+        level = _level(frames, alone, receiver, talker, late)
+    return level, late / frames.rate if np.isfinite(level) else 0.0
+
+
+def _echo_delay(frames: _Frames, source: Audio, receiver: int, chosen: NDArray[np.int_]) -> int:
+    """Samples by which the talker's blocks come later in the other channel, up to ``_ECHO_S``.
+
+    The receiver's own voice around them is brought down to the usual level there.
+    """
+    reach = round(_ECHO_S * frames.rate)
+    block = source.shape[1]
+    samples = frames.samples[receiver]
+    at = chosen[:, None] * block + np.arange(-reach, block + reach)
+    heard = samples[np.clip(at, 0, samples.size - 1)]
+    hop = frames.hop
+    cut = heard[:, : heard.shape[1] // hop * hop].reshape(len(heard), -1, hop)
+    size = np.sqrt(np.einsum("bfh,bfh->bf", cut, cut) / hop)
+    usual = float(np.median(size))
+    heard = (cut * (usual / np.maximum(size, max(usual, _TINY)))[..., None]).reshape(len(heard), -1)
+    length = fft.next_fast_len(heard.shape[1] + block, real=True)
+    cross = fft.rfft(heard, length, axis=1) * fft.rfft(source, length, axis=1).conj()
+    correlation = np.abs(fft.irfft(cross.sum(axis=0), length))
+    return int(np.argmax(correlation[: 2 * reach + 1])) - reach
+
+
+def _level(frames: _Frames, alone: Mask, receiver: int, talker: int, delay: int) -> float:
+    """Level in dB of what a channel carries of the talker, so many samples later."""
     at = _thin(np.flatnonzero(alone))
     source, heard = frames.spectra(talker, at), frames.spectra(receiver, at, delay)
     source_power = np.maximum((np.abs(source) ** 2).mean(axis=0), _TINY)
@@ -549,8 +592,8 @@ def _leak(frames: _Frames, active: Mask, receiver: int, talker: int) -> tuple[fl
     chance = (np.abs(heard) ** 2).mean(axis=0) / at.size
     leak = float((explained - chance).sum())
     if leak <= _OVER_CHANCE * float(chance.sum()):
-        return float("-inf"), 0.0
-    return 10 * float(np.log10(leak / source_power.sum())), delay / frames.rate
+        return float("-inf")
+    return 10 * float(np.log10(leak / source_power.sum()))
 
 
 def _block_choice(wanted: Mask) -> NDArray[np.int_]:

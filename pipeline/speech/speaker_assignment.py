@@ -99,7 +99,11 @@ def assign_speech(
             settings.diarization.speakers,
             channel,
         )
-    hidden = leaked(np.stack([frame_levels_db(a) for a in audio.values()]), usable.leaks)
+    hidden = leaked(
+        np.stack([frame_levels_db(a) for a in audio.values()]),
+        usable.leaks,
+        delay_frames=np.rint(usable.delays_s / FRAME_S).astype(int),
+    )
     for c, mask in zip(audio, hidden, strict=True):
         ignore[c][: mask.size] |= mask
     return by_channel(audio, models.detector, settings.vad, ignore)
