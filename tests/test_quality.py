@@ -320,6 +320,41 @@ def test_leaked_without_leak_or_frames() -> None:
         leaked(track[0])
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.5])
+@pytest.mark.parametrize("late_s", [0.2, -0.3])
+def test_a_late_copy_is_the_same_sound(late_s: float, gain: float) -> None:
+    mix = AGENT + CUSTOMER + hiss(40, -60, 3)
+    late = round(late_s * RATE)
+    copy = gain * (
+        np.r_[np.zeros(late), mix[:-late]] if late > 0 else np.r_[mix[-late:], np.zeros(-late)]
+    )
+    found = usable(wave(mix, copy))
+    assert found.channels == (0,)
+    assert found.warnings == (
+        f"Channels 0 and 1 are the same sound, {abs(late_s):.2f} s apart: treated as mono.",
+    )
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_channel_that_is_the_sum_of_two_others_is_left_out(place: int) -> None:
+    own = [AGENT + hiss(40, -60, 3), CUSTOMER + hiss(40, -60, 4)]
+    channels = [*own]
+    channels.insert(place, 0.7 * (own[0] + own[1]) + hiss(40, -65, 5))
+    found = usable(wave(*channels))
+    first, second = (c for c in range(3) if c != place)
+    assert found.channels == (first, second)
+    assert found.warnings == (
+        f"Channel {place} is the sum of channels {first} and {second}: left out.",
+    )
+    assert problems(found.quality) == [(), ()]
+
+
+def test_three_voices_are_no_sum_of_each_other() -> None:
+    third = voice([(1.0, 3.0), (16.0, 18.0)], 40, 9)
+    call = wave(*(v + hiss(40, -60, n) for n, v in enumerate((AGENT, CUSTOMER, third))))
+    assert "sum" not in [f.problem for f in channel_findings(call)]
+
+
 # -- edges --------------------------------------------------------------------------------------
 
 

@@ -4,9 +4,9 @@ What
 ----
 :func:`assess` gives each channel its signal-to-noise ratio, clipping, bandwidth, level and problem
 ids; :func:`channel_findings` says how channels relate: dead, identical (a mono call stored as
-stereo), mixed (one carries the other as loud as its own voice) or leaking into each other;
-:func:`crosstalk_db` measures the leak and :func:`leaked` marks the frames in which a channel
-carries nothing but the other speaker's leak.
+stereo), the sum of two others, mixed (one carries the other as loud as its own voice) or leaking
+into each other, at once or as a late echo; :func:`crosstalk_db` measures the leak and :func:`leaked`
+marks the frames in which a channel carries nothing but the other speaker's leak.
 
 Conventions
 -----------
@@ -36,7 +36,7 @@ from pipeline.errors import ParameterError
 from pipeline.schema import Audio, ChannelQuality, Seconds, Span, Waveform
 from pipeline.spans import mask_of
 
-Problem = Literal["dead", "identical", "mixed", "leaking", "clipped", "noisy", "narrow"]
+Problem = Literal["dead", "identical", "sum", "mixed", "leaking", "clipped", "noisy", "narrow"]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -78,14 +78,16 @@ class ChannelFinding:
     """How one channel is unfit to stand for one speaker.
 
     ``value`` is the correlation with channel ``other`` (identical, mixed) or the level of its leak
-    in dB (leaking); ``delay_s`` is how much later the sound arrives than in ``other``.
+    in dB (leaking); ``delay_s`` is how much later the sound arrives than in ``other``. A channel
+    that is a sum is that of ``other`` and ``second``.
     """
 
-    problem: Literal["dead", "identical", "mixed", "leaking"]
+    problem: Literal["dead", "identical", "sum", "mixed", "leaking"]
     channel: int
     other: int | None = None
     value: float | None = None
     delay_s: Seconds | None = None
+    second: int | None = None
 
     @property
     def message(self) -> str:
@@ -93,14 +95,29 @@ class ChannelFinding:
         if self.problem == "dead":
             return f"Channel {self.channel} carries no signal."
         if self.problem == "identical":
-            return f"Channels {self.other} and {self.channel} are the same sound: treated as mono."
+            return (
+                f"Channels {self.other} and {self.channel} are the same sound"
+                f"{f'{self._apart} apart' if self._apart else ''}: treated as mono."
+            )
+        if self.problem == "sum":
+            return (
+                f"Channel {self.channel} is the sum of channels {self.other} and {self.second}: "
+                "left out."
+            )
         if self.problem == "mixed":
             return (
                 f"Channel {self.channel} carries channel {self.other} about as loud as its own "
                 f"voice: channel {self.channel} is treated as mono."
             )
-        late = f", {self.delay_s:.2f} s late" if (self.delay_s or 0.0) >= _LATE_S else ""
+        order = "early" if (self.delay_s or 0.0) < 0 else "late"
+        late = f"{self._apart} {order}" if self._apart else ""
         return f"Channel {self.channel} carries channel {self.other} at {self.value:.0f} dB{late}."
+
+    @property
+    def _apart(self) -> str:
+        """How far the sounds are apart, where a listener can tell."""
+        delay_s = abs(self.delay_s or 0.0)
+        return f", {delay_s:.2f} s" if delay_s >= _LATE_S else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +141,7 @@ def usable(wave: Waveform) -> Usable:
     """Choose the channels to work on and say what was found of the others."""
     frames = _Frames.of(wave)
     findings = _find(frames, frames.active, DEAD_DBFS, IDENTICAL_CORRELATION, LEAK_DB)
-    copies = {f.channel for f in findings if f.problem == "identical"}
+    copies = {f.channel for f in findings if f.problem in ("identical", "sum")}
     mixed = {f.other for f in findings if f.problem == "mixed"}
     dead = {f.channel for f in findings if f.problem == "dead"}
     kept = [c for c in range(wave.channels) if c not in copies | dead | mixed]
@@ -228,7 +245,7 @@ def channel_findings(
         A channel that is louder than this for less than 0.2 s is dead.
     identical_correlation : float
         Two channels are identical when in nine of ten active half seconds their correlation, at
-        one common delay of up to 50 ms and one common gain within 12 dB, is at least this.
+        one common delay of up to 0.45 s and one common gain within 12 dB, is at least this.
     leak_db : float
         A channel leaks when it carries another, relative to its level there, at this or above.
 
@@ -498,6 +515,12 @@ def _find(
         if correlation >= identical:
             same.add(second)
             found.append(ChannelFinding("identical", second, first, correlation, delay_s))
+    for channel, first, second in permutations(live, 3):
+        if first < second and not same & {channel, first, second}:
+            explained = _as_sum(frames, channel, first, second)
+            if explained >= identical:
+                same.add(channel)
+                found.append(ChannelFinding("sum", channel, first, explained, second=second))
     mixed: set[int] = set()
     for receiver, talker in permutations([c for c in live if c not in same], 2):
         level, delay_s = _leak(frames, active, receiver, talker)
@@ -517,9 +540,10 @@ def _likeness(frames: _Frames, first: int, second: int) -> tuple[float, Seconds]
     chosen = _block_choice(either)
     if chosen.size == 0:
         return 0.0, 0.0
-    a, b = _blocks(frames, first, chosen), _blocks(frames, second, chosen)
-    delay = _best_delay(a, b, round(0.05 * frames.rate))
-    a, b = (a[:, : -delay or None], b[:, delay:]) if delay >= 0 else (a[:, -delay:], b[:, :delay])
+    delay = _echo_delay(frames, _blocks(frames, first, chosen), second, chosen)
+    late = round(delay / frames.hop)
+    chosen = _block_choice(frames.active[first] | _moved(frames.active[second], -late))
+    a, b = _blocks(frames, first, chosen), _stretches(frames, second, chosen, delay)
     power_a, power_b, both = (a * a).sum(axis=1), (b * b).sum(axis=1), (a * b).sum(axis=1)
     gain = float(np.median(both / np.maximum(power_a, _TINY)))
     if not abs(20 * np.log10(max(abs(gain), _TINY))) <= _GAIN_RANGE_DB:
@@ -528,14 +552,30 @@ def _likeness(frames: _Frames, first: int, second: int) -> tuple[float, Seconds]
     return float(np.quantile(each, 0.1)), delay / frames.rate
 
 
+def _as_sum(frames: _Frames, channel: int, first: int, second: int) -> float:
+    """Share of a channel's power, in nine of ten active blocks, that the sum of two others gives."""
+    each = [_block_choice(frames.active[c]) for c in (first, second)]
+    if not all(blocks.size for blocks in each):
+        return 0.0
+    chosen = np.union1d(*each)
+    heard = _blocks(frames, channel, chosen)
+    sources = np.stack([_blocks(frames, c, chosen) for c in (first, second)], axis=-1)
+    gains = np.linalg.lstsq(sources.reshape(-1, 2), heard.ravel(), rcond=None)[0]
+    if not gains.min() > 10 ** (-_GAIN_RANGE_DB / 20) * gains.max() > 0:
+        return 0.0
+    rest = ((heard - sources @ gains) ** 2).sum(axis=1)
+    share = 1 - rest / np.maximum((heard**2).sum(axis=1), _TINY)
+    return float(np.quantile(share, 0.1))
+
+
 def _mixture(frames: _Frames, active: Mask, receiver: int, talker: int) -> tuple[float, Seconds]:
     """How alike, whatever the gain, two channels are while a talker who never dominates speaks."""
     if active[talker].sum() * FRAME_S < _MIXED_EVIDENCE_S:
         return 0.0, 0.0
     chosen = _block_choice(active[talker])
-    a, b = _blocks(frames, talker, chosen), _blocks(frames, receiver, chosen)
-    delay = _best_delay(a, b, round(0.05 * frames.rate))
-    a, b = (a[:, : -delay or None], b[:, delay:]) if delay >= 0 else (a[:, -delay:], b[:, :delay])
+    a = _blocks(frames, talker, chosen)
+    delay = _echo_delay(frames, a, receiver, chosen)
+    b = _stretches(frames, receiver, chosen, delay)
     size = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     return float(np.median(np.abs((a * b).sum(axis=1)) / np.maximum(size, _TINY))), (
         delay / frames.rate
@@ -569,9 +609,7 @@ def _echo_delay(frames: _Frames, source: Audio, receiver: int, chosen: NDArray[n
     """
     reach = round(_ECHO_S * frames.rate)
     block = source.shape[1]
-    samples = frames.samples[receiver]
-    at = chosen[:, None] * block + np.arange(-reach, block + reach)
-    heard = samples[np.clip(at, 0, samples.size - 1)]
+    heard = _stretches(frames, receiver, chosen, -reach, 2 * reach)
     hop = frames.hop
     cut = heard[:, : heard.shape[1] // hop * hop].reshape(len(heard), -1, hop)
     size = np.sqrt(np.einsum("bfh,bfh->bf", cut, cut) / hop)
@@ -615,6 +653,23 @@ def _blocks(frames: _Frames, channel: int, chosen: NDArray[np.int_]) -> Audio:
     size = round(_BLOCK_S / FRAME_S) * frames.hop
     count = frames.samples.shape[1] // size
     return frames.samples[channel, : count * size].reshape(count, size)[chosen]
+
+
+def _stretches(
+    frames: _Frames, channel: int, chosen: NDArray[np.int_], delay: int, more: int = 0
+) -> Audio:
+    """Samples that come so many later than the chosen blocks, and more after them; zeros outside."""
+    size = round(_BLOCK_S / FRAME_S) * frames.hop
+    samples = frames.samples[channel]
+    at = chosen[:, None] * size + np.arange(delay, delay + size + more)
+    inside = (at >= 0) & (at < samples.size)
+    return np.where(inside, samples[np.clip(at, 0, samples.size - 1)], np.float32(0))
+
+
+def _moved(mask: Mask, by: int) -> Mask:
+    """A mask moved ``by`` frames later; nothing comes in at its edges."""
+    at = np.arange(mask.size) - by
+    return np.asarray((at >= 0) & (at < mask.size) & mask[np.clip(at, 0, mask.size - 1)])
 
 
 def _best_delay(first: Audio, second: Audio, limit: int) -> int:
