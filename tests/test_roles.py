@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.schema import AGENT, CUSTOMER, Utterance
-from pipeline.speech.roles import LOW_CONFIDENCE, Usual, assign_roles
+from pipeline.schema import AGENT, CUSTOMER, Recording, Utterance
+from pipeline.signal.channels import Usable
+from pipeline.speech.roles import LOW_CONFIDENCE, Usual, assign_roles, find_parties
 
 GREETING = "您好，这里是客服中心，请问有什么可以帮您？"
 REQUEST = "你好，我想问一下我的订单怎么办，你们帮我看一下。"
@@ -99,6 +101,16 @@ def test_no_voices_and_no_words():
     silent = assign_roles([], ["0", "1"])
     assert sorted(silent.speakers.values()) == [AGENT, CUSTOMER]
     assert silent.warning is not None
+
+
+def test_where_nobody_speaks_no_advice_is_given_on_who_is_the_agent():
+    usable, none = Usable((0, 1), (), np.zeros((2, 2)), np.zeros((2, 2)), (), ()), ()
+    silent = find_parties(Recording("a.wav", "a"), usable, "channel", {"0": none, "1": none}, [])
+    assert silent[2] == ["No speech was found."]
+    one = find_parties(
+        Recording("a.wav", "a"), usable, "channel", {"0": ((1.0, 2.0),), "1": ()}, []
+    )
+    assert "agent_channel" in one[2][0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.text("您好我要投诉请问感谢", max_size=8))))

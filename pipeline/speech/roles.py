@@ -156,7 +156,7 @@ def find_parties(
         )
         if later:
             roles = roles.joined(assign_roles(heard, later))
-        warnings += [roles.warning] if roles.warning else []
+        warnings += [roles.warning] if roles.warning and any(speech.values()) else []
     channel_of = {
         role: int(label) if source == "channel" else usable.channels[0]
         for label, role in roles.speakers.items()
