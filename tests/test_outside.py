@@ -101,11 +101,11 @@ def test_an_item_with_only_a_score_is_judged_by_its_share(tmp_path: Path):
     assert rows["verdict"].isna().tolist() == [False] * 4 + [True]
 
 
-def test_an_item_of_full_marks_that_are_not_said_is_no_judgement(tmp_path: Path):
-    text = "call_id,item_id,score\nc1,a,10\nc2,a,1\nc3,a,0\nc4,b,1\n"
-    found = problems(tmp_path, text)
-    assert set(found) == {2, 3}  # 1 is 1 of 10, not all of 1; 0 is nothing of anything
-    assert all("满分" in problem for problem in found.values())
+def test_marks_of_items_whose_full_marks_are_not_said_are_refused_together(tmp_path: Path):
+    text = "call_id,item_id,score,max_score,verdict\nc1,a,10,,\nc2,a,1,,\nc3,a,0,,\nc4,b,0,,\n"
+    found = problems(tmp_path, text + "c5,b,4,5,\nc6,b,0,,fail\nc7,b,90%,,\nc8,,90,,\n")
+    assert set(found) == {2, 3, 4, 5}  # nobody knows what 1 is of, and 0 alone would be left
+    assert all("row 2 gives 10" in problem and "满分" in problem for problem in found.values())
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ Conventions
 A row names its call by ``call_id`` or ``recording`` and gives either an overall ``score`` or, with
 ``item_id``, a ``verdict`` and/or a ``score``. A score is read against ``max_score``: 100 for an
 overall score and 1 for an item when not given. An item's score without a verdict is a pass from
-``PASS_SHARE`` on. A row that cannot be used is kept with its problem and costs itself only.
+``PASS_SHARE`` on. A row that cannot be used is kept with its problem and costs itself only; but one
+item's score over 1 without full marks shows that those of the whole file mean something else.
 
 A judgement is known by call, item, reviewer and time, whatever the file is called. Of one reviewer
 the newest counts, by ``scored_at`` and else by what was read later; other reviewers stand beside.
@@ -111,18 +112,10 @@ def read_scores(path: str | Path) -> Scores:
     table = read_table(path, COLUMNS, [["call_id", "recording"], ["score", "verdict"]], ScoresError)
     header = _FULL_MARKS.search(table.headers.get("score", ""))
     full_marks = float(next(filter(None, header.groups()))) if header else None
-    unsaid = (
-        set()
-        if full_marks
-        else {
-            row.cells.get("item_id")
-            for row in table.rows
-            if "max_score" not in row.cells and _is_over_one(row.cells.get("score", ""))
-        }
-    )
+    unsaid = next((row for row in table.rows if full_marks is None and _is_over_one(row)), None)
     dated = year_first(row.cells.get("scored_at") for row in table.rows)
     rows = [
-        _parsed(row, full_marks, row.cells.get("item_id") in unsaid, dated)
+        _parsed(row, full_marks, unsaid, dated)
         | {"file": f"{files.name(path)} {row.sheet}".strip()}
         for row in table.rows
     ]
@@ -209,19 +202,20 @@ def newest(rows: Iterable[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
     return list(counts.values())
 
 
-def _is_over_one(score: str) -> bool:
-    number = _NUMBER.fullmatch(score)
-    if number is None or number[2] or number[3]:
+def _is_over_one(row: Row) -> bool:
+    """Whether the score of an item shows that its full marks are more than 1, and they are not said."""
+    number = _NUMBER.fullmatch(row.cells.get("score", ""))
+    if number is None or number[2] or number[3] or "item_id" not in row.cells:
         return False
-    return float(number[1].replace(",", ".")) > 1
+    return "max_score" not in row.cells and float(number[1].replace(",", ".")) > 1
 
 
 def _parsed(
-    found: Row, full_marks: float | None, unsaid: bool, dated: Callable[[str], str]
+    found: Row, full_marks: float | None, unsaid: Row | None, dated: Callable[[str], str]
 ) -> dict[str, Any]:
     """One row in our words and numbers, with the problem if it cannot be used.
 
-    ``unsaid`` if the item's scores in this sheet are of some other full mark than 1 that is not said.
+    ``unsaid``: a row by which scores of items are of some other full mark than 1 that is not said.
     """
     row: dict[str, Any] = {name: found.cells.get(name) for name in COLUMNS}
     row |= {"row": found.number, "problem": None}
@@ -251,7 +245,13 @@ def _parsed(
         row["score"] = value
         judged = of_item and row["verdict"] is not None  # then the score need not be read
         most = math.inf if judged and limit is None else usual if limit is None else limit
-        if not 0 <= value <= most or most == 0 or (of_item and unsaid and not judged and value):
+        if of_item and limit is None and unsaid and not judged and not number[2]:
+            return row | {
+                "problem": f"score is {value:g}, of full marks that are not said "
+                f"({unsaid.where} gives {unsaid.cells['score']}, more than 1): add a column 满分 "
+                "(max_score), or name it in the header, as in 得分（满分10）"
+            }
+        if not 0 <= value <= most or most == 0:
             return row | {
                 "problem": f"score is {value:g}, allowed: 0 to {most:g}; give the full marks "
                 f"(满分, max_score) where they are not {usual:g}"
