@@ -44,6 +44,7 @@ class Kind(NamedTuple):
 
 KINDS: Mapping[str, Kind] = {
     "text": Kind("str", "@", "", ""),
+    "time": Kind("str", "yyyy-mm-dd hh:mm:ss", "", ""),
     "json": Kind("str", "@", "JSON", "JSON"),
     "flag": Kind("boolean", "General", "是/否", "true/false"),
     "count": Kind("Int64", "0", "个", "count"),

@@ -74,6 +74,33 @@ def test_every_table_comes_back_from_parquet_and_csv(filled: Store, tmp_path: Pa
     assert (tmp_path / "out" / "calls.csv").read_bytes().startswith(b"\xef\xbb\xbfcall_id,")
 
 
+def test_all_times_come_out_in_one_form_of_business_time(store: Store, tmp_path: Path):
+    given = ("2026-03-16T00:30:00", "2026-03-16T07:40:00+08:00", "2026-03-16", "2026-03-15T23:40Z")
+    for at, text in enumerate((*given, None)):
+        result = make_result(f"c{at}")
+        recording = dataclasses.replace(result.recording, started_at=text)
+        store.save(dataclasses.replace(result, recording=recording))
+    export(store, tmp_path)
+    started = pd.read_csv(tmp_path / "calls.csv")["started_at"]
+    times = ["00:30:00", "07:40:00", "00:00:00", "07:40:00"]
+    assert started.tolist()[:4] == [f"2026-03-16T{time}+08:00" for time in times]
+    assert pd.read_parquet(tmp_path / "calls.parquet")["started_at"].equals(started)
+    dates = pd.to_datetime(started)
+    assert dates.dt.strftime("%H:%M:%S").tolist()[:4] == times
+    sheet = openpyxl.load_workbook(tmp_path / WORKBOOK)["calls"]
+    cells = [row[1] for row in sheet.iter_rows(min_row=3)]
+    assert [cell.value for cell in cells[:4]] == [
+        d.to_pydatetime() for d in dates.dt.tz_localize(None)[:4]
+    ]
+    assert cells[0].is_date
+    assert cells[4].value is None
+    tokyo = json.dumps({"time": {"zone": "Asia/Tokyo"}})
+    store.keep_document("settings", make_result().provenance.settings_hash, tokyo)
+    export(store, tmp_path, tables=["calls"], workbook=False)
+    started = pd.read_csv(tmp_path / "calls.csv")["started_at"].tolist()
+    assert started[:2] == ["2026-03-16T00:30:00+09:00", "2026-03-16T08:40:00+09:00"]
+
+
 def test_an_empty_store_gives_the_same_columns_and_types(
     store: Store, filled: Store, tmp_path: Path
 ):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
@@ -18,6 +19,7 @@ from pipeline.agents.frames import AGENT_TABLES, frame_of_pool, values_of
 from pipeline.errors import ParameterError, nearest
 from pipeline.export.folder import aside
 from pipeline.export.workbook import WORKBOOK, write_workbook
+from pipeline.io.times import clock_time
 from pipeline.measures import POOLED
 from pipeline.store import TABLES, Column, Store, frame_of, schema_of
 
@@ -127,6 +129,7 @@ def export(
         store.sum_weeks()
     with aside(Path(out_dir)) as folder, store.snapshot() as view:
         pooled: dict[str, tuple[tuple[Column, ...], pa.Table]] = {}
+        zone = view.zone()
         if with_agents:
             pooled = _agent_tables(view, min_calls, adjust)
         for name in chosen:
@@ -134,9 +137,10 @@ def export(
                 columns, table = pooled[name]
                 _write_table(folder, name, columns, table.to_batches(), formats)
             else:
-                _write_table(folder, name, TABLES[name], view.batches(name), formats)
+                batches = (_timed(b, TABLES[name], zone) for b in view.batches(name))
+                _write_table(folder, name, TABLES[name], batches, formats)
         if workbook:
-            write_workbook(folder / WORKBOOK, view, *pooled["agents"])
+            write_workbook(folder / WORKBOOK, view, zone, *pooled["agents"])
     names = [f"{name}.{kind}" for name in chosen for kind in formats]
     files = [Path(out_dir) / name for name in (*names, *([WORKBOOK] if workbook else []))]
     return Exported(files, pooled["agents"][1] if pooled else None)
@@ -209,6 +213,19 @@ def _agent_tables(
         table = pa.Table.from_pandas(frame, schema=schema_of(columns), preserve_index=False)
         found[name] = (columns, table)
     return found
+
+
+def _timed(batch: pa.RecordBatch, columns: Sequence[Column], zone: ZoneInfo) -> pa.RecordBatch:
+    """The same rows with all times in business time and in one form."""
+    for name in (c.name for c in columns if c.kind == "time"):
+        texts = batch.column(name).to_pylist()
+        times = [clock_time(text, zone) if text else None for text in texts]
+        shown = [
+            t.isoformat(timespec="seconds") if t else x for t, x in zip(times, texts, strict=True)
+        ]
+        at = batch.schema.get_field_index(name)
+        batch = batch.set_column(at, batch.schema.field(at), pa.array(shown, pa.string()))
+    return batch
 
 
 def _write_table(

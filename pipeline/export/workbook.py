@@ -18,11 +18,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import xlsxwriter
 
 from pipeline.agents.frames import STATISTICS
+from pipeline.io.times import clock_time
 from pipeline.measures import KINDS, POOLED, SPEAKERS_ZH, Dtype
 from pipeline.schema import AGENT
 from pipeline.store import TABLES, Column, Store, to_batch
@@ -62,7 +64,11 @@ _log = logging.getLogger(__name__)
 
 
 def write_workbook(
-    path: Path, view: Store, of_agents: Sequence[Column], agent_table: pa.Table
+    path: Path,
+    view: Store,
+    zone: ZoneInfo,
+    of_agents: Sequence[Column],
+    agent_table: pa.Table,
 ) -> None:
     """Write the workbook.
 
@@ -71,6 +77,8 @@ def write_workbook(
     path : Path
     view : Store
         Read only.
+    zone : ZoneInfo
+        Time zone that dates and times are given in.
     of_agents : sequence of Column
         The columns of ``agent_table``.
     agent_table : Table
@@ -96,7 +104,7 @@ def write_workbook(
     }
     shown = {"calls": {*CALLS_FIRST, "warnings", "error"}, FULL: {*plain, *coached}}
     book = xlsxwriter.Workbook(path, options)
-    writer = _Sheets(book)
+    writer = _Sheets(book, zone)
     left_out = {}
     if agent_table.num_rows * len(COACHED) <= SHEET_CELLS:
         writer.write_agents(agent_table)
@@ -209,8 +217,9 @@ def _figure(agent: Mapping[str, Any], measure: str, decimals: int) -> tuple[str,
 class _Sheets:
     """Writes tables as sheets of one workbook, row by row."""
 
-    def __init__(self, book: Any) -> None:
+    def __init__(self, book: Any, zone: ZoneInfo) -> None:
         self._book = book
+        self._zone = zone
         self._header = book.add_format({"bold": True, "bg_color": HEADER_COLOUR, "border": 1})
         self._verdicts = {
             "fail": book.add_format({"bg_color": FAIL_COLOUR}),
@@ -234,7 +243,7 @@ class _Sheets:
         sheet, row = self._start(name, columns, set(folded)), HEADER_ROWS
         writers = [self._writer(sheet, c) for c in columns]
         for batch in batches:
-            values = [_cells(batch.column(c.name), c) for c in columns]
+            values = [_cells(batch.column(c.name), c, self._zone) for c in columns]
             for cells in zip(*values, strict=True):
                 for at, (cell, (write, cell_format)) in enumerate(zip(cells, writers, strict=True)):
                     if cell is not None:
@@ -284,6 +293,8 @@ class _Sheets:
             "boolean": sheet.write_boolean,
         }
         write = by_type.get(KINDS[column.kind].dtype, sheet.write_number)
+        if column.kind == "time":  # text where it cannot be read as one
+            write = sheet.write
         return write, None if write == sheet.write_string else self._formats[column.kind]
 
     def _start(self, title: str, columns: Sequence[Column], folded: set[str]) -> Any:
@@ -321,9 +332,12 @@ class _Sheets:
 _WIDE = {"quote", "note", "matched", "meaning", "meaning_zh", "warnings", "error"}
 
 
-def _cells(values: pa.Array, column: Column) -> list[Any]:
+def _cells(values: pa.Array, column: Column, zone: ZoneInfo) -> list[Any]:
     """Plain Python values for the cells; None leaves a cell empty."""
     cells: list[Any] = values.to_pylist()
+    if column.kind == "time":
+        times = [clock_time(c, zone) if c else None for c in cells]
+        return [t.replace(tzinfo=None) if t else c for t, c in zip(times, cells, strict=True)]
     if KINDS[column.kind].dtype != "str":
         return cells
     return [

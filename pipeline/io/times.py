@@ -99,6 +99,19 @@ def local_time(text: str, zone: ZoneInfo) -> str:
     return text if moment.tzinfo is None else moment.astimezone(zone).isoformat()
 
 
+def clock_time(text: str, zone: ZoneInfo) -> datetime | None:
+    """A time of the store as one of ``zone``, a date alone as its midnight; None where it is none.
+
+    >>> clock_time("2026-03-16T00:30:00", ZoneInfo("Asia/Shanghai")).isoformat()
+    '2026-03-16T00:30:00+08:00'
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+
+
 def is_local(text: str) -> bool:
     """Whether a time has a clock and no offset.
 

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 
 from pipeline.io import files
 from pipeline.schema import CallResult, Recording, Seconds, from_json, to_json
+from pipeline.settings import DEFAULT_ZONE
 from pipeline.store.migrations import SQL, size_in
 from pipeline.store.rows import Identity, clean, place_of
 
@@ -60,6 +61,16 @@ def bases(connection: Connection) -> list[Basis]:
     both = calls.join(results, results.c.call_id == calls.c.call_id)
     query = sa.select(sa.func.count(), *kinds).select_from(both).group_by(*kinds)
     return sorted((Basis(*row) for row in connection.execute(query)), reverse=True)
+
+
+def zone(connection: Connection) -> str:
+    """The business time zone (``time.zone``) that most results were made with."""
+    settings = SQL["settings"]
+    for basis in bases(connection):
+        query = sa.select(settings.c.body).where(settings.c.hash == basis.settings_hash)
+        if body := connection.scalar(query):
+            return str(json.loads(body).get("time", {}).get("zone", DEFAULT_ZONE))
+    return DEFAULT_ZONE
 
 
 def alike(connection: Connection, call: CallResult, least: float, limit: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -466,6 +467,10 @@ class Store:
     def bases(self) -> list[Basis]:
         """What the results rest on: each kind of settings, weights and rubric, commonest first."""
         return self._read(known_recordings.bases)
+
+    def zone(self) -> ZoneInfo:
+        """The business time zone that most results were made with."""
+        return ZoneInfo(self._read(known_recordings.zone))
 
     def load(self, call_id: str) -> CallResult:
         """Read one whole result.
