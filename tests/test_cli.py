@@ -169,6 +169,11 @@ def test_recordings_that_are_nowhere_are_one_line(callcoach, tmp_path: Path):
     told(callcoach("analyze", tmp_path / "*.wav", "--out", tmp_path / "out"))
     (tmp_path / "none").mkdir()
     told(callcoach("analyze", tmp_path / "none", "--out", tmp_path / "out"), "none")
+    mistyped = callcoach(
+        "analyze", tmp_path / "nine", tmp_path / "x.wav", "--out", tmp_path / "out"
+    )
+    told(mistyped, "no such file or folder", f'Did you mean "{tmp_path / "none"}"?', "1 more")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("option", ["--metadata", "--scores"])

@@ -197,7 +197,7 @@ def test_an_id_that_another_call_has_replaces_nothing(desk: Desk):
     assert "1 failed" in said
     assert desk.ids() == {"a.wav": "C1"}
     assert desk.column("calls", "status") == ["ok"]
-    assert desk.column("calls", "error") == [None] or pd.isna(desk.column("calls", "error")[0])
+    assert pd.isna(desk.column("calls", "error")).all() or pd.isna(desk.column("calls", "error")[0])
     assert len(desk.column("failures", "path")) == 1
 
 
@@ -474,3 +474,18 @@ def test_a_table_by_call_id_reaches_calls_by_the_ids_they_got(desk: Desk):
     assert "searches: 0" in said
     assert desk.column("calls", "agent_id") == ["0007", "0042"]
     assert sorted(desk.ids().values()) == ["day1_0001", "day2_0001"]
+
+
+def test_a_name_that_led_nowhere_fails_one_run_only(desk: Desk):
+    desk.call("in/a.wav")
+    desk.run("in")
+    kept = desk.folder / "in/a.wav"
+    kept.rename(desk.folder / "b.wav")
+    said = desk.run("b.wav", "in/a.wav", "mistyped")
+    assert "2 failed" in said
+    assert len(desk.column("failures", "path")) == 2
+    (desk.folder / "b.wav").rename(kept)
+    assert "0 failed" in desk.run("in")
+    assert desk.column("failures", "path") == []
+    assert desk.column("calls", "status") == ["ok"]
+    assert pd.isna(desk.column("calls", "error")).all()

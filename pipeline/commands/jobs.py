@@ -156,6 +156,7 @@ def _steps(
     force: bool = False,
 ) -> Iterator[Step]:
     """The steps of a run: what can be analysed, then what failed before that."""
+    store.forget_missing()
     yield from analyse(
         settled.recordings, settings, store, engine, rubrics, copies=settled.copies, force=force
     )

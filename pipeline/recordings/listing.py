@@ -4,11 +4,14 @@ Conventions
 -----------
 Folders are searched to any depth; hidden files and folders are left out. A recording on this
 machine is known by its absolute path (``file://`` means the same), any other by its URL. What is
-named itself is taken whatever its suffix. An input that leads nowhere costs one failure row.
+named itself is taken whatever its suffix. An input that leads nowhere costs one failure row of this
+run; where all of them do, there is no run.
 """
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import glob
 import os
 from collections import Counter
@@ -16,6 +19,7 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.errors import NoRecordings, UnreadableAudio, UsageError
 from pipeline.io import files
+from pipeline.io.names import CANDIDATES
 from pipeline.recordings.notes import Notes, first_names
 from pipeline.schema import Failure
 
@@ -62,7 +66,14 @@ def list_paths(
         kinds = Counter(files.suffix(path) or "without suffix" for path in sorted(ignored))
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
         notes.add(f"{len(ignored)} files that are not recordings were ignored ({listed}).")
-    if not found and not failures:
+    if not found and failures:
+        first, more = failures[0], len(failures) - 1
+        raise NoRecordings(
+            f"{files.shown(first.path)}: {first.message}"
+            + (f" Nor do {more} more of the names given lead to recordings." if more else ""),
+            first.hint,
+        )
+    if not found:
         raise NoRecordings(
             f"No recordings found in {first_names(list(inputs)) or 'an empty list'} "
             f"({len(ignored)} other files).",
@@ -87,7 +98,7 @@ def _stands_for(given: str, suffixes: frozenset[str], notes: Notes) -> tuple[lis
     if glob.has_magic(given):
         hits = glob.glob(given, recursive=True)
         return [hit for hit in hits if not os.path.isdir(hit)], False
-    raise _gone()
+    raise _gone(given)
 
 
 def _walk(folder: str, notes: Notes) -> Iterable[str]:
@@ -116,9 +127,15 @@ def _identity(path: str) -> str:
     return path if files.is_url(path) else os.path.realpath(path)
 
 
-def _gone() -> UnreadableAudio:
+def _gone(given: str = "") -> UnreadableAudio:
+    folder, name = os.path.split(given.rstrip(os.sep))
+    beside: list[str] = []
+    with contextlib.suppress(OSError):
+        beside = os.listdir(folder or ".") if name else []
+    close = difflib.get_close_matches(name, beside[:CANDIDATES], n=1, cutoff=0.5)
+    guess = f'Did you mean "{os.path.join(folder, close[0])}"? ' if close else ""
     return UnreadableAudio(
-        "There is no such file or folder.", "Check the path; quote glob patterns."
+        "There is no such file or folder.", f"{guess}Check the path; quote glob patterns."
     )
 
 

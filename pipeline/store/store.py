@@ -250,6 +250,32 @@ class Store:
 
         self._write(place, write)
 
+    def forget_missing(self) -> None:
+        """Remove what is said of names that led nowhere in an earlier run: this one says it anew."""
+        calls, failures, results = SQL["calls"], SQL["failures"], SQL["results"]
+        nowhere = failures.c.stage == "recordings", failures.c.error_type == "UnreadableAudio"
+        rows = self._read(
+            lambda c: c.execute(
+                sa.select(failures.c.path, failures.c.call_id).where(*nowhere)
+            ).all()
+        )
+
+        def write(connection: Connection) -> None:
+            for path, call_id in rows:
+                connection.execute(failures.delete().where(failures.c.path == path))
+                here = calls.c.call_id == call_id, calls.c.path == path
+                if connection.scalar(
+                    sa.select(results.c.call_id).where(results.c.call_id == call_id)
+                ):
+                    connection.execute(calls.update().where(*here).values(error=None))
+                elif connection.scalar(sa.select(calls.c.call_id).where(*here)):
+                    agent_weeks.mark(connection, SQL, [call_id])
+                    for table in (calls, SQL["recordings"]):
+                        connection.execute(table.delete().where(table.c.call_id == call_id))
+
+        if rows:
+            self._write("missing", write)
+
     def failed_places(self) -> set[str]:
         """The places of all recordings that failed."""
         return set(self._read(lambda c: c.scalars(sa.select(SQL["failures"].c.path)).all()))
