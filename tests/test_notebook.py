@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,14 +19,17 @@ NOTEBOOK = Path(__file__).parents[1] / "docs" / "analyst.ipynb"
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory):
-    """What is known at the end of the notebook."""
-    folder = tmp_path_factory.mktemp("tables")
+    return known_at_the_end(tmp_path_factory.mktemp("tables"), weeks=26, per_week=8)
+
+
+def known_at_the_end(folder: Path, weeks: int, per_week: int) -> dict[str, Any]:
+    """What is known at the end of the notebook, run on made-up calls."""
     with Store.open(folder / "callcoach.db") as store:
-        fill(store, people(weeks=26, per_week=8))
+        fill(store, people(weeks, per_week))
         export(store, folder, workbook=False)
     book = json.loads(NOTEBOOK.read_text("utf-8"))
     assert book["nbformat"] == 4
-    known: dict[str, object] = {}
+    known: dict[str, Any] = {}
 
     def no_network(*_: object) -> None:
         raise AssertionError("the notebook asks the network")
@@ -63,3 +68,12 @@ def test_no_connection_is_claimed_where_none_was_made(answers):
     assert low <= middle <= high
     assert low < 0.05
     assert high > -0.05
+
+
+def test_it_runs_on_few_calls_and_says_that_they_are_few(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    known = known_at_the_end(tmp_path, weeks=2, per_week=3)
+    assert len(known["calls"]) < 50
+    assert "Too few to tell: 1 agents" in capsys.readouterr().out
+    assert math.isnan(known["answer_3"][0])
