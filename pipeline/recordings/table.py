@@ -71,6 +71,11 @@ def read_rows(path: str, notes: Notes, label: str = "", *, lists: bool = False) 
         notes.add(note)
     if "recording" not in table.headers:
         notes.add(f"{files.name(path)} names no recordings: its rows are matched by call id.")
+    if "agent_name" in table.headers and "agent_id" not in table.headers:
+        notes.add(
+            f"{files.name(path)} names agents without their ids: no figures are made of single agents. "
+            f"Add a column 工号 (agent_id); names will do in it where no two agents share one."
+        )
     rows = []
     written = {
         name: year_first(found.cells.get(name) for found in table.rows)
