@@ -203,6 +203,13 @@ def test_07_a_correction_replaces_and_another_month_stands_beside(field: Field):
     assert field.column("outside_score")[0] == 90
 
 
+def test_07_a_correction_without_a_reviewer_replaces_and_is_said(field: Field):
+    field.run(scores=field.text("三月.csv", f"录音文件,得分,质检员\n{NAMES[0]},90,质检01\n"))
+    said = field.run(scores=field.text("更正.csv", f"录音文件,得分\n{NAMES[0]},95\n"))
+    assert field.column("outside_score")[0] == 95
+    assert f"{NAMES[0]}: 90 by 质检01, as 95 by nobody named counts in its place" in said
+
+
 @pytest.mark.parametrize(
     "place",
     [

@@ -230,7 +230,15 @@ def test_of_one_reviewer_the_newest_counts_and_a_second_opinion_stands_beside():
     assert judgements(first, ("qa2", "2026-03-14", 70), again) == [70, 90]
     assert judgements(("qa1", None, 40), ("qa1", None, 90)) == [90]  # by what was read later
     assert judgements(first, ("qa1", None, 80)) == [80]
-    assert judgements((None, None, 1), (None, None, 2), ("qa1", None, 3)) == [2, 3]
+    assert judgements((None, None, 1), (None, None, 2)) == [2]
+
+
+def test_a_score_without_a_reviewer_is_no_second_opinion():
+    one, two = ("qa1", "2026-03-13", 60), ("qa2", "2026-03-15", 70)
+    assert judgements(("qa1", None, 90), (None, None, 95)) == [95]
+    assert judgements((None, None, 90), ("qa1", None, 95)) == [95]
+    assert judgements(one, two, (None, "2026-03-16", 95)) == [95]
+    assert judgements(one, two, (None, "2026-03-14", 95)) == [70]
 
 
 def test_agreement_of_a_call_counts_only_what_both_judged():

@@ -10,6 +10,7 @@ from pipeline.qa_scores.score_tables import (
     Joined,
     Scores,
     join,
+    nameless,
     newest,
     read_scores,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "agreement",
     "call_agreement",
     "join",
+    "nameless",
     "newest",
     "read_scores",
     "wilson",

@@ -9,6 +9,7 @@ overall score and 1 for an item when not given. An item's score without a verdic
 
 A judgement is known by call, item, reviewer and time, whatever the file is called. Of one reviewer
 the newest counts, by ``scored_at`` and else by what was read later; other reviewers stand beside.
+A judgement without a reviewer may be anybody's: it stands beside none, and the newest counts.
 """
 
 from __future__ import annotations
@@ -199,14 +200,55 @@ def newest(rows: Iterable[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
     rows : iterable of mapping
         With ``call_id, item_id, reviewer, scored_at``.
     """
-    counts: dict[tuple[Any, ...], Mapping[Any, Any]] = {}
+    return [row for row, by in _superseded(rows) if by is None]
+
+
+def nameless(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
+    """Scores that do not count because one without a reviewer stands beside none, and what does.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Those of :func:`newest` with ``score`` and ``verdict`` as well.
+    """
+    notes = []
+    for row, by in _superseded(rows):
+        if by is not None and (row["reviewer"] is None) != (by["reviewer"] is None):
+            of = row["call_id"] + (f" {row['item_id']}" if row["item_id"] else "")
+            notes.append(
+                f"{of}: {_shown(row)}, as {_shown(by)} counts in its place; without a reviewer "
+                "(质检员) a score stands beside none"
+            )
+    return notes
+
+
+def _shown(row: Mapping[Any, Any]) -> str:
+    value = row["verdict"] if row["score"] is None else f"{row['score']:g}"
+    return f"{value} by {row['reviewer'] or 'nobody named'}"
+
+
+def _superseded(
+    rows: Iterable[Mapping[Any, Any]],
+) -> list[tuple[Mapping[Any, Any], Mapping[Any, Any] | None]]:
+    """Each row in the order in which it came to count, with the one that counts in its place."""
+    found: list[tuple[Mapping[Any, Any], Mapping[Any, Any] | None]] = []
+    counts: dict[tuple[Any, ...], dict[str | None, Mapping[Any, Any]]] = {}
     for row in rows:
-        judgement = (row["call_id"], row["item_id"], row["reviewer"])
-        earlier = counts.pop(judgement, None)
-        if earlier and all(_YEAR.match(r["scored_at"] or "") for r in (earlier, row)):
-            row = max(earlier, row, key=lambda r: (str(r["scored_at"]), r is not earlier))
-        counts[judgement] = row
-    return list(counts.values())
+        of_call = counts.setdefault((row["call_id"], row["item_id"]), {})
+        who = row["reviewer"]
+        rivals = [name for name in of_call if who is None or name in (None, who)]
+        newer = [name for name in rivals if _is_newer(of_call[name], row)]
+        found += [(of_call.pop(name), row) for name in rivals if name not in newer]
+        if newer:
+            found.append((row, of_call[newer[0]]))
+        else:
+            of_call[who] = row
+    return found + [(row, None) for of_call in counts.values() for row in of_call.values()]
+
+
+def _is_newer(row: Mapping[Any, Any], than: Mapping[Any, Any]) -> bool:
+    both = all(_YEAR.match(r["scored_at"] or "") for r in (row, than))
+    return both and row["scored_at"] > than["scored_at"]
 
 
 def _is_over_one(score: str) -> bool:
