@@ -443,3 +443,11 @@ def test_times_of_scores_that_cannot_be_read_are_said_and_rank_nothing(tmp_path:
         scores.notes
     )
     assert [row["score"] for row in newest(scores.rows.to_dict("records"))] == [60.0]
+
+
+def test_two_values_of_one_judgement_in_a_table_are_said_with_both_rows(tmp_path: Path):
+    text = "call_id,score,reviewer,scored_at\nc1,70,甲,\nc1,40,甲,\nc1,50,乙,\nc2,9,,\nc2,9,,\n"
+    notes = read_scores(sheet(tmp_path, text)).notes
+    assert len(notes) == 1
+    assert "row 2 and row 3 (c1: 70 and 40)" in notes[0]
+    assert "scored_at" in notes[0]

@@ -27,7 +27,7 @@ from pipeline.errors import ScoresError, nearest
 from pipeline.io import files
 from pipeline.io.names import Names
 from pipeline.io.times import iso_time, year_first
-from pipeline.io.user_tables import CALL_COLUMNS, Row, read_table
+from pipeline.io.user_tables import CALL_COLUMNS, Row, Table, read_table
 from pipeline.schema import VerdictName
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -142,7 +142,32 @@ def read_scores(path: str | Path) -> Scores:
             + (f" and {len(unread) - 1} more" if unread[1:] else "")
             + "; of one reviewer the score that is imported last counts."
         )
+    table.notes += _said_twice(rows, table)
     return Scores(_frame(rows, FIELDS), table.notes)
+
+
+def _said_twice(rows: Sequence[Mapping[str, Any]], table: Table) -> list[str]:
+    """Rows that say another value of one judgement; the later counts."""
+    first: dict[tuple[Any, ...], tuple[str, Mapping[str, Any]]] = {}
+    cases = []
+    for row, found in zip(rows, table.rows, strict=True):
+        key = tuple(row[n] for n in ("call_id", "recording", "item_id", "reviewer", "scored_at"))
+        if row["problem"]:
+            continue
+        where, earlier = first.get(key, ("", row))
+        if any(row[name] != earlier[name] for name in ("score", "verdict", "max_score")):
+            values = " and ".join(_value(r) for r in (earlier, row))
+            cases.append(
+                f"{where} and {found.where} ({row['recording'] or row['call_id']}: {values})"
+            )
+        first[key] = found.where, row
+    if not cases:
+        return []
+    shown = "; ".join(cases[:3]) + (f" and {len(cases) - 3} more" if cases[3:] else "")
+    return [
+        f"Rows that judge the same with other values, of which the later counts: {shown}. "
+        "A column 评分时间 (scored_at) or 质检员 (reviewer) tells them apart."
+    ]
 
 
 def join(
@@ -223,8 +248,11 @@ def nameless(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
 
 
 def _shown(row: Mapping[Any, Any]) -> str:
-    value = row["verdict"] if row["score"] is None else f"{row['score']:g}"
-    return f"{value} by {row['reviewer'] or 'nobody named'}"
+    return f"{_value(row)} by {row['reviewer'] or 'nobody named'}"
+
+
+def _value(row: Mapping[Any, Any]) -> str:
+    return str(row["verdict"]) if row["score"] is None else f"{row['score']:g}"
 
 
 def _superseded(
