@@ -190,6 +190,23 @@ def test_06_scores_are_of_their_full_marks(
     assert field.column("outside_score")[0] == score
 
 
+def test_06_scores_of_an_unsaid_scale_wait_for_it(field: Field):
+    late = field.folder / "late"
+    late.mkdir()
+    save(late / "late.wav", CALL.stereo(quiet_s=3.0))
+    rows = f"{NAMES[0]},4.5\n{NAMES[1]},4\nlate,5\n"
+    said = field.run(scores=field.text("五分.csv", "录音文件,得分\n" + rows))
+    assert "no score of a call is over 5" in said
+    assert field.column("outside_score") == [None] * 4
+    assert field.column("score", "outside_scores") == [4.5, 4, 5]
+    field.run("late")
+    assert field.column("outside_score") == [None] * 5
+    told = rows.replace("\n", ",5\n")
+    field.run(scores=field.text("五分.csv", "录音文件,得分,满分\n" + told))
+    assert sorted(filter(None, field.column("outside_score"))) == [80, 90, 100]
+    assert len(field.column("score", "outside_scores")) == 3
+
+
 def test_07_a_correction_replaces_and_another_month_stands_beside(field: Field):
     def sheet(name: str, call: str, score: int, at: str) -> Path:
         text = f"录音文件,得分,质检员,评分时间\n{call},{score},李,{at}\n"

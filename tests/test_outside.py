@@ -173,7 +173,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path):
 
 
 def test_columns_that_are_not_used_are_said(tmp_path: Path):
-    notes = read_scores(sheet(tmp_path, "call_id,score,branch_office\nc1,5,x\n")).notes
+    notes = read_scores(sheet(tmp_path, "call_id,score,branch_office\nc1,50,x\n")).notes
     assert notes == ["scores.csv: columns that are not used: branch_office."]
 
 
@@ -451,3 +451,41 @@ def test_two_values_of_one_judgement_in_a_table_are_said_with_both_rows(tmp_path
     assert len(notes) == 1
     assert "row 2 and row 3 (c1: 70 and 40)" in notes[0]
     assert "scored_at" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "most", "used"),
+    [
+        (("4.5", "4", "0"), "over 4.5", [0.0]),
+        (("0.95", "1"), "over 1", []),
+        (("4.5", "90"), "", [4.5, 90.0]),
+        (("4%", "3%"), "", [4.0, 3.0]),
+        (("4.5/5", "3/5"), "", [4.5, 3.0]),
+        (("0", "0"), "", [0.0, 0.0]),
+    ],
+)
+def test_scores_that_are_small_all_over_are_kept_and_not_used(
+    tmp_path: Path, values: tuple[str, ...], most: str, used: list[float]
+):
+    text = "".join(f"c{i},{value}\n" for i, value in enumerate(values))
+    rows, notes = read_scores(sheet(tmp_path, "call_id,score\n" + text))
+    assert rows["score"][rows["problem"].isna()].tolist() == used
+    assert len(rows) == len(values)
+    assert any(f"no score of a call is {most}" in n and "满分" in n for n in notes) == bool(most)
+
+
+def test_totals_among_the_items_are_the_scores_of_their_calls(tmp_path: Path):
+    text = "call_id,item_id,score,max_score\nc1,a,10,10\nc1,总分,95,100\nc2,合计,80,\n"
+    text += "c3,,70,\nc3,总分,60,\n"
+    rows, notes = read_scores(sheet(tmp_path, text))
+    totals = rows[rows["item_id"].isna() & rows["problem"].isna()]
+    assert dict(zip(totals["call_id"], totals["score"], strict=True)) == {
+        "c1": 95,
+        "c2": 80,
+        "c3": 70,
+    }
+    assert totals["verdict"].isna().all()
+    assert "the scores of their calls: row 3 (总分), row 4 (合计)" in notes[0]
+    assert problems(tmp_path, text) == {
+        6: "a total beside the score that the call has in this table"
+    }

@@ -17,7 +17,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,13 +54,19 @@ VERDICT_WORDS: Mapping[VerdictName, tuple[str, ...]] = {
     "cannot_tell": ("cannot_tell", "cannot tell", "unclear", "无法判断", "不确定", "听不清"),
 }  # fmt: skip
 PASS_SHARE = 0.6  # 60 of 100, the usual pass mark
+SMALL_MARKS = (1, 5)  # full marks of the small scales; no column of scores of 100 stays within them
 
 FIELDS = ("row", *COLUMNS, "file", "problem")
 _WORDS = {word: name for name, words in VERDICT_WORDS.items() for word in words}
 _NUMBER = re.compile(
     r"([+-]?\d+(?:\.\d*|,\d{1,2})?)\s*(?:(%|％)|分?\s*(?:/\s*(\d+(?:\.\d*)?)\s*分?)?)"
 )
+_NO_CALL, _MANY_CALLS = "no call has this", "calls have a recording of this name"
 _YEAR = re.compile(r"\d{4}-")
+_TOTAL = re.compile(
+    r"(总分|总得分|总成绩|最终得分|合计|总计|總分|總得分|合計|總計|total|total[ _]score)\s*[:：]?",
+    re.IGNORECASE,
+)
 _FULL_MARKS = re.compile(r"满分\D{0,2}(\d+)|(\d+)\s*分制|[(（]\s*(\d+)\s*分?\s*[)）]")
 
 
@@ -121,12 +129,15 @@ def read_scores(path: str | Path) -> Scores:
             if "max_score" not in row.cells and _is_over_one(row.cells.get("score", ""))
         }
     )
+    beside = _take_totals(table, files.name(path))
     dated = year_first(row.cells.get("scored_at") for row in table.rows)
     rows = [
         _parsed(row, full_marks, row.cells.get("item_id") in unsaid, dated)
         | {"file": f"{files.name(path)} {row.sheet}".strip()}
         for row in table.rows
     ]
+    for at in beside:
+        rows[at]["problem"] = "a total beside the score that the call has in this table"
     if not rows:
         raise ScoresError(f"{path} holds no scores.", "Check that it is the right file and sheet.")
     if all(row["problem"] for row in rows):
@@ -135,6 +146,7 @@ def read_scores(path: str | Path) -> Scores:
             " ".join(n for n in table.notes if "formulas" in n)
             or "Mend the table and import it again.",
         )
+    table.notes += _hold_back(rows, table, files.name(path))
     times = {row["scored_at"]: None for row in rows if row["scored_at"]}
     if unread := [text for text in times if not _YEAR.match(text)]:
         table.notes.append(
@@ -144,6 +156,60 @@ def read_scores(path: str | Path) -> Scores:
         )
     table.notes += _said_twice(rows, table)
     return Scores(_frame(rows, FIELDS), table.notes)
+
+
+def _take_totals(table: Table, name: str) -> list[int]:
+    """Take items called 总分 and the like for the scores of their calls.
+
+    Returns the places of those whose call has a score of its own.
+    """
+
+    def call(row: Row) -> tuple[str | None, str | None]:
+        return row.cells.get("call_id"), row.cells.get("recording")
+
+    own = {call(row) for row in table.rows if "item_id" not in row.cells and "score" in row.cells}
+    taken, beside = [], []
+    for at, row in enumerate(table.rows):
+        if "score" not in row.cells or not _TOTAL.fullmatch(row.cells.get("item_id", "")):
+            continue
+        if call(row) in own:
+            beside.append(at)
+            continue
+        cells = {name: text for name, text in row.cells.items() if name != "item_id"}
+        table.rows[at] = replace(row, cells=cells)
+        taken.append(f"{row.where} ({row.cells['item_id']})")
+    if taken:
+        shown = ", ".join(taken[:3]) + (f" and {len(taken) - 3} more" if taken[3:] else "")
+        table.notes.append(
+            f"{name}: totals among the items are the scores of their calls: {shown}."
+        )
+    return beside
+
+
+def _hold_back(rows: Sequence[dict[str, Any]], table: Table, name: str) -> list[str]:
+    """Do not use scores of calls that are small all over where full marks are not said."""
+    bare = [
+        row
+        for row, found in zip(rows, table.rows, strict=True)
+        if row["item_id"] is row["problem"] is row["max_score"] is None
+        and row["score"] is not None
+        and "%" not in unicodedata.normalize("NFKC", found.cells["score"])
+    ]
+    most = max((row["score"] for row in bare), default=0.0)
+    marks = next((marks for marks in SMALL_MARKS if most <= marks), None)
+    doubtful = [row for row in bare if row["score"]]  # 0 is nothing of anything
+    if marks is None or not doubtful:
+        return []
+    for row in doubtful:
+        row["problem"] = (
+            f"score is {row['score']:g}, of which full marks is not said; "
+            f"give them (满分, max_score), as {marks} or 100"
+        )
+    return [
+        f"{name}: no score of a call is over {most:g}, and full marks are not said, so scores are kept "
+        f"and not used: {len(doubtful)}. Add a column 满分 (max_score) with {marks}, or with 100 if "
+        "that is what they are of, and import the table again."
+    ]
 
 
 def _said_twice(rows: Sequence[Mapping[str, Any]], table: Table) -> list[str]:
@@ -335,6 +401,11 @@ def _parsed(
     return row
 
 
+def is_missing_call(problem: str) -> bool:
+    """Whether a row was not used for want of its call alone."""
+    return problem.startswith(_NO_CALL) or problem.endswith(_MANY_CALLS)
+
+
 def _find(
     given: str | None, recording: str | None, known: set[str], names: Names
 ) -> tuple[str | None, str | None]:
@@ -346,11 +417,11 @@ def _find(
         if len(calls) == 1:
             return calls[0], None
         if calls:
-            return None, f"{len(calls)} calls have a recording of this name"
+            return None, f"{len(calls)} {_MANY_CALLS}"
         near = names.nearest(recording)
-        return None, f"no call has this recording{f'; the nearest is {near}' if near else ''}"
+        return None, f"{_NO_CALL} recording{f'; the nearest is {near}' if near else ''}"
     if given is not None:
-        return None, "no call has this call_id"
+        return None, f"{_NO_CALL} call_id"
     return None, "neither call_id nor recording"
 
 

@@ -69,13 +69,19 @@ def add(connection: Connection, rows: pd.DataFrame) -> list[str]:
 
 
 def pending(connection: Connection) -> pd.DataFrame:
-    """The rows whose call was not there when they were imported, as they were read."""
+    """The rows that lacked nothing but their call when they were imported, as they were read."""
     import pandas as pd
+
+    from pipeline.qa_scores import is_missing_call
 
     table = SQL["outside_scores"]
     query = sa.select(table).where(table.c.call_id.is_(None)).order_by(table.c.position)
     found = connection.execute(query).mappings().all()
-    rows = [{**row, "call_id": row["given_call_id"], "problem": None} for row in found]
+    rows = [
+        {**row, "call_id": row["given_call_id"], "problem": None}
+        for row in found
+        if is_missing_call(row["problem"] or "")
+    ]
     columns = [c.name for c in table.c if c.name not in ("given_call_id", "position")]
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
