@@ -404,3 +404,17 @@ def test_excel_dates_and_clocks_in_columns_of_their_own(field: Field):
     field.run(metadata=field.book("清单.xlsx", rows, formats={"D2": "h:mm"}))
     assert field.column("started_at")[:2] == ["2026-03-12T10:05:00", "2026-11-26T14:05:00"]
     assert field.column("wait_s")[:2] == [75, 75]
+
+
+def test_dates_and_clocks_as_the_numbers_of_a_spreadsheet(field: Field):
+    rows = [
+        ["录音文件", "日期", "开始时间"],
+        [NAMES[0], datetime.date(2026, 3, 12), 0.4722],
+        [NAMES[1], 46094, datetime.time(9, 30)],
+        [NAMES[2], 46094, 0.395833333333333],
+        [NAMES[3], "2026-03-16", "15:00"],
+    ]
+    field.run(metadata=field.book("清单.xlsx", rows))
+    assert field.column("started_at") == [
+        "2026-03-12T11:20:00", "2026-03-13T09:30:00", "2026-03-13T09:30:00", "2026-03-16T15:00:00",
+    ]  # fmt: skip
