@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import MetadataError
 from pipeline.io.names import Names
-from pipeline.io.user_tables import Table, decoded, read_table
+from pipeline.io.user_tables import _COMPOUND, Table, decoded, read_table
 from pipeline.recordings.values import COLUMNS
 
 Cell = Any
@@ -284,3 +284,35 @@ def test_the_nearest_name_is_told():
     names = Names([("1", "/r/20260312_100500_0012.wav"), ("2", "/r/20260316_150000_0056.wav")])
     assert names.nearest("D:\\20260312_100500_012.wav") == "20260312_100500_0012.wav"
     assert names.nearest("x.wav") is None
+
+
+def test_a_file_is_read_as_what_it_is_whatever_its_suffix(tmp_path: Path):
+    rows = [["recording", "team"], ["c1", 5]]
+    book = workbook(tmp_path, rows)
+    tables = {
+        "a.csv": book.read_bytes(),
+        "a.xls": book.read_bytes(),
+        "b.xlsx": b"recording,team\nc1,5\n",
+    }
+    for name, content in tables.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        table = read(path)
+        assert cells(table) == [{"recording": "c1", "team": "5"}]
+        assert "whatever its suffix" in table.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.xlsx", _COMPOUND + "EncryptedPackage".encode("utf-16-le"), "with a password; save"),
+        ("a.xlsx", _COMPOUND + "Workbook".encode("utf-16-le"), r"of the old kind \(XLS\); save"),
+        ("a.csv", _COMPOUND, "with a password or of the old kind"),
+        ("a.xls", b"<html><table><tr><td>recording</td></tr></table>", "a web page"),
+        ("a.xlsx", b"anything", "no workbook, and no text"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, message: str):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(MetadataError, match=message):
+        read(tmp_path / name)

@@ -52,6 +52,12 @@ TOTALS = re.compile(
 """What the first cell of a row of totals says."""
 MOSTLY = 0.3  # share of NUL bytes from which on text without a mark is UTF-16
 _INVISIBLE = dict.fromkeys(map(ord, "\0\ufeff\u200b\u200e\u200f\u2060"))
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file, [MS-CFB]
+_SUFFIX = {
+    "an XLSX workbook": (".xlsx", ".xlsm"),
+    "Parquet": (".parquet",),
+    "text (CSV)": (".csv", ".tsv", ".txt"),
+}
 _SHOWN = 3
 
 CALL_COLUMNS: Mapping[str, Sequence[str]] = {
@@ -114,9 +120,13 @@ def read_table(
     ------
     error
         If it cannot be read, no sheet has the columns needed, or one of them is misspelt.
+
+    Notes
+    -----
+    What a file is goes by its first bytes; a suffix that says something else is noted.
     """
     suffix = files.suffix(path)
-    if suffix not in SUFFIXES:
+    if suffix not in (*SUFFIXES, ".xls"):
         raise error(
             f'{path} ends in "{suffix}"; allowed are {", ".join(SUFFIXES)}.',
             "Save the table as CSV (UTF-8) or XLSX.",
@@ -124,12 +134,20 @@ def read_table(
     table = Table()
     try:
         with files.local(path) as copy:
-            if suffix == ".parquet":
+            content = _content(Path(copy))
+            if suffix not in _SUFFIX[content]:
+                table.notes.append(
+                    f'{files.name(path)} is {content} by what is in it, whatever its suffix "{suffix}".'
+                )
+            if content == "Parquet":
                 sheets = {"": _read_parquet(Path(copy))}
-            elif suffix.startswith(".xls"):
+            elif content == "an XLSX workbook":
                 sheets = _read_workbook(Path(copy), files.name(path), table.notes)
             else:
                 sheets = {"": _read_text(Path(copy).read_bytes(), columns, table.notes)}
+                misnamed = suffix not in _SUFFIX[content] and sheets[""]
+                if misnamed and not _header(sheets[""], columns)[1]:
+                    raise ValueError("it is no workbook, and no text with the columns needed")
     except RecordingError as cause:
         raise error(cause.message, cause.hint) from cause
     except Exception as cause:  # three parsers, each with its own family of errors
@@ -160,6 +178,39 @@ def read_table(
     if not table.rows and table.notes and "longer than its header" in table.notes[-1]:
         raise error(table.notes[-1], "Put quotes around cells that contain the delimiter.")
     return table
+
+
+def _content(path: Path) -> str:
+    """What a file is, by its first bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is a workbook that cannot be read, or a web page.
+    """
+    with path.open("rb") as file:
+        head = file.read(4000)
+    if head.startswith(_COMPOUND):
+        whole = path.read_bytes()
+        if "EncryptedPackage".encode("utf-16-le") in whole:
+            what = "a workbook with a password; save it without one"
+        elif any(name.encode("utf-16-le") in whole for name in ("Workbook", "Book")):
+            what = "a workbook of the old kind (XLS); save it as XLSX"
+        else:
+            what = (
+                "a workbook with a password or of the old kind (XLS); save it as XLSX without one"
+            )
+        raise ValueError(f"it is {what}")
+    if head.startswith(b"PK\x03\x04"):
+        return "an XLSX workbook"
+    if head.startswith(b"PAR1"):
+        return "Parquet"
+    page = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
+    if page.startswith(b"<") and (b"<html" in page or b"<table" in page):
+        raise ValueError(
+            "it is a web page (HTML); open it in a spreadsheet program and save as XLSX"
+        )
+    return "text (CSV)"
 
 
 def _take(
@@ -401,11 +452,11 @@ def _read_workbook(path: Path, name: str, notes: list[str]) -> dict[str, Grid]:
     """The visible sheets of a workbook by name; one row in memory at a time."""
     import openpyxl
 
-    with zipfile.ZipFile(path) as parts:
+    with path.open("rb") as file, zipfile.ZipFile(file) as parts:
         if sum(part.file_size for part in parts.infolist()) > MAX_UNPACKED_BYTES:
             limit = MAX_UNPACKED_BYTES // 2**20
             raise ValueError(f"it unpacks to more than {limit} MiB; save it as CSV (UTF-8)")
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         sheets: dict[str, Grid] = {}
         hidden = []
         for sheet in book.worksheets:
@@ -423,7 +474,7 @@ def _read_workbook(path: Path, name: str, notes: list[str]) -> dict[str, Grid]:
             ]
             _fill_merged(grid, xml)
             if re.search(rb"<(\w+:)?f[ >/]", xml):
-                formulas = openpyxl.load_workbook(path, read_only=True)[sheet.title]
+                formulas = openpyxl.load_workbook(file, read_only=True)[sheet.title]
                 empty = _uncalculated(_rows(formulas, xml), dict(grid))
                 if empty:
                     notes.append(
