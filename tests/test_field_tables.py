@@ -418,3 +418,10 @@ def test_dates_and_clocks_as_the_numbers_of_a_spreadsheet(field: Field):
     assert field.column("started_at") == [
         "2026-03-12T11:20:00", "2026-03-13T09:30:00", "2026-03-13T09:30:00", "2026-03-16T15:00:00",
     ]  # fmt: skip
+
+
+def test_rows_that_name_no_recording_are_all_kept(field: Field):
+    path = field.text("质检.csv", "录音文件,得分\n听录音,95\n听录音,80\n听录音,70\n")
+    for _ in range(2):
+        field.run(scores=path)
+        assert field.column("score", "outside_scores") == [95, 80, 70]

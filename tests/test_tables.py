@@ -316,3 +316,36 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes,
     (tmp_path / name).write_bytes(content)
     with pytest.raises(MetadataError, match=message):
         read(tmp_path / name)
+
+
+def test_recordings_named_by_their_links(tmp_path: Path):
+    book = openpyxl.Workbook()
+    sheet = book.active
+    links = (
+        "file:///D:/rec/a%20b.wav",
+        r"D:\rec\c.wav",
+        "https://x.cn/play/d.mp3?t=1",
+        "https://x.cn/?id=5",
+    )
+    texts = ("听录音", "听录音", "播放", "2026_05")
+    sheet.append(["录音文件"])
+    for row, (text, link) in enumerate(zip(texts, links, strict=True), start=2):
+        sheet.cell(row, 1, text).hyperlink = link
+    sheet["A6"] = '=HYPERLINK("e.wav","听")'
+    sheet["B1"], sheet["B6"] = "工号", "A1"
+    sheet["A7"] = "f.wav"
+    sheet["A7"].hyperlink = "D:/rec/other.wav"
+    path = tmp_path / "t.xlsx"
+    book.save(path)
+    table = read(path)
+    found = [row["recording"] for row in cells(table)]
+    assert found == ["a b.wav", "c.wav", "d.mp3", "2026_05", "e.wav", "f.wav"]
+    assert any("named by their links alone: row 2 (a b.wav)" in note for note in table.notes)
+
+
+def test_formulas_of_links_in_text(tmp_path: Path):
+    text = (
+        '录音文件\n"=HYPERLINK(""D:\\rec\\a.wav"",""听"")"\n"=HYPERLINK(""x/b.wav"",""c.wav"")"\n'
+    )
+    found = [row["recording"] for row in cells(read(text_table(tmp_path, text)))]
+    assert found == ["a.wav", "c.wav"]
