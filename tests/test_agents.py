@@ -266,6 +266,14 @@ def test_name_and_team_are_those_of_the_newest_call():
     assert (row["agent_name"], row["team"], row["calls"]) == ("小李", "二组", 3)
 
 
+def test_calls_of_names_without_an_id_are_no_single_agent_of_one_of_the_names():
+    calls = calls_of([None, None, "a"], agent_name=["张敏", "李强", "王"], team=["甲", "乙", "乙"])
+    for found in (agent_table(calls), agent_weeks(calls)):
+        row = found[found["agent_id"].isna()].iloc[0]
+        assert row["calls"] == 2
+        assert row[["agent_name", "team"]].isna().all()
+
+
 def test_weeks_are_iso_weeks_of_the_local_date():
     calls = calls_of(
         ["a"] * 5,

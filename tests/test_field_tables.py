@@ -190,6 +190,23 @@ def test_06_scores_are_of_their_full_marks(
     assert field.column("outside_score")[0] == score
 
 
+def test_06_scores_of_an_unsaid_scale_wait_for_it(field: Field):
+    late = field.folder / "late"
+    late.mkdir()
+    save(late / "late.wav", CALL.stereo(quiet_s=3.0))
+    rows = f"{NAMES[0]},4.5\n{NAMES[1]},4\nlate,5\n"
+    said = field.run(scores=field.text("五分.csv", "录音文件,得分\n" + rows))
+    assert "no score of a call is over 5" in said
+    assert field.column("outside_score") == [None] * 4
+    assert field.column("score", "outside_scores") == [4.5, 4, 5]
+    field.run("late")
+    assert field.column("outside_score") == [None] * 5
+    told = rows.replace("\n", ",5\n")
+    field.run(scores=field.text("五分.csv", "录音文件,得分,满分\n" + told))
+    assert sorted(filter(None, field.column("outside_score"))) == [80, 90, 100]
+    assert len(field.column("score", "outside_scores")) == 3
+
+
 def test_07_a_correction_replaces_and_another_month_stands_beside(field: Field):
     def sheet(name: str, call: str, score: int, at: str) -> Path:
         text = f"录音文件,得分,质检员,评分时间\n{call},{score},李,{at}\n"
@@ -201,6 +218,13 @@ def test_07_a_correction_replaces_and_another_month_stands_beside(field: Field):
     assert field.column("outside_score")[:2] == [90, 70]
     field.run(scores=sheet("旧.csv", NAMES[0], 10, "19/03/2026"))  # an older one, imported later
     assert field.column("outside_score")[0] == 90
+
+
+def test_07_a_correction_without_a_reviewer_replaces_and_is_said(field: Field):
+    field.run(scores=field.text("三月.csv", f"录音文件,得分,质检员\n{NAMES[0]},90,质检01\n"))
+    said = field.run(scores=field.text("更正.csv", f"录音文件,得分\n{NAMES[0]},95\n"))
+    assert field.column("outside_score")[0] == 95
+    assert f"{NAMES[0]}: 90 by 质检01, as 95 by nobody named counts in its place" in said
 
 
 @pytest.mark.parametrize(
@@ -380,3 +404,24 @@ def test_excel_dates_and_clocks_in_columns_of_their_own(field: Field):
     field.run(metadata=field.book("清单.xlsx", rows, formats={"D2": "h:mm"}))
     assert field.column("started_at")[:2] == ["2026-03-12T10:05:00", "2026-11-26T14:05:00"]
     assert field.column("wait_s")[:2] == [75, 75]
+
+
+def test_dates_and_clocks_as_the_numbers_of_a_spreadsheet(field: Field):
+    rows = [
+        ["录音文件", "日期", "开始时间"],
+        [NAMES[0], datetime.date(2026, 3, 12), 0.4722],
+        [NAMES[1], 46094, datetime.time(9, 30)],
+        [NAMES[2], 46094, 0.395833333333333],
+        [NAMES[3], "2026-03-16", "15:00"],
+    ]
+    field.run(metadata=field.book("清单.xlsx", rows))
+    assert field.column("started_at") == [
+        "2026-03-12T11:20:00", "2026-03-13T09:30:00", "2026-03-13T09:30:00", "2026-03-16T15:00:00",
+    ]  # fmt: skip
+
+
+def test_rows_that_name_no_recording_are_all_kept(field: Field):
+    path = field.text("质检.csv", "录音文件,得分\n听录音,95\n听录音,80\n听录音,70\n")
+    for _ in range(2):
+        field.run(scores=path)
+        assert field.column("score", "outside_scores") == [95, 80, 70]

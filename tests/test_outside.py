@@ -173,7 +173,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path):
 
 
 def test_columns_that_are_not_used_are_said(tmp_path: Path):
-    notes = read_scores(sheet(tmp_path, "call_id,score,branch_office\nc1,5,x\n")).notes
+    notes = read_scores(sheet(tmp_path, "call_id,score,branch_office\nc1,50,x\n")).notes
     assert notes == ["scores.csv: columns that are not used: branch_office."]
 
 
@@ -230,7 +230,15 @@ def test_of_one_reviewer_the_newest_counts_and_a_second_opinion_stands_beside():
     assert judgements(first, ("qa2", "2026-03-14", 70), again) == [70, 90]
     assert judgements(("qa1", None, 40), ("qa1", None, 90)) == [90]  # by what was read later
     assert judgements(first, ("qa1", None, 80)) == [80]
-    assert judgements((None, None, 1), (None, None, 2), ("qa1", None, 3)) == [2, 3]
+    assert judgements((None, None, 1), (None, None, 2)) == [2]
+
+
+def test_a_score_without_a_reviewer_is_no_second_opinion():
+    one, two = ("qa1", "2026-03-13", 60), ("qa2", "2026-03-15", 70)
+    assert judgements(("qa1", None, 90), (None, None, 95)) == [95]
+    assert judgements((None, None, 90), ("qa1", None, 95)) == [95]
+    assert judgements(one, two, (None, "2026-03-16", 95)) == [95]
+    assert judgements(one, two, (None, "2026-03-14", 95)) == [70]
 
 
 def test_agreement_of_a_call_counts_only_what_both_judged():
@@ -435,3 +443,49 @@ def test_times_of_scores_that_cannot_be_read_are_said_and_rank_nothing(tmp_path:
         scores.notes
     )
     assert [row["score"] for row in newest(scores.rows.to_dict("records"))] == [60.0]
+
+
+def test_two_values_of_one_judgement_in_a_table_are_said_with_both_rows(tmp_path: Path):
+    text = "call_id,score,reviewer,scored_at\nc1,70,甲,\nc1,40,甲,\nc1,50,乙,\nc2,9,,\nc2,9,,\n"
+    notes = read_scores(sheet(tmp_path, text)).notes
+    assert len(notes) == 1
+    assert "row 2 and row 3 (c1: 70 and 40)" in notes[0]
+    assert "scored_at" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "most", "used"),
+    [
+        (("4.5", "4", "0"), "over 4.5", [0.0]),
+        (("0.95", "1"), "over 1", []),
+        (("4.5", "90"), "", [4.5, 90.0]),
+        (("4%", "3%"), "", [4.0, 3.0]),
+        (("4.5/5", "3/5"), "", [4.5, 3.0]),
+        (("0", "0"), "", [0.0, 0.0]),
+    ],
+)
+def test_scores_that_are_small_all_over_are_kept_and_not_used(
+    tmp_path: Path, values: tuple[str, ...], most: str, used: list[float]
+):
+    text = "".join(f"c{i},{value}\n" for i, value in enumerate(values))
+    rows, notes = read_scores(sheet(tmp_path, "call_id,score\n" + text))
+    assert rows["score"][rows["problem"].isna()].tolist() == used
+    assert len(rows) == len(values)
+    assert any(f"no score of a call is {most}" in n and "满分" in n for n in notes) == bool(most)
+
+
+def test_totals_among_the_items_are_the_scores_of_their_calls(tmp_path: Path):
+    text = "call_id,item_id,score,max_score\nc1,a,10,10\nc1,总分,95,100\nc2,合计,80,\n"
+    text += "c3,,70,\nc3,总分,60,\n"
+    rows, notes = read_scores(sheet(tmp_path, text))
+    totals = rows[rows["item_id"].isna() & rows["problem"].isna()]
+    assert dict(zip(totals["call_id"], totals["score"], strict=True)) == {
+        "c1": 95,
+        "c2": 80,
+        "c3": 70,
+    }
+    assert totals["verdict"].isna().all()
+    assert "the scores of their calls: row 3 (总分), row 4 (合计)" in notes[0]
+    assert problems(tmp_path, text) == {
+        6: "a total beside the score that the call has in this table"
+    }

@@ -291,6 +291,14 @@ def test_unreadable_tables(name: str, content: bytes | None, message: str, tmp_p
     assert caught.value.hint
 
 
+def test_names_of_agents_without_ids_are_said(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    said = find(tmp_path, metadata=table(tmp_path, "recording,姓名\na.wav,张敏\n")).warnings
+    assert any("names agents without their ids" in note and "工号" in note for note in said)
+    said = find(tmp_path, metadata=table(tmp_path, "recording,姓名,工号\na.wav,张敏,1\n")).warnings
+    assert not any("without their ids" in note for note in said)
+
+
 def test_values_that_cannot_be_used_are_reported_together(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{i}.wav" for i in range(6)))
     rows = "".join(f"{i}.wav,sideways,5,many,-1,yesterday\n" for i in range(6))

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import MetadataError
 from pipeline.io.names import Names
-from pipeline.io.user_tables import Table, decoded, read_table
+from pipeline.io.user_tables import _COMPOUND, Table, decoded, read_table
 from pipeline.recordings.values import COLUMNS
 
 Cell = Any
@@ -284,3 +284,68 @@ def test_the_nearest_name_is_told():
     names = Names([("1", "/r/20260312_100500_0012.wav"), ("2", "/r/20260316_150000_0056.wav")])
     assert names.nearest("D:\\20260312_100500_012.wav") == "20260312_100500_0012.wav"
     assert names.nearest("x.wav") is None
+
+
+def test_a_file_is_read_as_what_it_is_whatever_its_suffix(tmp_path: Path):
+    rows = [["recording", "team"], ["c1", 5]]
+    book = workbook(tmp_path, rows)
+    tables = {
+        "a.csv": book.read_bytes(),
+        "a.xls": book.read_bytes(),
+        "b.xlsx": b"recording,team\nc1,5\n",
+    }
+    for name, content in tables.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        table = read(path)
+        assert cells(table) == [{"recording": "c1", "team": "5"}]
+        assert "whatever its suffix" in table.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.xlsx", _COMPOUND + "EncryptedPackage".encode("utf-16-le"), "with a password; save"),
+        ("a.xlsx", _COMPOUND + "Workbook".encode("utf-16-le"), r"of the old kind \(XLS\); save"),
+        ("a.csv", _COMPOUND, "with a password or of the old kind"),
+        ("a.xls", b"<html><table><tr><td>recording</td></tr></table>", "a web page"),
+        ("a.xlsx", b"anything", "no workbook, and no text"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, message: str):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(MetadataError, match=message):
+        read(tmp_path / name)
+
+
+def test_recordings_named_by_their_links(tmp_path: Path):
+    book = openpyxl.Workbook()
+    sheet = book.active
+    links = (
+        "file:///D:/rec/a%20b.wav",
+        r"D:\rec\c.wav",
+        "https://x.cn/play/d.mp3?t=1",
+        "https://x.cn/?id=5",
+    )
+    texts = ("听录音", "听录音", "播放", "2026_05")
+    sheet.append(["录音文件"])
+    for row, (text, link) in enumerate(zip(texts, links, strict=True), start=2):
+        sheet.cell(row, 1, text).hyperlink = link
+    sheet["A6"] = '=HYPERLINK("e.wav","听")'
+    sheet["B1"], sheet["B6"] = "工号", "A1"
+    sheet["A7"] = "f.wav"
+    sheet["A7"].hyperlink = "D:/rec/other.wav"
+    path = tmp_path / "t.xlsx"
+    book.save(path)
+    table = read(path)
+    found = [row["recording"] for row in cells(table)]
+    assert found == ["a b.wav", "c.wav", "d.mp3", "2026_05", "e.wav", "f.wav"]
+    assert any("named by their links alone: row 2 (a b.wav)" in note for note in table.notes)
+
+
+def test_formulas_of_links_in_text(tmp_path: Path):
+    text = (
+        '录音文件\n"=HYPERLINK(""D:\\rec\\a.wav"",""听"")"\n"=HYPERLINK(""x/b.wav"",""c.wav"")"\n'
+    )
+    found = [row["recording"] for row in cells(read(text_table(tmp_path, text)))]
+    assert found == ["a.wav", "c.wav"]

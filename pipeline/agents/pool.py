@@ -444,13 +444,16 @@ class Pool:
     def _rows(
         self, by: Literal["agent", "week"], team: str | None = None
     ) -> tuple[list[Key], Codes, dict[str, dict[Key, str | None]]]:
-        """The rows of a table in order, the row of each place (-1: none), newest name and team."""
+        """The rows of a table in order, the row of each place (-1: none), newest name and team.
+
+        Calls without an agent may be anybody's: their row has neither name nor team.
+        """
         keys: dict[Key, list[int]] = {}
         for (agent, week), place in self._weeks.items():
             keys.setdefault((agent, week if by == "week" else None), []).append(place)
         named: dict[str, dict[Key, str | None]] = {
             name: {
-                key: max((said[p] for p in places if p in said), default=("", None))[1]
+                key: max((said[p] for p in places if p in said and key[0]), default=("", None))[1]
                 for key, places in keys.items()
             }
             for name, said in self._named.items()

@@ -534,7 +534,16 @@ def _import_scores(store: Store, sheet: outside.Scores | None, rubrics: Rubrics)
     joined = outside.join(sheet.rows, calls, rubrics.item_names())
     store.save_outside(joined.rows)
     unused = [f"{row.file} row {row.row}: {row.problem}" for row in joined.unmatched.itertuples()]
-    return [*joined.notes, *unused]
+    return [*joined.notes, *_replaced(store, joined), *unused]
+
+
+def _replaced(store: Store, joined: outside.Joined) -> list[str]:
+    """Scores of the calls that were joined which gave way because one of two names no reviewer."""
+    rows = joined.rows[joined.rows["problem"].isna()]
+    if rows.empty or not (every := store.frame("outside_scores"))["reviewer"].isna().any():
+        return []
+    every = every[every["call_id"].isin(rows["call_id"]) & every["problem"].isna()]
+    return outside.nameless(every.astype(object).where(every.notna(), None).to_dict("records"))
 
 
 def _with_meta(recording: Recording, truth: Mapping[str, Any], zone: str) -> Recording:

@@ -16,6 +16,7 @@ _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?[\sT_-]*(.*)")
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})((?:[\s,T].*)?)")
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[\sT_-]?(\d\d)(\d\d)(\d\d)?)?")
 _SERIAL = re.compile(r"\d{5}(\.\d+)?")
+_OF_DAY = re.compile(r"0?\.(\d+)")
 _HALF_DAY = re.compile(r"\s*(上午|下午|凌晨|早上|中午|晚上|[AaPp]\.?[Mm]\.?)\s*")
 _LATE = ("下午", "晚上", "中午", "p")
 _EPOCH = datetime(1899, 12, 30)  # day 0 of spreadsheets
@@ -55,6 +56,24 @@ def iso_time(text: str) -> str | None:
             hour = 11 if moment.hour == 11 else 12 + moment.hour % 12
         moment = moment.replace(hour=hour)
     return _in_range(moment, has_clock=bool(clock))
+
+
+def clock(text: str) -> str:
+    """The time of a day that a spreadsheet shows as a share of it; all else stays as it is.
+
+    A share that a whole minute rounds to is that minute.
+
+    >>> clock("0.4722"), clock("0.47249"), clock("9:30")
+    ('11:20:00', '11:20:23', '9:30')
+    """
+    share = _OF_DAY.fullmatch(text.strip())
+    if share is None:
+        return text
+    minutes = round(float(text) * 1440)
+    is_minute = abs(minutes / 1440 - float(text)) <= 0.5 * 10.0 ** -len(share[1])
+    seconds = minutes * 60 if is_minute else round(float(text) * 86_400)
+    seconds = min(seconds, 86_399)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def year_first(texts: Iterable[str | None]) -> Callable[[str], str]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import csv
 import datetime
 import difflib
+import html
 import io
 import math
 import re
@@ -30,6 +31,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pipeline.errors import RecordingError, UsageError, nearest, one_line
 from pipeline.io import files
@@ -52,6 +54,13 @@ TOTALS = re.compile(
 """What the first cell of a row of totals says."""
 MOSTLY = 0.3  # share of NUL bytes from which on text without a mark is UTF-16
 _INVISIBLE = dict.fromkeys(map(ord, "\0\ufeff\u200b\u200e\u200f\u2060"))
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file, [MS-CFB]
+_HYPERLINK = re.compile(r'=?HYPERLINK\("(.*?)"(?:\s*[,;]\s*"(.*)")?\)', re.IGNORECASE)
+_SUFFIX = {
+    "an XLSX workbook": (".xlsx", ".xlsm"),
+    "Parquet": (".parquet",),
+    "text (CSV)": (".csv", ".tsv", ".txt"),
+}
 _SHOWN = 3
 
 CALL_COLUMNS: Mapping[str, Sequence[str]] = {
@@ -65,6 +74,21 @@ CALL_COLUMNS: Mapping[str, Sequence[str]] = {
                   "file_path", "filepath", "audio", "file", "path"),
 }  # fmt: skip
 """What people call the columns that say which call a row is about, the surest name first."""
+
+
+class Linked(str):
+    """The text of a cell that links to something: ``link`` is where to."""
+
+    __slots__ = ("link",)
+    link: str
+
+    @classmethod
+    def of(cls, text: str, link: str) -> Linked:
+        """A text with its link."""
+        linked = cls(text)
+        linked.link = link
+        return linked
+
 
 Grid = list[tuple[int, list[str]]]  # rows that are not blank, each with its number in the sheet
 
@@ -114,9 +138,13 @@ def read_table(
     ------
     error
         If it cannot be read, no sheet has the columns needed, or one of them is misspelt.
+
+    Notes
+    -----
+    What a file is goes by its first bytes; a suffix that says something else is noted.
     """
     suffix = files.suffix(path)
-    if suffix not in SUFFIXES:
+    if suffix not in (*SUFFIXES, ".xls"):
         raise error(
             f'{path} ends in "{suffix}"; allowed are {", ".join(SUFFIXES)}.',
             "Save the table as CSV (UTF-8) or XLSX.",
@@ -124,12 +152,20 @@ def read_table(
     table = Table()
     try:
         with files.local(path) as copy:
-            if suffix == ".parquet":
+            content = _content(Path(copy))
+            if suffix not in _SUFFIX[content]:
+                table.notes.append(
+                    f'{files.name(path)} is {content} by what is in it, whatever its suffix "{suffix}".'
+                )
+            if content == "Parquet":
                 sheets = {"": _read_parquet(Path(copy))}
-            elif suffix.startswith(".xls"):
+            elif content == "an XLSX workbook":
                 sheets = _read_workbook(Path(copy), files.name(path), table.notes)
             else:
                 sheets = {"": _read_text(Path(copy).read_bytes(), columns, table.notes)}
+                misnamed = suffix not in _SUFFIX[content] and sheets[""]
+                if misnamed and not _header(sheets[""], columns)[1]:
+                    raise ValueError("it is no workbook, and no text with the columns needed")
     except RecordingError as cause:
         raise error(cause.message, cause.hint) from cause
     except Exception as cause:  # three parsers, each with its own family of errors
@@ -162,6 +198,39 @@ def read_table(
     return table
 
 
+def _content(path: Path) -> str:
+    """What a file is, by its first bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is a workbook that cannot be read, or a web page.
+    """
+    with path.open("rb") as file:
+        head = file.read(4000)
+    if head.startswith(_COMPOUND):
+        whole = path.read_bytes()
+        if "EncryptedPackage".encode("utf-16-le") in whole:
+            what = "a workbook with a password; save it without one"
+        elif any(name.encode("utf-16-le") in whole for name in ("Workbook", "Book")):
+            what = "a workbook of the old kind (XLS); save it as XLSX"
+        else:
+            what = (
+                "a workbook with a password or of the old kind (XLS); save it as XLSX without one"
+            )
+        raise ValueError(f"it is {what}")
+    if head.startswith(b"PK\x03\x04"):
+        return "an XLSX workbook"
+    if head.startswith(b"PAR1"):
+        return "Parquet"
+    page = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
+    if page.startswith(b"<") and (b"<html" in page or b"<table" in page):
+        raise ValueError(
+            "it is a web page (HTML); open it in a spreadsheet program and save as XLSX"
+        )
+    return "text (CSV)"
+
+
 def _take(
     table: Table, path: str, sheet: str, grid: Grid, at: int, known: Mapping[int, str]
 ) -> None:
@@ -180,6 +249,9 @@ def _take(
     if unused and headers != table.headers:
         table.notes.append(f"{name}: columns that are not used: {', '.join(unused)}.")
     table.headers = table.headers or headers
+    linked = _link_names(grid[at + 1 :], next((i for i in known if known[i] == "recording"), None))
+    if linked:
+        table.notes.append(f"{name}: recordings named by their links alone: {_first(linked)}.")
     long: list[str] = []
     totals: list[str] = []
     for number, cells in grid[at + 1 :]:
@@ -198,6 +270,28 @@ def _take(
         table.notes.append(f"{name}: rows of totals were skipped: {_first(totals)}.")
     if long:
         table.notes.append(f"{name}: rows longer than its header were not used: {_first(long)}.")
+
+
+def _link_names(rows: Grid, column: int | None) -> list[str]:
+    """Put the file name of its link in each cell of recordings whose text names none, as 听录音."""
+    cells = [(number, row) for number, row in rows if column is not None and column < len(row)]
+    count = Counter(row[column or 0] for _, row in cells)
+    named = []
+    for number, row in cells:
+        cell = row[column or 0]
+        target = _target(cell.link) if isinstance(cell, Linked) else ""
+        is_name = re.search(r"\d", cell) and count[cell] == 1
+        if target and not is_name and not re.search(r"\.\w{2,4}$", cell):
+            row[column or 0] = target
+            named.append(f"row {number} ({target})")
+    return named
+
+
+def _target(link: str) -> str:
+    """The file name at the end of a link; empty where it has none."""
+    path = re.split(r"[?#]", link)[0] if files.is_url(link) else link
+    last = unquote(path).replace("\\", "/").rpartition("/")[2]
+    return last if re.fullmatch(r".*[^.].*\.\w{2,4}", last) else ""
 
 
 # --- columns ------------------------------------------------------------------------------------
@@ -270,8 +364,8 @@ def _check_names(
 def _clean(text: str) -> str:
     """A cell without what exporters put around it to guard it; empty when it means "missing"."""
     text = re.sub(r"^'|^[‘’＇](?=\w)", "", text.translate(_INVISIBLE).strip()).strip()
-    if link := re.fullmatch(r'=HYPERLINK\(".*?"\s*[,;]\s*"(.*)"\)', text, re.IGNORECASE):
-        text = link[1]
+    if link := _HYPERLINK.fullmatch(text):
+        return Linked.of(_clean(link[2] or ""), link[1])
     if guarded := re.fullmatch(r'=?"([^"]*)"', text):
         text = guarded[1].strip()
     return "" if text.casefold() in MISSING else text
@@ -401,11 +495,11 @@ def _read_workbook(path: Path, name: str, notes: list[str]) -> dict[str, Grid]:
     """The visible sheets of a workbook by name; one row in memory at a time."""
     import openpyxl
 
-    with zipfile.ZipFile(path) as parts:
+    with path.open("rb") as file, zipfile.ZipFile(file) as parts:
         if sum(part.file_size for part in parts.infolist()) > MAX_UNPACKED_BYTES:
             limit = MAX_UNPACKED_BYTES // 2**20
             raise ValueError(f"it unpacks to more than {limit} MiB; save it as CSV (UTF-8)")
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         sheets: dict[str, Grid] = {}
         hidden = []
         for sheet in book.worksheets:
@@ -421,9 +515,10 @@ def _read_workbook(path: Path, name: str, notes: list[str]) -> dict[str, Grid]:
                 for number, row in _rows(sheet, xml)
                 if any(c.value is not None for c in row)
             ]
+            _set_links(grid, xml, parts, sheet._worksheet_path)
             _fill_merged(grid, xml)
             if re.search(rb"<(\w+:)?f[ >/]", xml):
-                formulas = openpyxl.load_workbook(path, read_only=True)[sheet.title]
+                formulas = openpyxl.load_workbook(file, read_only=True)[sheet.title]
                 empty = _uncalculated(_rows(formulas, xml), dict(grid))
                 if empty:
                     notes.append(
@@ -466,6 +561,39 @@ def _fill_merged(grid: Grid, xml: bytes) -> None:
             cells = rows[number]
             cells += [""] * (left - len(cells))
             cells[left - 1] = source[left - 1]
+
+
+def _set_links(grid: Grid, xml: bytes, parts: zipfile.ZipFile, place: str) -> None:
+    """Join to the text of cells what they link to, by a link or a formula."""
+    from openpyxl.utils.cell import column_index_from_string, coordinate_from_string
+
+    links: list[tuple[bytes, str]] = []
+    folder, _, name = place.rpartition("/")
+    relations = f"{folder}/_rels/{name}.rels"
+    if b"hyperlink " in xml and relations in parts.namelist():
+        targets: dict[bytes, bytes] = {}
+        for tag in re.findall(rb"<Relationship\b[^>]*>", parts.read(relations)):
+            told = dict(re.findall(rb'\b(Id|Target)="([^"]*)"', tag))
+            targets[told.get(b"Id", b"")] = told.get(b"Target", b"")
+        for tag in re.findall(rb"<(?:\w+:)?hyperlink\b[^>]*>", xml):
+            told = dict(re.findall(rb'\b(ref|id)="([^"]*)"', tag))
+            if told.get(b"id") in targets:
+                links.append((told.get(b"ref", b"A1"), _unescaped(targets[told[b"id"]])))
+    for at, formula in re.findall(
+        rb'<(?:\w+:)?c r="([A-Z]+\d+)"[^>]*><(?:\w+:)?f[^>]*>(HYPERLINK[^<]*)<', xml
+    ):
+        if match := _HYPERLINK.fullmatch(_unescaped(formula)):
+            links.append((at, match[1]))
+    rows = dict(grid)
+    for at, link in links:
+        letters, number = coordinate_from_string(at.decode().partition(":")[0])
+        column, cells = column_index_from_string(letters) - 1, rows.get(number, [])
+        if column < len(cells):
+            cells[column] = Linked.of(cells[column], link)
+
+
+def _unescaped(text: bytes) -> str:
+    return html.unescape(text.decode("utf-8", "replace"))
 
 
 def _uncalculated(

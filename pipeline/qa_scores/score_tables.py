@@ -10,6 +10,7 @@ item's score over 1 without full marks shows that those of the whole file mean s
 
 A judgement is known by call, item, reviewer and time, whatever the file is called. Of one reviewer
 the newest counts, by ``scored_at`` and else by what was read later; other reviewers stand beside.
+A judgement without a reviewer may be anybody's: it stands beside none, and the newest counts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +30,7 @@ from pipeline.errors import ScoresError, nearest
 from pipeline.io import files
 from pipeline.io.names import Names
 from pipeline.io.times import iso_time, year_first
-from pipeline.io.user_tables import CALL_COLUMNS, Row, read_table
+from pipeline.io.user_tables import CALL_COLUMNS, Row, Table, read_table
 from pipeline.schema import VerdictName
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -52,13 +55,19 @@ VERDICT_WORDS: Mapping[VerdictName, tuple[str, ...]] = {
     "cannot_tell": ("cannot_tell", "cannot tell", "unclear", "无法判断", "不确定", "听不清"),
 }  # fmt: skip
 PASS_SHARE = 0.6  # 60 of 100, the usual pass mark
+SMALL_MARKS = (1, 5)  # full marks of the small scales; no column of scores of 100 stays within them
 
 FIELDS = ("row", *COLUMNS, "file", "problem")
 _WORDS = {word: name for name, words in VERDICT_WORDS.items() for word in words}
 _NUMBER = re.compile(
     r"([+-]?\d+(?:\.\d*|,\d{1,2})?)\s*(?:(%|％)|分?\s*(?:/\s*(\d+(?:\.\d*)?)\s*分?)?)"
 )
+_NO_CALL, _MANY_CALLS = "no call has this", "calls have a recording of this name"
 _YEAR = re.compile(r"\d{4}-")
+_TOTAL = re.compile(
+    r"(总分|总得分|总成绩|最终得分|合计|总计|總分|總得分|合計|總計|total|total[ _]score)\s*[:：]?",
+    re.IGNORECASE,
+)
 _FULL_MARKS = re.compile(r"满分\D{0,2}(\d+)|(\d+)\s*分制|[(（]\s*(\d+)\s*分?\s*[)）]")
 
 
@@ -112,6 +121,7 @@ def read_scores(path: str | Path) -> Scores:
     table = read_table(path, COLUMNS, [["call_id", "recording"], ["score", "verdict"]], ScoresError)
     header = _FULL_MARKS.search(table.headers.get("score", ""))
     full_marks = float(next(filter(None, header.groups()))) if header else None
+    beside = _take_totals(table, files.name(path))
     unsaid = next((row for row in table.rows if full_marks is None and _is_over_one(row)), None)
     dated = year_first(row.cells.get("scored_at") for row in table.rows)
     rows = [
@@ -119,6 +129,8 @@ def read_scores(path: str | Path) -> Scores:
         | {"file": f"{files.name(path)} {row.sheet}".strip()}
         for row in table.rows
     ]
+    for at in beside:
+        rows[at]["problem"] = "a total beside the score that the call has in this table"
     if not rows:
         raise ScoresError(f"{path} holds no scores.", "Check that it is the right file and sheet.")
     if all(row["problem"] for row in rows):
@@ -127,6 +139,7 @@ def read_scores(path: str | Path) -> Scores:
             " ".join(n for n in table.notes if "formulas" in n)
             or "Mend the table and import it again.",
         )
+    table.notes += _hold_back(rows, table, files.name(path))
     times = {row["scored_at"]: None for row in rows if row["scored_at"]}
     if unread := [text for text in times if not _YEAR.match(text)]:
         table.notes.append(
@@ -134,7 +147,86 @@ def read_scores(path: str | Path) -> Scores:
             + (f" and {len(unread) - 1} more" if unread[1:] else "")
             + "; of one reviewer the score that is imported last counts."
         )
+    table.notes += _said_twice(rows, table)
     return Scores(_frame(rows, FIELDS), table.notes)
+
+
+def _take_totals(table: Table, name: str) -> list[int]:
+    """Take items called 总分 and the like for the scores of their calls.
+
+    Returns the places of those whose call has a score of its own.
+    """
+
+    def call(row: Row) -> tuple[str | None, str | None]:
+        return row.cells.get("call_id"), row.cells.get("recording")
+
+    own = {call(row) for row in table.rows if "item_id" not in row.cells and "score" in row.cells}
+    taken, beside = [], []
+    for at, row in enumerate(table.rows):
+        if "score" not in row.cells or not _TOTAL.fullmatch(row.cells.get("item_id", "")):
+            continue
+        if call(row) in own:
+            beside.append(at)
+            continue
+        cells = {name: text for name, text in row.cells.items() if name != "item_id"}
+        table.rows[at] = replace(row, cells=cells)
+        taken.append(f"{row.where} ({row.cells['item_id']})")
+    if taken:
+        shown = ", ".join(taken[:3]) + (f" and {len(taken) - 3} more" if taken[3:] else "")
+        table.notes.append(
+            f"{name}: totals among the items are the scores of their calls: {shown}."
+        )
+    return beside
+
+
+def _hold_back(rows: Sequence[dict[str, Any]], table: Table, name: str) -> list[str]:
+    """Do not use scores of calls that are small all over where full marks are not said."""
+    bare = [
+        row
+        for row, found in zip(rows, table.rows, strict=True)
+        if row["item_id"] is row["problem"] is row["max_score"] is None
+        and row["score"] is not None
+        and "%" not in unicodedata.normalize("NFKC", found.cells["score"])
+    ]
+    most = max((row["score"] for row in bare), default=0.0)
+    marks = next((marks for marks in SMALL_MARKS if most <= marks), None)
+    doubtful = [row for row in bare if row["score"]]  # 0 is nothing of anything
+    if marks is None or not doubtful:
+        return []
+    for row in doubtful:
+        row["problem"] = (
+            f"score is {row['score']:g}, of which full marks is not said; "
+            f"give them (满分, max_score), as {marks} or 100"
+        )
+    return [
+        f"{name}: no score of a call is over {most:g}, and full marks are not said, so scores are kept "
+        f"and not used: {len(doubtful)}. Add a column 满分 (max_score) with {marks}, or with 100 if "
+        "that is what they are of, and import the table again."
+    ]
+
+
+def _said_twice(rows: Sequence[Mapping[str, Any]], table: Table) -> list[str]:
+    """Rows that say another value of one judgement; the later counts."""
+    first: dict[tuple[Any, ...], tuple[str, Mapping[str, Any]]] = {}
+    cases = []
+    for row, found in zip(rows, table.rows, strict=True):
+        key = tuple(row[n] for n in ("call_id", "recording", "item_id", "reviewer", "scored_at"))
+        if row["problem"]:
+            continue
+        where, earlier = first.get(key, ("", row))
+        if any(row[name] != earlier[name] for name in ("score", "verdict", "max_score")):
+            values = " and ".join(_value(r) for r in (earlier, row))
+            cases.append(
+                f"{where} and {found.where} ({row['recording'] or row['call_id']}: {values})"
+            )
+        first[key] = found.where, row
+    if not cases:
+        return []
+    shown = "; ".join(cases[:3]) + (f" and {len(cases) - 3} more" if cases[3:] else "")
+    return [
+        f"Rows that judge the same with other values, of which the later counts: {shown}. "
+        "A column 评分时间 (scored_at) or 质检员 (reviewer) tells them apart."
+    ]
 
 
 def join(
@@ -192,14 +284,58 @@ def newest(rows: Iterable[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
     rows : iterable of mapping
         With ``call_id, item_id, reviewer, scored_at``.
     """
-    counts: dict[tuple[Any, ...], Mapping[Any, Any]] = {}
+    return [row for row, by in _superseded(rows) if by is None]
+
+
+def nameless(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
+    """Scores that do not count because one without a reviewer stands beside none, and what does.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Those of :func:`newest` with ``score`` and ``verdict`` as well.
+    """
+    notes = []
+    for row, by in _superseded(rows):
+        if by is not None and (row["reviewer"] is None) != (by["reviewer"] is None):
+            of = row["call_id"] + (f" {row['item_id']}" if row["item_id"] else "")
+            notes.append(
+                f"{of}: {_shown(row)}, as {_shown(by)} counts in its place; without a reviewer "
+                "(质检员) a score stands beside none"
+            )
+    return notes
+
+
+def _shown(row: Mapping[Any, Any]) -> str:
+    return f"{_value(row)} by {row['reviewer'] or 'nobody named'}"
+
+
+def _value(row: Mapping[Any, Any]) -> str:
+    return str(row["verdict"]) if row["score"] is None else f"{row['score']:g}"
+
+
+def _superseded(
+    rows: Iterable[Mapping[Any, Any]],
+) -> list[tuple[Mapping[Any, Any], Mapping[Any, Any] | None]]:
+    """Each row in the order in which it came to count, with the one that counts in its place."""
+    found: list[tuple[Mapping[Any, Any], Mapping[Any, Any] | None]] = []
+    counts: dict[tuple[Any, ...], dict[str | None, Mapping[Any, Any]]] = {}
     for row in rows:
-        judgement = (row["call_id"], row["item_id"], row["reviewer"])
-        earlier = counts.pop(judgement, None)
-        if earlier and all(_YEAR.match(r["scored_at"] or "") for r in (earlier, row)):
-            row = max(earlier, row, key=lambda r: (str(r["scored_at"]), r is not earlier))
-        counts[judgement] = row
-    return list(counts.values())
+        of_call = counts.setdefault((row["call_id"], row["item_id"]), {})
+        who = row["reviewer"]
+        rivals = [name for name in of_call if who is None or name in (None, who)]
+        newer = [name for name in rivals if _is_newer(of_call[name], row)]
+        found += [(of_call.pop(name), row) for name in rivals if name not in newer]
+        if newer:
+            found.append((row, of_call[newer[0]]))
+        else:
+            of_call[who] = row
+    return found + [(row, None) for of_call in counts.values() for row in of_call.values()]
+
+
+def _is_newer(row: Mapping[Any, Any], than: Mapping[Any, Any]) -> bool:
+    both = all(_YEAR.match(r["scored_at"] or "") for r in (row, than))
+    return both and row["scored_at"] > than["scored_at"]
 
 
 def _is_over_one(row: Row) -> bool:
@@ -265,6 +401,11 @@ def _parsed(
     return row
 
 
+def is_missing_call(problem: str) -> bool:
+    """Whether a row was not used for want of its call alone."""
+    return problem.startswith(_NO_CALL) or problem.endswith(_MANY_CALLS)
+
+
 def _find(
     given: str | None, recording: str | None, known: set[str], names: Names
 ) -> tuple[str | None, str | None]:
@@ -276,11 +417,11 @@ def _find(
         if len(calls) == 1:
             return calls[0], None
         if calls:
-            return None, f"{len(calls)} calls have a recording of this name"
+            return None, f"{len(calls)} {_MANY_CALLS}"
         near = names.nearest(recording)
-        return None, f"no call has this recording{f'; the nearest is {near}' if near else ''}"
+        return None, f"{_NO_CALL} recording{f'; the nearest is {near}' if near else ''}"
     if given is not None:
-        return None, "no call has this call_id"
+        return None, f"{_NO_CALL} call_id"
     return None, "neither call_id nor recording"
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.errors import MetadataError
 from pipeline.io import files
-from pipeline.io.times import iso_time, year_first
+from pipeline.io.times import clock, iso_time, year_first
 from pipeline.io.user_tables import SUFFIXES, read_table
 from pipeline.recordings.notes import Notes
 from pipeline.recordings.values import COLUMNS, FIELDS, put
@@ -71,6 +71,11 @@ def read_rows(path: str, notes: Notes, label: str = "", *, lists: bool = False) 
         notes.add(note)
     if "recording" not in table.headers:
         notes.add(f"{files.name(path)} names no recordings: its rows are matched by call id.")
+    if "agent_name" in table.headers and "agent_id" not in table.headers:
+        notes.add(
+            f"{files.name(path)} names agents without their ids: no figures are made of single agents. "
+            f"Add a column 工号 (agent_id); names will do in it where no two agents share one."
+        )
     rows = []
     written = {
         name: year_first(found.cells.get(name) for found in table.rows)
@@ -91,7 +96,7 @@ def read_rows(path: str, notes: Notes, label: str = "", *, lists: bool = False) 
             for name in ("started_at", "date")
         )
         if date and not iso_time(start):  # day and time in two columns, or the day alone
-            start = f"{date.partition('T')[0]} {start}"
+            start = f"{(iso_time(date) or date).partition('T')[0]} {clock(start)}"
         for name in FIELDS:
             text = start if name == "started_at" else found.cells.get(name)
             put(values, name, text, where, notes)

@@ -35,15 +35,19 @@ _JUDGEMENT = (*_NAMES, "item_id", "reviewer", "scored_at")
 def add(connection: Connection, rows: pd.DataFrame) -> list[str]:
     """Add imported rows in place of those that say the same judgement; returns the calls concerned.
 
-    A judgement is known by call (or what the row calls it), item, reviewer and time.
+    A judgement is known by call (or what the row calls it), item, reviewer and time; rows of one
+    import that name no call and read the same are all kept.
     """
     table = SQL["outside_scores"]
     last = connection.scalar(sa.select(sa.func.max(table.c.position)))
-    added: dict[tuple[str | None, ...], dict[str, Any]] = {}
+    added: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in rows.astype(object).where(rows.notna(), None).to_dict("records"):
         row = typed("outside_scores", {str(k): v for k, v in record.items()})
-        added.pop(_judgement(row), None)
-        added[_judgement(row)] = row
+        key = _judgement(row)
+        if row["call_id"] is None:  # several may be called 听录音
+            key += row["file"], row["row"]
+        added.pop(key, None)
+        added[key] = row
     named = {_unmatched(row) for row in added.values()}
     columns = [table.c[name] for name in ("position", *_JUDGEMENT)]
     given = sorted({row[name] for row in added.values() for name in _NAMES if row[name]})
@@ -69,13 +73,19 @@ def add(connection: Connection, rows: pd.DataFrame) -> list[str]:
 
 
 def pending(connection: Connection) -> pd.DataFrame:
-    """The rows whose call was not there when they were imported, as they were read."""
+    """The rows that lacked nothing but their call when they were imported, as they were read."""
     import pandas as pd
+
+    from pipeline.qa_scores import is_missing_call
 
     table = SQL["outside_scores"]
     query = sa.select(table).where(table.c.call_id.is_(None)).order_by(table.c.position)
     found = connection.execute(query).mappings().all()
-    rows = [{**row, "call_id": row["given_call_id"], "problem": None} for row in found]
+    rows = [
+        {**row, "call_id": row["given_call_id"], "problem": None}
+        for row in found
+        if is_missing_call(row["problem"] or "")
+    ]
     columns = [c.name for c in table.c if c.name not in ("given_call_id", "position")]
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
