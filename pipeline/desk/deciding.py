@@ -90,7 +90,9 @@ def appeal(
         for a in scope.rows(queries.appeals_of(call.call_id, item))
     ]
     published = scope.rows(queries.published(call.call_id))[0].saved_at
-    decisions.check_appeal(earlier, wanted, force.verdict, reason, published, options.appeal_days)
+    decisions.check_appeal(
+        earlier, wanted, force.verdict, reason, view.words.local(published), options.appeal_days
+    )
     made = scope.decide(
         "appeals",
         call_id=call.call_id,

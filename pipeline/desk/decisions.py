@@ -105,7 +105,12 @@ def check_step(steps: Sequence[Any], action: str, actor: str) -> Action:
 
 
 def check_appeal(
-    appeals: Iterable[Sequence[Any]], wanted: str, now: str, reason: str, published: str, days: int
+    appeals: Iterable[Sequence[Any]],
+    wanted: str,
+    now: str,
+    reason: str,
+    published: datetime,
+    days: int,
 ) -> None:
     """Whether an item may be appealed.
 
@@ -116,8 +121,8 @@ def check_appeal(
     wanted, now : str
         The verdict that is asked for, and the one in force.
     reason : str
-    published : str
-        When the verdict could first be seen, ISO 8601.
+    published : datetime
+        When the verdict could first be seen.
     days : int
         For so long it may be appealed.
 
@@ -132,7 +137,7 @@ def check_appeal(
     text_of(reason, LEAST_REASON)
     if any(state_of(steps) in OPEN for steps in appeals):
         raise Conflict("This item has an open appeal.", "Wait for its answer or withdraw it.")
-    end = datetime.fromisoformat(published) + timedelta(days=days)
+    end = published + timedelta(days=days)
     if datetime.now(UTC) > end:
         raise ParameterError(
             f"The time for an appeal ended on {end.date()}.",
@@ -140,9 +145,9 @@ def check_appeal(
         )
 
 
-def due(asked: str, working_days: int) -> datetime:
-    """When an answer is due: so many days later, Saturdays and Sundays not counted."""
-    day = datetime.fromisoformat(asked)
+def due(asked: datetime, working_days: int) -> datetime:
+    """When an answer is due: so many days later, Saturdays and Sundays of its time zone not counted."""
+    day = asked
     while working_days > 0:
         day += timedelta(days=1)
         working_days -= day.weekday() < 5

@@ -10,7 +10,6 @@ import base64
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
 from importlib.resources import files
 from typing import Any
 
@@ -83,7 +82,14 @@ def report(
         raise UsageError("A call has no weeks.", "Leave --from and --to out.")
     asked = {"from": first, "to": last} | ({"team": team} if team is not None else {})
     query = tuple((name, value) for name, value in asked.items() if value)
-    view = View(scope or Scope(store), Figures(), Words(chosen), "light", "/report", query)
+    view = View(
+        scope or Scope(store),
+        Figures(),
+        Words(chosen, settings.time.zone),
+        "light",
+        "/report",
+        query,
+    )
     sounds: Mapping[str, str] = {}
     page: Any
     recordings = Recordings(settings.recordings.roots, settings.desk.cache_mib)
@@ -115,7 +121,7 @@ def report(
             inline=True,
             clips=sounds,
             style=Markup(style),  # our own file
-            made=date.today().isoformat(),
+            made=view.words.today().isoformat(),
         )
     )
     # A point of a chart stays as it is: within an SVG a span would end it.

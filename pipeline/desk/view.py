@@ -75,7 +75,7 @@ def view_of(request: Request) -> View:
     return View(
         scope=Scope(state.store, unquote(request.cookies.get("by", ""))[:60] or THIS_MACHINE),
         figures=state.figures,
-        words=Words(language),
+        words=Words(language, state.settings.time.zone),
         theme=theme,
         path=request.url.path,
         query=tuple(request.query_params.multi_items()),

@@ -262,7 +262,7 @@ def agent_page(view: View, slug: str) -> AgentPage:
         goal_choices=tuple(_goal_choices(chosen, rates, words)),
         goals=tuple(_past(view, row) for row in goals[1:]),
         notes=tuple(
-            Note(n.at[:10], n.actor, n.audience, n.text)
+            Note(words.at(n.at)[:10], n.actor, n.audience, n.text)
             for n in view.scope.rows(decided.notes_of(agent_id, MOST_NOTES))
         ),
         habits=tuple(_habits(evidence, outline, words)),

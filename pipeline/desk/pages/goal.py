@@ -63,7 +63,7 @@ def set_goal(
     """
     if active_goal(view, agent_id) is not None:
         raise Conflict("There is an active goal.", "End it before the next: one at a time.")
-    day = _day(since)
+    day = _day(since, view.words.today())
     one = pooled_of(view, measure)
     sign = {"more": 1.0, "less": -1.0}[decisions.one_of(direction, "direction", ("more", "less"))]
     before = _levels(
@@ -109,12 +109,12 @@ def _positive(text: str, name: str) -> float:
     return value
 
 
-def _day(text: str) -> date:
+def _day(text: str, today: date) -> date:
     try:
-        day = date.fromisoformat(text) if text else date.today()
+        day = date.fromisoformat(text) if text else today
     except ValueError as cause:
         raise ParameterError(f'"{text}" is no day.', "Write it as 2026-03-19.") from cause
-    if day > date.today():
+    if day > today:
         raise ParameterError(f"{day} is still to come.", "Choose the day it was agreed on.")
     return day
 
@@ -183,7 +183,7 @@ def goal_of(view: View, row: Any) -> Goal:
     kind, name = one.measure.kind, label_of(one, words)
     steps = view.scope.rows(queries.goal_steps(row.id))
     ended = next((s for s in steps if s.action == "end"), None)
-    until = date.fromisoformat(ended.at[:10]) if ended else None
+    until = words.local(ended.at).date() if ended else None
     known: Mapping[str, Any] = json.loads(row.baseline)
     before = Level(**known["shrunk"])
     team_before = Level(**known["team"]) if known["team"] else None
@@ -208,7 +208,8 @@ def goal_of(view: View, row: Any) -> Goal:
         "is_active": ended is None,
         "before": _level(before, kind, words),
         "steps": tuple(
-            (s.at[:10], s.actor, words(f"goal.did.{s.action}"), s.note or "") for s in steps
+            (words.at(s.at)[:10], s.actor, words(f"goal.did.{s.action}"), s.note or "")
+            for s in steps
         ),
     }
     if found is None or not math.isfinite(found[1].low + found[1].high):

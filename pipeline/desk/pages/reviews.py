@@ -148,7 +148,7 @@ def _review(row: Any, words: Words) -> Decision:
         seen=words(f"verdict.{row.seen_verdict}"),
         why=words(f"review.why.{row.why}"),
     )
-    return Decision(_day(row.at), row.actor, text, row.note or "")
+    return Decision(words.at(row.at), row.actor, text, row.note or "")
 
 
 def _appeals(
@@ -157,10 +157,10 @@ def _appeals(
     for row in scope.rows(queries.appeals_of(call_id, item_id)):
         steps = scope.rows(queries.steps_of(row.id))
         state = decisions.state_of(steps)
-        until = decisions.due(steps[-1].at if steps else row.at, options.answer_days)
+        until = decisions.due(words.local(steps[-1].at if steps else row.at), options.answer_days)
         yield Appeal(
             id=row.id,
-            at=_day(row.at),
+            at=words.at(row.at),
             actor=row.actor,
             wanted=words(f"verdict.{row.wanted}"),
             reason=row.reason,
@@ -168,16 +168,12 @@ def _appeals(
             state=state,
             allowed=decisions.allowed(steps),
             steps=tuple(
-                Decision(_day(s.at), s.actor, words(f"appeal.did.{s.action}"), s.note or "")
+                Decision(words.at(s.at), s.actor, words(f"appeal.did.{s.action}"), s.note or "")
                 for s in steps
             ),
             due=f"{until:%Y-%m-%d}",
             is_late=state in decisions.OPEN and datetime.now(UTC) > until,
         )
-
-
-def _day(at: str) -> str:
-    return at[:16].replace("T", " ")
 
 
 def reviews_page(view: View, options: Desk) -> ReviewsPage:
@@ -238,7 +234,7 @@ def _open_appeals(view: View, names: Mapping[str, str], options: Desk) -> Iterat
     """Those that are late lead."""
     now = datetime.now(UTC)
     for row in view.scope.rows(view.scope.calls(queries.open_appeals(QUEUE))):
-        until = decisions.due(row.asked, options.answer_days)
+        until = decisions.due(view.words.local(row.asked), options.answer_days)
         text = view.words(
             "appeal.due", wanted=view.words(f"verdict.{row.wanted}"), due=f"{until:%m-%d}"
         )
