@@ -76,7 +76,7 @@ def test_appeals_come_to_an_end_whatever_is_tried(tried: Sequence[tuple[str, str
     for action, actor in tried:
         before = decisions.state_of(steps)
         try:
-            decisions.check_step(steps, action, actor)
+            decisions.check_step(steps, action, actor, "d")
         except ParameterError:
             continue
         steps.append(Step(action, actor))
@@ -249,7 +249,7 @@ def test_an_appeal_is_asked_answered_asked_again_and_ended_by_somebody_else(made
     assert address not in get(browser, "/reviews")
     post(browser, step, action="again", note="开头被切掉了一截，请再核对。", by="小郭")
     assert address in get(browser, "/reviews")
-    assert "somebody else" in post(
+    assert "要由别人答复" in post(
         browser, step, 400, action="change", note="好的好的好的好的好的好的"
     )
     post(browser, step, action="change", note="录音开头不完整，改判为做到。", by="李主管")
@@ -257,6 +257,32 @@ def test_an_appeal_is_asked_answered_asked_again_and_ended_by_somebody_else(made
     assert "终审" in text
     assert "做到 复核后" in text
     post(browser, step, 409, action="again", note="还想再申诉一次，请复核。")
+
+
+def test_who_appealed_does_not_answer(made: Store):
+    browser, (address, _) = client(made), an_item(made, "fail", "opening_self_introduction")
+    post(browser, f"{address}/appeals", wanted="pass", reason=REASON, by="Li Na")
+    page = get(browser, address)
+    number = re.search(r'action="/appeals/(\d+)/steps"', page)[1]
+    form = page[page.index(f"/appeals/{number}/steps") :].partition("</form>")[0]
+    assert 'name="by" size="10" maxlength="60" value=""' in form
+    assert "改判或维持要由Li Na以外的人答复。" in text_of(page)
+    step, note = f"/appeals/{number}/steps", "我自己听过了，应当改判。"
+    for name in ("Li Na", " li na", "LINA"):
+        assert "是申诉的人，不能自己答复。" in post(
+            browser, step, 400, action="change", note=note, by=name
+        )
+    answer = browser.post(
+        f"/api/v1/appeals/{number}/answers", json={"by": "Li Na", "action": "change", "note": note}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (
+        400,
+        "Li Na asked for this and cannot answer it.",
+    )
+    post(browser, step, action="keep", note="听了三遍，确实没有报姓名。")
+    post(browser, step, action="again", note="开头被切掉了一截，请再核对。", by="小郭")
+    post(browser, step, 400, action="change", note=note, by="小郭")
+    post(browser, step, action="withdraw", by="Li Na")
 
 
 def test_texts_of_people_are_only_text(made: Store):

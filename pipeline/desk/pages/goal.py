@@ -14,10 +14,10 @@ from pipeline.desk import charts, decisions
 from pipeline.desk.pages.figures import BY_NAME, finite, label_of, span
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.queries.filters import Filters
+from pipeline.desk.refusals import Refused, RefusedNow
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
-from pipeline.errors import Conflict, ParameterError
 from pipeline.measures import Pooled, pass_rate
 from pipeline.store import slug_of
 
@@ -62,7 +62,7 @@ def set_goal(
         If something of it is not allowed, another goal is active, or there are no calls before it.
     """
     if active_goal(view, agent_id) is not None:
-        raise Conflict("There is an active goal.", "End it before the next: one at a time.")
+        raise RefusedNow("active_goal", "active_goal")
     day = _day(since, view.words.today())
     one = pooled_of(view, measure)
     sign = {"more": 1.0, "less": -1.0}[decisions.one_of(direction, "direction", ("more", "less"))]
@@ -73,10 +73,7 @@ def set_goal(
         Filters(since=day - timedelta(days=BASELINE_DAYS), until=day - timedelta(days=1)),
     )
     if before is None:
-        raise ParameterError(
-            f"There are no calls with this measure in the {BASELINE_DAYS} days before {day}.",
-            "Choose another day or measure.",
-        )
+        raise Refused("no_baseline", "no_baseline", days=BASELINE_DAYS, day=day)
     shrunk, _, team = before
     aim = _positive(size, "size") if size.strip() else default_aim(one, shrunk.value)
     if size.strip() and one.measure.kind == "ratio":
@@ -105,7 +102,7 @@ def _positive(text: str, name: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 1e6:
-        raise ParameterError(f'{name} = "{text}" is not allowed.', "Write a number above 0.")
+        raise Refused("value", "above_0", name=name, value=text)
     return value
 
 
@@ -113,9 +110,9 @@ def _day(text: str, today: date) -> date:
     try:
         day = date.fromisoformat(text) if text else today
     except ValueError as cause:
-        raise ParameterError(f'"{text}" is no day.', "Write it as 2026-03-19.") from cause
+        raise Refused("day", "day", value=text) from cause
     if day > today:
-        raise ParameterError(f"{day} is still to come.", "Choose the day it was agreed on.")
+        raise Refused("future", "future", day=day)
     return day
 
 
@@ -133,7 +130,7 @@ def pooled_of(view: View, measure: str) -> Pooled:
         for item in outline["items"]:
             if item["id"] == measure:
                 return pass_rate(measure, item["name"]["zh"], item["name"]["en"])
-    raise ParameterError(f'There is no measure or item "{measure}".', "Choose one of the page.")
+    raise Refused("no_measure", "no_measure", measure=measure)
 
 
 def _levels(
