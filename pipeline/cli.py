@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import __version__
-from pipeline.errors import CallcoachError, OutputError, UsageError, nearest
+from pipeline.errors import CallcoachError, OutputError, ParameterError, UsageError, nearest
 
 if TYPE_CHECKING:
     from pipeline.batch.engines.factory import Kind
@@ -515,10 +515,13 @@ def report(
     from pipeline.store import Store
 
     with Store.open(store, create=False) as opened:
-        html = reports.report(
-            opened, _settings(preset, settings, None), agent=agent, team=team, call=call,
-            first=first, last=last, language=lang, clips=clips,
-        )  # fmt: skip
+        try:
+            html = reports.report(
+                opened, _settings(preset, settings, None), agent=agent, team=team, call=call,
+                first=first, last=last, language=lang, clips=clips,
+            )  # fmt: skip
+        except ParameterError as cause:
+            raise UsageError(cause.message, cause.hint) from cause
     try:
         out.write_text(html, "utf-8")
     except OSError as cause:

@@ -142,6 +142,11 @@ def one_line(error: BaseException, most: int = 300) -> str:
     return text if len(text) <= most else text[:most] + " ..."
 
 
+def close_to(name: str, allowed: Iterable[str], least: float = 0.5) -> str | None:
+    """The valid name that comes nearest, if any is as near as ``least``; from 0 on, to 1 for the same."""
+    return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=least)), None)
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Say which valid name comes nearest, as a phrase to end an error message with.
 
@@ -149,6 +154,6 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     'Did you mean "embedded"? Allowed: embedded, gpu.'
     """
     names = sorted(allowed)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    guess = f'Did you mean "{close[0]}"? ' if close else ""
+    close = close_to(name, names)
+    guess = f'Did you mean "{close}"? ' if close else ""
     return f"{guess}Allowed: {', '.join(names)}."

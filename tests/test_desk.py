@@ -19,9 +19,10 @@ from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.words import LANGUAGES, Words, texts
 from pipeline.errors import UsageError
 from pipeline.measures import MEASURES, SCORES
+from pipeline.schema import Recording
 from pipeline.settings import load_settings
 from pipeline.store import Store
-from tests.desk_client import client, get
+from tests.desk_client import client, get, text_of
 from tests.test_store import make_failure, make_result
 
 DESK = Path(server.__file__).parent
@@ -243,3 +244,41 @@ def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path: Path, sm
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match="--port"):
             server.serve(tmp_path, load_settings(), host="127.0.0.1", port=port, language="zh")
+
+
+@pytest.mark.parametrize(
+    ("address", "zh", "en"),
+    [
+        (
+            "/calls?scroe=3",
+            "这里没有叫“scroe”的筛选。 您是不是想写“score”？",
+            'Did you mean "score"?',
+        ),
+        ("/calls/c1?t=abc", "“abc”不是通话里的时刻。", '"abc" is no second of a call.'),
+        ("/team?from=2026-99", "“2026-99”不是日期。", '"2026-99" is no day.'),
+        ("/team?team=nope", "没有叫“nope”的班组。", 'There is no team "nope".'),
+        (
+            "/reviews?kind=apeal",
+            "您是不是想写“appeal”？",
+            'kind = "apeal" is not allowed.',
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_in_the_reader_s_language(
+    tmp_path: Path, address: str, zh: str, en: str
+):
+    with Store.open(tmp_path / "callcoach.db") as store:
+        store.save(make_result("c1"))
+        browser = client(store)
+        assert zh in text_of(get(browser, address, 400))
+        assert en in text_of(get(browser, f"{address}&lang=en", 400))
+
+
+def test_a_filter_by_what_there_is_not_says_so(tmp_path: Path):
+    with Store.open(tmp_path / "callcoach.db") as store:
+        recording = Recording(path="/c1.wav", call_id="c1", agent_id="A1", team="售后组")
+        store.save(make_result("c1", recording=recording))
+        browser = client(store)
+        assert "没有叫“售后”的班组。您是不是想写“售后组”？" in get(browser, "/calls?team=售后")
+        assert "没有叫“nope”的规范项。" in get(browser, "/calls?item=nope:fail")
+        assert "没有叫“A1”" not in get(browser, "/calls?agent=A1&score=0-1")

@@ -212,3 +212,21 @@ def test_the_contract_holds_for_whatever_is_asked(samples: Store):
 
         keeps_to_it()
     assert {"/api/v1/calls", "/api/v1/calls/{slug}/turns", "/api/v1/items"} <= seen
+
+
+@pytest.mark.parametrize(
+    ("address", "near"),
+    [
+        ("/calls?scroe=3", "score"),
+        ("/agents?teem=x", "team"),
+        ("/search?q=您好&hwo=agent", "who"),
+        ("/appeals?agnet=N1", "agent"),
+        ("/measures?limt=3", ""),
+    ],
+)
+def test_a_filter_that_is_none_is_refused_as_on_the_page(samples: Store, address: str, near: str):
+    answer = client(samples).get(f"/api/v1{address}")
+    assert answer.status_code == 400
+    problem = answer.json()
+    assert problem["detail"].startswith("There is no filter")
+    assert f'Did you mean "{near}"?' in problem["hint"] if near else True

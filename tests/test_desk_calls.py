@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from pipeline.desk.pages.call import _why
-from pipeline.desk.pages.evidence import evidence_of, kind_of
+from pipeline.desk.pages.evidence import evidence_of, found_text, kind_of
 from pipeline.desk.playback import Recordings
 from pipeline.desk.words import Words
 from pipeline.schema import Event, Recording, Turn, Verdict
@@ -297,6 +297,34 @@ def test_filters_that_are_on_can_be_taken_out_and_unknown_ones_are_refused(sampl
     assert "规范项: 开场问候 要改 ×" in text_of(page)
     assert 'href="/calls?item=opening_greeting%3Afail"' in page
     assert "agent" in text_of(get(browser, "/calls?agnet=N102", 400))
+
+
+@pytest.mark.parametrize(
+    ("matched", "zh", "en"),
+    [
+        ("means brush_off", "意思是「敷衍顶撞」", "means “Brush-off”"),
+        ("means my_own", "意思是「my_own」", "means “my_own”"),
+        (
+            "agent's speaking_rate, during the trigger over agent's speaking_rate, opening = 1.152",
+            "坐席语速（要看的那一段） ÷ 坐席语速（开场） = 1.15",
+            "Agent: speaking rate (in the stretch looked at) ÷ Agent: speaking rate (opening) = 1.15",
+        ),
+        (
+            "agent's level_dbfs in the closing minus agent's level_dbfs in the opening = -2.5",
+            "坐席音量（结束） − 坐席音量（开场） = −2.5 dB",
+            "Agent: level (closing) − Agent: level (opening) = −2.5 dB",
+        ),
+        (
+            "1.4 of 4.3 s of the customer were not understood",
+            "客户的 4.3 秒里有 1.4 秒没有听清",
+            "Customer: 1.4 of 4.3 s were not understood",
+        ),
+        ("agent's hopes = 3", "agent's hopes = 3", "agent's hopes = 3"),
+    ],
+)
+def test_what_matched_is_told_in_the_reader_s_language(matched: str, zh: str, en: str):
+    assert found_text(matched, Words("zh")) == zh
+    assert found_text(matched, Words("en")) == en
 
 
 # --- sound ------------------------------------------------------------------------------------------

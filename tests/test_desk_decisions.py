@@ -19,8 +19,9 @@ from pipeline.desk.figures import Figures
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope
+from pipeline.desk.words import Words
 from pipeline.errors import ParameterError
-from pipeline.store import Store
+from pipeline.store import SQL, Store
 from tests.desk_client import client, get, text_of
 from tests.desk_store import fill, people
 from tests.test_store import make_result
@@ -75,7 +76,7 @@ def test_appeals_come_to_an_end_whatever_is_tried(tried: Sequence[tuple[str, str
     for action, actor in tried:
         before = decisions.state_of(steps)
         try:
-            decisions.check_step(steps, action, actor)
+            decisions.check_step(steps, action, actor, "d")
         except ParameterError:
             continue
         steps.append(Step(action, actor))
@@ -117,26 +118,48 @@ def test_agreement_leaves_out_what_cannot_be_told():
 
 def test_an_appeal_needs_a_reason_in_time_and_one_at_a_time():
     now = datetime.now(UTC)
-    good = ("pass", "fail", REASON, now.isoformat(), 14)
+    good = ("pass", "fail", REASON, now, 14)
     decisions.check_appeal([], *good)
     decisions.check_appeal([[Step("keep")]], *good)
     for earlier, *other in (
         ([[]], *good),
-        ([], "fail", "fail", REASON, now.isoformat(), 14),
-        ([], "pass", "fail", "太短", now.isoformat(), 14),
-        ([], "pass", "fail", "x" * 501, now.isoformat(), 14),
-        ([], "pass", "fail", REASON, (now - timedelta(days=15)).isoformat(), 14),
-        ([], "good", "fail", REASON, now.isoformat(), 14),
+        ([], "fail", "fail", REASON, now, 14),
+        ([], "pass", "fail", "太短", now, 14),
+        ([], "pass", "fail", "x" * 501, now, 14),
+        ([], "pass", "fail", REASON, now - timedelta(days=15), 14),
+        ([], "good", "fail", REASON, now, 14),
     ):
         with pytest.raises(ParameterError):
             decisions.check_appeal(earlier, *other)
 
 
 def test_an_answer_is_due_in_working_days():
-    assert decisions.due("2026-03-20T10:00:00+00:00", 5).date() == date(
-        2026, 3, 27
-    )  # from a Friday
-    assert decisions.due("2026-03-21T10:00:00+00:00", 1).date() == date(2026, 3, 23)
+    friday = datetime.fromisoformat("2026-03-20T10:00:00+00:00")
+    assert decisions.due(friday, 5).date() == date(2026, 3, 27)
+    assert decisions.due(friday + timedelta(days=1), 1).date() == date(2026, 3, 23)
+    in_shanghai = Words("zh").local("2026-03-20T22:00:00+00:00")  # where it is Saturday
+    assert decisions.due(in_shanghai, 1).date() == date(2026, 3, 23)
+
+
+def test_decisions_are_told_in_the_time_zone_of_the_business(made: Store):
+    with made._engine.begin() as connection:
+        connection.execute(
+            SQL["notes"].insert().values(
+                at="2026-03-19T22:30:00+00:00", actor="王老师", agent_id="N108", audience="coach",
+                text="晚上记的",
+            )
+        )  # fmt: skip
+        connection.execute(
+            SQL["reviews"].insert().values(
+                at="2026-03-19T22:30:00+00:00", actor="夜班", call_id=an_item(made, "pass", "further_help")[1],
+                item_id="further_help", why="chosen", verdict="pass", seen_verdict="pass", note="",
+            )
+        )  # fmt: skip
+    address, _ = an_item(made, "pass", "further_help")
+    assert "2026-03-20 06:30 夜班" in text_of(get(client(made), address))
+    assert "2026-03-20 王老师" in text_of(get(client(made), "/agents/N108"))
+    in_utc = client(made, **{"time.zone": "UTC"})
+    assert "2026-03-19 22:30 夜班" in text_of(get(in_utc, address))
 
 
 # --- reviews and appeals at the desk ---------------------------------------------------------------
@@ -226,7 +249,7 @@ def test_an_appeal_is_asked_answered_asked_again_and_ended_by_somebody_else(made
     assert address not in get(browser, "/reviews")
     post(browser, step, action="again", note="开头被切掉了一截，请再核对。", by="小郭")
     assert address in get(browser, "/reviews")
-    assert "somebody else" in post(
+    assert "要由别人答复" in post(
         browser, step, 400, action="change", note="好的好的好的好的好的好的"
     )
     post(browser, step, action="change", note="录音开头不完整，改判为做到。", by="李主管")
@@ -234,6 +257,32 @@ def test_an_appeal_is_asked_answered_asked_again_and_ended_by_somebody_else(made
     assert "终审" in text
     assert "做到 复核后" in text
     post(browser, step, 409, action="again", note="还想再申诉一次，请复核。")
+
+
+def test_who_appealed_does_not_answer(made: Store):
+    browser, (address, _) = client(made), an_item(made, "fail", "opening_self_introduction")
+    post(browser, f"{address}/appeals", wanted="pass", reason=REASON, by="Li Na")
+    page = get(browser, address)
+    number = re.search(r'action="/appeals/(\d+)/steps"', page)[1]
+    form = page[page.index(f"/appeals/{number}/steps") :].partition("</form>")[0]
+    assert 'name="by" size="10" maxlength="60" value=""' in form
+    assert "改判或维持要由Li Na以外的人答复。" in text_of(page)
+    step, note = f"/appeals/{number}/steps", "我自己听过了，应当改判。"
+    for name in ("Li Na", " li na", "LINA"):
+        assert "是申诉的人，不能自己答复。" in post(
+            browser, step, 400, action="change", note=note, by=name
+        )
+    answer = browser.post(
+        f"/api/v1/appeals/{number}/answers", json={"by": "Li Na", "action": "change", "note": note}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (
+        400,
+        "Li Na asked for this and cannot answer it.",
+    )
+    post(browser, step, action="keep", note="听了三遍，确实没有报姓名。")
+    post(browser, step, action="again", note="开头被切掉了一截，请再核对。", by="小郭")
+    post(browser, step, 400, action="change", note=note, by="小郭")
+    post(browser, step, action="withdraw", by="Li Na")
 
 
 def test_texts_of_people_are_only_text(made: Store):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import soundfile
 
+from pipeline.cli import main
 from pipeline.desk.report import MOST_CLIPS, report
 from pipeline.errors import CallcoachError
 from pipeline.settings import load_settings
@@ -83,6 +85,39 @@ def test_moments_are_in_the_file_as_sound(tmp_path: Path):
 def test_what_cannot_be_reported_is_said(made: Store, asked: dict[str, str]):
     with pytest.raises(CallcoachError):
         report(made, load_settings(), **asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            ("--agent", "N999"),
+            'There is no agent "N999" in this store. The nearest that it holds is "N1',
+        ),
+        (
+            ("--call", "n102-0000"),
+            'There is no call "n102-0000" in this store. The nearest that it holds is "n102-',
+        ),
+        (("--team", "售后"), 'There is no team "售后". Did you mean "售后组"?'),
+        (("--agent", "N102", "--from", "2026-99"), '"2026-99" is no day. Write a day'),
+    ],
+)
+def test_the_command_says_what_there_is_not(
+    made: Store, tmp_path: Path, monkeypatch, capsys, asked: tuple[str, ...], said: str
+):
+    argv = [
+        "callcoach",
+        "report",
+        str(Path(made._engine.url.database).parent),
+        *asked,
+        "--out",
+        str(tmp_path / "r.html"),
+    ]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_notes_for_coaches_stay_at_the_desk(made: Store):

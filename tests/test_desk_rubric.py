@@ -49,6 +49,8 @@ def test_an_item_has_moments_to_hear_and_an_omission_has_none(made: Store):
 def test_runs_and_failures_say_what_to_do(made: Store):
     text = text_of(get(client(made), "/batch"))
     assert "进行中6/10" in text
+    assert "Asia/Shanghai" in text
+    assert "UTC" not in text
     failure = made.frame("failures").iloc[0]
     assert failure.message in text
     assert failure.hint in text

@@ -30,6 +30,7 @@ from starlette.types import Scope as Connection
 from pipeline import __version__
 from pipeline.desk.figures import Figures
 from pipeline.desk.playback import Recordings
+from pipeline.desk.refusals import Refused
 from pipeline.desk.routes import ROUTERS
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import show, view_of
@@ -207,8 +208,11 @@ def _failed(request: Request, error: Exception) -> Response:
         title = words("error.not_found" if error.status_code == 404 else "error.refused")
         page = ErrorPage(error.status_code, title, str(error.detail), words("error.back"))
     elif isinstance(error, ParameterError | RequestValidationError):
-        detail = error.message if isinstance(error, ParameterError) else words("error.value")
-        hint = error.hint if isinstance(error, ParameterError) else words("error.back")
+        detail, hint = words("error.value"), words("error.back")
+        if isinstance(error, ParameterError):
+            detail, hint = error.message, error.hint
+        if isinstance(error, Refused) and not _is_api(request):
+            detail, hint = error.said(words)
         status = 409 if isinstance(error, Conflict) else 400
         page = ErrorPage(status, words("error.refused"), detail, hint)
     elif isinstance(error, SlowQuery):

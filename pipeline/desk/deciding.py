@@ -12,9 +12,9 @@ from pipeline.desk.audit import audit
 from pipeline.desk.pages.agent import agent_of
 from pipeline.desk.pages.goal import set_goal
 from pipeline.desk.queries import decisions as queries
+from pipeline.desk.refusals import RefusedNow
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import View
-from pipeline.errors import Conflict
 from pipeline.schema import Seconds
 from pipeline.settings import Desk
 from pipeline.store import slug_of
@@ -49,7 +49,7 @@ def review(
     decisions.one_of(why, "why", decisions.WHYS)
     decisions.one_of(verdict, "verdict", decisions.VERDICTS)
     if seen and seen != row.verdict:
-        raise Conflict("The verdict has changed since.", "Look at it again, then judge.")
+        raise RefusedNow("verdict_changed", "verdict_changed")
     values = _review(call, row, why, verdict, decisions.text_of(note))
     made = view.scope.decide("reviews", **values)
     audit(view.scope, "review", call.call_id, f"{item}: {verdict}")
@@ -90,7 +90,9 @@ def appeal(
         for a in scope.rows(queries.appeals_of(call.call_id, item))
     ]
     published = scope.rows(queries.published(call.call_id))[0].saved_at
-    decisions.check_appeal(earlier, wanted, force.verdict, reason, published, options.appeal_days)
+    decisions.check_appeal(
+        earlier, wanted, force.verdict, reason, view.words.local(published), options.appeal_days
+    )
     made = scope.decide(
         "appeals",
         call_id=call.call_id,
@@ -111,7 +113,7 @@ def answer(view: View, appeal_id: int, *, action: str, note: str) -> tuple[int, 
         raise NotFound("error.no_appeal")
     call = scope.call(slug_of(asked.call_id))
     steps = scope.rows(queries.steps_of(appeal_id))
-    done = decisions.check_step(steps, action, scope.viewer)
+    done = decisions.check_step(steps, action, scope.viewer, asked.actor)
     text = decisions.text_of(note, 0 if done == "withdraw" else decisions.LEAST_REASON)
     row = judged(view, call.call_id, asked.item_id)
     reviews = scope.rows(queries.reviews_of(call.call_id, asked.item_id))

@@ -8,7 +8,7 @@ Review
     A review of a ``sample`` is blind: the verdict is hidden until it is judged.
 Appeal
     ``open`` -> ``changed`` or ``kept`` -> once more ``open_again``, answered by somebody else ->
-    ``final``; ``withdrawn`` at any time while it is open. One open appeal an item.
+    ``final``; ``withdrawn`` at any time while it is open. One open appeal an item. Who asked does not answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
-from pipeline.errors import Conflict, ParameterError, nearest
+from pipeline.desk.refusals import Refused, RefusedNow
 from pipeline.schema import VerdictName
 
 Why = Literal["sample", "appeal", "doubtful", "chosen"]
@@ -27,6 +27,7 @@ Action = Literal["change", "keep", "again", "withdraw"]
 WHYS: tuple[Why, ...] = get_args(Why)
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 ACTIONS: tuple[Action, ...] = get_args(Action)
+ANSWERS: tuple[Action, ...] = ("change", "keep")
 OPEN: tuple[AppealState, ...] = ("open", "open_again")
 LEAST_REASON, MOST_TEXT = 10, 500
 MIN_SAMPLE = 20  # blind reviews of an item before its agreement is used
@@ -80,8 +81,18 @@ def allowed(steps: Sequence[Any]) -> tuple[Action, ...]:
     return ("again",) if state in ("changed", "kept") else ()
 
 
-def check_step(steps: Sequence[Any], action: str, actor: str) -> Action:
-    """The action, if it may be taken now and by this person.
+def askers(asked_by: str, steps: Sequence[Any]) -> set[str]:
+    """Who asked, at first or once more, by :func:`name_of`: these do not answer."""
+    return {name_of(asked_by), *(name_of(s.actor) for s in steps if s.action == "again")}
+
+
+def name_of(actor: str) -> str:
+    """A name as it is compared: case and blanks do not count."""
+    return "".join(actor.split()).casefold()
+
+
+def check_step(steps: Sequence[Any], action: str, actor: str, asked_by: str) -> Action:
+    """The action, if it may be taken now and by this person; ``asked_by`` appealed.
 
     Raises
     ------
@@ -90,22 +101,32 @@ def check_step(steps: Sequence[Any], action: str, actor: str) -> Action:
     """
     known = next((a for a in ACTIONS if a == action), None)
     if known is None:
-        raise ParameterError(f'action = "{action}" is not allowed.', nearest(action, ACTIONS))
+        raise Refused("value", name="action", value=action, given=action, allowed=ACTIONS)
     if known not in allowed(steps):
-        raise Conflict(
-            f"An appeal that is {state_of(steps)} cannot be answered with {action}.",
-            f"Allowed now: {', '.join(allowed(steps)) or 'nothing'}.",
+        raise RefusedNow(
+            "step",
+            "steps" if allowed(steps) else "no_steps",
+            state=state_of(steps),
+            action=action,
+            steps=", ".join(allowed(steps)),
         )
-    answered = [s.actor for s in steps if s.action in ("change", "keep")]
-    if state_of(steps) == "open_again" and known in ("change", "keep") and actor in answered:
-        raise ParameterError(
-            f"{actor} gave the first answer.", "The second is given by somebody else."
-        )
+    if known not in ANSWERS:
+        return known
+    if name_of(actor) in askers(asked_by, steps):
+        raise Refused("own_appeal", "other_answer", actor=actor)
+    answered = [name_of(s.actor) for s in steps if s.action in ANSWERS]
+    if state_of(steps) == "open_again" and name_of(actor) in answered:
+        raise Refused("first_answer", "second_answer", actor=actor)
     return known
 
 
 def check_appeal(
-    appeals: Iterable[Sequence[Any]], wanted: str, now: str, reason: str, published: str, days: int
+    appeals: Iterable[Sequence[Any]],
+    wanted: str,
+    now: str,
+    reason: str,
+    published: datetime,
+    days: int,
 ) -> None:
     """Whether an item may be appealed.
 
@@ -116,8 +137,8 @@ def check_appeal(
     wanted, now : str
         The verdict that is asked for, and the one in force.
     reason : str
-    published : str
-        When the verdict could first be seen, ISO 8601.
+    published : datetime
+        When the verdict could first be seen.
     days : int
         For so long it may be appealed.
 
@@ -128,21 +149,18 @@ def check_appeal(
     """
     one_of(wanted, "wanted", VERDICTS)
     if wanted == now:
-        raise ParameterError(f"The verdict is {now} already.", "Ask for another verdict.")
+        raise Refused("wanted", "wanted", verdict=now)
     text_of(reason, LEAST_REASON)
     if any(state_of(steps) in OPEN for steps in appeals):
-        raise Conflict("This item has an open appeal.", "Wait for its answer or withdraw it.")
-    end = datetime.fromisoformat(published) + timedelta(days=days)
+        raise RefusedNow("open_appeal", "open_appeal")
+    end = published + timedelta(days=days)
     if datetime.now(UTC) > end:
-        raise ParameterError(
-            f"The time for an appeal ended on {end.date()}.",
-            f"It is {days} days from the verdict on.",
-        )
+        raise Refused("appeal_time", "appeal_time", day=end.date(), days=days)
 
 
-def due(asked: str, working_days: int) -> datetime:
-    """When an answer is due: so many days later, Saturdays and Sundays not counted."""
-    day = datetime.fromisoformat(asked)
+def due(asked: datetime, working_days: int) -> datetime:
+    """When an answer is due: so many days later, Saturdays and Sundays of its time zone not counted."""
+    day = asked
     while working_days > 0:
         day += timedelta(days=1)
         working_days -= day.weekday() < 5
@@ -158,7 +176,7 @@ def one_of(value: str, name: str, allowed_values: Sequence[str]) -> str:
         If it is not.
     """
     if value not in allowed_values:
-        raise ParameterError(f'{name} = "{value}" is not allowed.', nearest(value, allowed_values))
+        raise Refused("value", name=name, value=value, given=value, allowed=allowed_values)
     return value
 
 
@@ -172,7 +190,5 @@ def text_of(text: str, least: int = 0) -> str:
     """
     text = text.strip()
     if not least <= len(text) <= MOST_TEXT:
-        raise ParameterError(
-            f"The text has {len(text)} characters.", f"Write {least} to {MOST_TEXT}."
-        )
+        raise Refused("text", "number", n=len(text), low=least, high=MOST_TEXT)
     return text

@@ -10,7 +10,6 @@ import base64
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
 from importlib.resources import files
 from typing import Any
 
@@ -23,14 +22,17 @@ from pipeline.desk.pages.agent import AgentPage, Heard, agent_page
 from pipeline.desk.pages.call import CallPage, call_page
 from pipeline.desk.pages.team import team_page
 from pipeline.desk.playback import Recordings
+from pipeline.desk.queries import calls as queries
+from pipeline.desk.queries.filters import Filters
 from pipeline.desk.scope import Scope
 from pipeline.desk.view import View, templates
 from pipeline.desk.words import LANGUAGES, Words
-from pipeline.errors import CallcoachError, UsageError, nearest
+from pipeline.errors import CallcoachError, UsageError, close_to, nearest
 from pipeline.settings import Settings
 from pipeline.store import Store, slug_of
 
 MOST_CLIPS, MOST_CLIP_S, LEAD_S = 12, 15.0, 1.0
+LOOKED_THROUGH = 5000  # of the newest calls, for an id like one that is none
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _LINK = re.compile(r"<a\b[^>]*>(.*?)</a>", re.DOTALL)
 
@@ -67,9 +69,9 @@ def report(
     Raises
     ------
     UsageError
-        If none or several are given, or the language is none.
-    CallcoachError
-        If there is no such agent or call, or a week is none.
+        If none or several are given, there is none such, or the language is none.
+    ParameterError
+        If a week or the team is none.
     """
     chosen = next((one for one in LANGUAGES if one == language), None)
     if chosen is None:
@@ -83,10 +85,18 @@ def report(
         raise UsageError("A call has no weeks.", "Leave --from and --to out.")
     asked = {"from": first, "to": last} | ({"team": team} if team is not None else {})
     query = tuple((name, value) for name, value in asked.items() if value)
-    view = View(scope or Scope(store), Figures(), Words(chosen), "light", "/report", query)
+    view = View(
+        scope or Scope(store),
+        Figures(),
+        Words(chosen, settings.time.zone),
+        "light",
+        "/report",
+        query,
+    )
     sounds: Mapping[str, str] = {}
     page: Any
     recordings = Recordings(settings.recordings.roots, settings.desk.cache_mib)
+    _check_there(view, agent, call)
     try:
         if agent is not None:
             template, page = "agent.html", agent_page(view, slug_of(agent))
@@ -115,13 +125,30 @@ def report(
             inline=True,
             clips=sounds,
             style=Markup(style),  # our own file
-            made=date.today().isoformat(),
+            made=view.words.today().isoformat(),
         )
     )
     # A point of a chart stays as it is: within an SVG a span would end it.
     return _LINK.sub(
         lambda link: link[1] if link[1].startswith("<circle") else f"<span>{link[1]}</span>", html
     )
+
+
+def _check_there(view: View, agent: str | None, call: str | None) -> None:
+    """Refuse an agent or a call that the store does not hold, with the nearest id that it does."""
+    kind, asked = ("agent", agent) if agent is not None else ("call", call)
+    if asked is None:
+        return
+    if kind == "agent":
+        known = list(view.figures.pool(view.scope, Filters()).agents_known)
+    else:
+        wanted = (queries.of_slug(slug_of(asked)), queries.newest_ids(LOOKED_THROUGH))
+        found = (view.scope.rows(view.scope.calls(query)) for query in wanted)
+        known = [call_id for rows in found for (call_id,) in rows]
+    if slug_of(asked) not in map(slug_of, known):
+        close = close_to(asked, known, least=0.0)
+        hint = f'The nearest that it holds is "{close}".' if close else "It holds none."
+        raise UsageError(f'There is no {kind} "{asked}" in this store.', hint)
 
 
 def _of_agent(page: AgentPage) -> list[Heard]:

@@ -14,9 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import __version__
 from pipeline.desk.figures import Figures
+from pipeline.desk.refusals import Refused
 from pipeline.desk.scope import THIS_MACHINE, Scope
 from pipeline.desk.words import LANGUAGES, Language, Words
-from pipeline.errors import ParameterError
 from pipeline.store import Once
 
 Theme = Literal["light", "dark"]
@@ -75,7 +75,7 @@ def view_of(request: Request) -> View:
     return View(
         scope=Scope(state.store, unquote(request.cookies.get("by", ""))[:60] or THIS_MACHINE),
         figures=state.figures,
-        words=Words(language),
+        words=Words(language, state.settings.time.zone),
         theme=theme,
         path=request.url.path,
         query=tuple(request.query_params.multi_items()),
@@ -92,7 +92,7 @@ def as_person(request: Request, by: str, once: Once | None = None) -> View:
     """
     by = " ".join(by.split())[:60]
     if not by:
-        raise ParameterError("Nobody is named as who decides.", "Write your name in the form.")
+        raise Refused("nobody", "name")
     view = view_of(request)
     return dataclasses.replace(view, scope=Scope(request.app.state.store, by, once))
 

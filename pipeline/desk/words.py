@@ -9,14 +9,16 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from pipeline.io.yaml import read_yaml
 from pipeline.measures import KINDS
 from pipeline.schema import Seconds
+from pipeline.settings import DEFAULT_ZONE
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -50,8 +52,9 @@ def texts() -> Mapping[str, Mapping[str, Any]]:
 class Words:
     """The texts and formats of one language; calling it gives a text."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, zone: str = DEFAULT_ZONE) -> None:
         self.language: Language = language
+        self.zone = zone  # of the business: calls have their times in it
 
     def __call__(self, key: str, **values: object) -> str:
         """The text of a key with these values filled in.
@@ -92,6 +95,21 @@ class Words:
             return datetime.fromisoformat(started_at).strftime("%Y-%m-%d %H:%M")
         except ValueError:
             return started_at
+
+    def local(self, at: str) -> datetime:
+        """A moment that the store keeps in UTC, in business time."""
+        moment = datetime.fromisoformat(at)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(
+            ZoneInfo(self.zone)
+        )
+
+    def at(self, at: str) -> str:
+        """When something was decided or run, in business time: ``2026-03-19 10:15``."""
+        return f"{self.local(at):%Y-%m-%d %H:%M}"
+
+    def today(self) -> date:
+        """The day it is in business time."""
+        return datetime.now(ZoneInfo(self.zone)).date()
 
     def number(self, value: float | None, kind: str = "number", *, unit: bool = False) -> str:
         """A value of a kind of column, with no more digits than it carries."""

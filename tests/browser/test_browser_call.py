@@ -59,6 +59,23 @@ def test_a_word_plays_from_there_and_the_text_follows(page):
     wait_until(page, "document.getElementById('play').innerText.includes('播放')")
 
 
+@pytest.mark.parametrize("size", [(390, 844), (1280, 900), (1280, 560)])
+def test_pause_and_the_line_that_plays_stay_in_sight(open_window, size: tuple[int, int]):
+    page = open_window("/calls/refund_silent_hold?t=9")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    ready(page)
+    page.locator("#speed").select_option("2")
+    page.locator("#play").click()
+    wait_until(page, f"{NOW} > 40", 30)
+    seen = """(() => {
+      const top = (one) => document.elementFromPoint(one.left + 20, one.top + 6);
+      const line = document.querySelector('#lines [aria-current]'), play = document.getElementById('play');
+      return line?.contains(top(line.getBoundingClientRect())) && top(play.getBoundingClientRect()) === play;
+    })()"""
+    wait_until(page, seen, 3)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
 def test_evidence_plays_the_right_seconds_and_stops_by_itself(page):
     ready(page)
     link = page.locator("#item-opening_rude_answer a.moment")

@@ -39,10 +39,10 @@ from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import DIRECTIONS, Filters
 from pipeline.desk.queries.moments import longest_events
+from pipeline.desk.refusals import Refused
 from pipeline.desk.scope import NotFound, as_shown
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
-from pipeline.errors import ParameterError, nearest
 from pipeline.measures import POOLED, SCORES, Pooled
 from pipeline.schema import Verdict
 from pipeline.store import slug_of
@@ -203,7 +203,7 @@ def agent_page(view: View, slug: str) -> AgentPage:
     outline = next((o for r in heard if (o := view.scope.document("rubrics", r.rubric_hash))), {})
     measure = asked.get("measure") or MAIN[0]
     if measure not in BY_NAME:
-        raise ParameterError(f'measure = "{measure}" is not known.', nearest(measure, BY_NAME))
+        raise Refused("value", name="measure", value=measure, given=measure, allowed=BY_NAME)
     calls = 0 if row is None else int(compared.calls[row])
     evidence = list(_evidence(view, filters, agent_id, weeks, outline)) if calls else []
     items, rates = _items(view, filters, team, weeks, outline)
@@ -262,7 +262,7 @@ def agent_page(view: View, slug: str) -> AgentPage:
         goal_choices=tuple(_goal_choices(chosen, rates, words)),
         goals=tuple(_past(view, row) for row in goals[1:]),
         notes=tuple(
-            Note(n.at[:10], n.actor, n.audience, n.text)
+            Note(words.at(n.at)[:10], n.actor, n.audience, n.text)
             for n in view.scope.rows(decided.notes_of(agent_id, MOST_NOTES))
         ),
         habits=tuple(_habits(evidence, outline, words)),

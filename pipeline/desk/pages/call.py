@@ -12,9 +12,10 @@ from pipeline.desk.pages.evidence import Evidence, evidence_of, found_text
 from pipeline.desk.pages.figures import only
 from pipeline.desk.playback import AudioState, Recordings
 from pipeline.desk.queries import decisions as decided
+from pipeline.desk.refusals import Refused
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
-from pipeline.errors import ParameterError, RubricError
+from pipeline.errors import RubricError
 from pipeline.measures import MEASURES, Measure
 from pipeline.schema import AGENT, CUSTOMER, CallResult, Event, Seconds, Turn, Verdict, Word
 from pipeline.store import said, slug_of
@@ -228,7 +229,7 @@ def _second(text: str | None) -> Seconds | None:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e6:
-        raise ParameterError(f'"{text}" is no second of a call.', "Write it as 83.2.")
+        raise Refused("second", "second", value=text)
     return value
 
 

@@ -12,6 +12,7 @@ from pipeline.desk.queries import calls as queries
 from pipeline.desk.queries.filters import DIRECTIONS, Filters
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
+from pipeline.errors import close_to
 
 ROWS = 50
 FILTERS = ("agent", "team", "from", "to", "direction", "queue", "score", "event", "item",
@@ -62,6 +63,7 @@ class CallsPage:
     first: str
     is_filtered: bool
     widest: tuple[str, str] | None
+    unknown: tuple[str, ...]  # values of filters that no call has, where nothing is shown
     is_trial: bool
 
 
@@ -99,6 +101,7 @@ def calls_page(view: View) -> CallsPage:
         first=view.link(after=None),
         is_filtered=is_filtered,
         widest=_widest(view, asked) if is_filtered and not rows else None,
+        unknown=() if rows else tuple(_unknown(view, asked, choices)),
         is_trial=any(row.preset in TRIAL_PRESETS for row in rows),
     )
 
@@ -161,6 +164,22 @@ def _active(
                 text = known.get(name, {}).get(value, value)
             label = f"{view.words(f'filter.{name}')}: {text}"
             yield label, view.link(**{name: None, "after": None})
+
+
+def _unknown(view: View, asked: dict[str, str], choices: tuple[Choice, ...]) -> Iterator[str]:
+    """What there is not, with the nearest name that there is."""
+    known = {one.name: [value for value, _ in one.options if value] for one in choices}
+    outlines = view.scope.documents("rubrics")
+    known["item"] = [item["id"] for outline in outlines for item in outline["items"]]
+    for name in ("agent", "team", "queue", "item"):
+        value = asked.get(name, "").strip()
+        value = value.partition(":")[0] if name == "item" else value
+        if value and value not in known.get(name, ()):
+            label = view.words(f"filter.{name}")
+            close = close_to(value, known.get(name, ()))
+            yield view.words("calls.unknown", name=label, value=value) + (
+                view.words("hint.nearest", name=close) if close else ""
+            )
 
 
 def _item_text(view: View, value: str) -> str:

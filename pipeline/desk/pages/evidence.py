@@ -11,16 +11,39 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pipeline.desk.words import Words
-from pipeline.measures import POOLED
+from pipeline.measures import MEASURES, POOLED
 from pipeline.schema import CUSTOMER, Seconds, Span, Verdict
+from pipeline.text.intents.definitions import load_definitions
 
 LONGEST_MOMENT_S = 45.0  # what goes on for longer is no moment
-_MEASURE = re.compile(r"(?P<name>\w+) = (?P<value>-?[\d.]+)")
+_MEASURE = re.compile(r"(?P<name>[\w', ]+) = (?P<value>-?[\d.]+)")
+_QUANTITY = re.compile(r"(?P<who>agent|customer)'s \w+(?:, | in the )?(?P<place>[\w ]*)")
 _EVENT = re.compile(r"(?P<kind>\w+) (?P<seconds>[\d.]+) s")
 _NAMES = {one.name: one for one in POOLED}
+_QUANTITIES = {one.id: one for one in MEASURES} | {one.name: one.measure for one in POOLED}
+_TOLD = tuple(
+    (re.compile(pattern), key)
+    for pattern, key in (
+        (r"means (?P<intent>\w+)", "means"),
+        (r"in doubt \((?P<sure>[\d.]+)\): means (?P<intent>\w+): (?P<quote>.*)", "in_doubt"),
+        (r"last words by the (?P<who>\w+), (?P<seconds>[\d.]+) s before the end", "last_words"),
+        (r"gap of (?P<seconds>[\d.]+) s", "gap"),
+        (r"(?P<some>\d+) of (?P<all>\d+) turns \((?P<share>\d+)%\)", "turns"),
+        (r"(?P<some>\d+) of (?P<all>\d+) values said back", "said_back"),
+        (r"(?P<seconds>[\d.]+) s of the (?P<who>\w+) were not understood", "unheard"),
+        (
+            r"(?P<seconds>[\d.]+) of (?P<all>[\d.]+) s of the (?P<who>\w+) were not understood",
+            "unheard_of",
+        ),
+        (r"it may have been said and misheard: (?P<quote>.*)", "misheard"),
+        (r"its trigger is in doubt", "trigger_in_doubt"),
+        (r"done without its trigger", "without_trigger"),
+    )
+)
 _FIELDS = tuple(f.name for f in dataclasses.fields(Verdict))
 ShownKind = Literal["said", "omitted", "trigger", "measure", "event", "seen", "nothing"]
 
@@ -113,15 +136,65 @@ def _moment(start: Seconds | None, end: Seconds | None, words: Words) -> Moment 
 
 
 def found_text(matched: str, words: Words) -> str:
-    """What matched, in words: a measure with its value, or an event with its length."""
-    if (measure := _MEASURE.fullmatch(matched)) and measure["name"] in _NAMES:
-        one = _NAMES[measure["name"]]
-        value = words.number(float(measure["value"]), one.measure.kind, unit=True)
-        return f"{words.pick(one.zh, one.en)} {value}"
+    """What matched, in words: a measure with its value, an event with its length, a meaning by its name."""
     if event := _EVENT.fullmatch(matched):
         key = f"event.{event['kind']}.long"
         return words(key, seconds=event["seconds"]) if words.known(key, "") else matched
+    for pattern, key in _TOLD:
+        if told := pattern.fullmatch(matched):
+            filled = {k: _value_text(k, v, words) for k, v in told.groupdict().items()}
+            return words(f"found.{key}", **filled)
+    parts = matched.split("; ")
+    measured = [_measured(part, words) for part in parts]
+    if all(measured):
+        return words("found.and").join(measured)
     return matched.removeprefix("detail ")
+
+
+def _measured(text: str, words: Words) -> str:
+    """``agent's speaking_rate, during the trigger over agent's speaking_rate, opening = 1.15`` in words."""
+    measure = _MEASURE.fullmatch(text)
+    if measure is None:
+        return ""
+    parts = re.split(" (over|minus) ", measure["name"])
+    names = [_quantity(part, words) for part in parts[::2]]
+    if not all(names):
+        return ""
+    kind = _QUANTITIES[_name_in(parts[0])].kind
+    if len(parts) > 1:
+        kind = "number" if "over" in parts else {"dbfs": "db"}.get(kind, kind)
+    sign = {"over": " ÷ ", "minus": " − "}.get(parts[1], "") if len(parts) > 1 else ""
+    value = words.number(float(measure["value"]), kind, unit=True)
+    return f"{sign.join(names)}{' = ' if sign else ' '}{value}"
+
+
+def _name_in(quantity: str) -> str:
+    return quantity.partition("'s ")[2].partition(",")[0].partition(" in the ")[0] or quantity
+
+
+def _quantity(text: str, words: Words) -> str:
+    """A measure, or that of some turns: ``坐席语速（开场）``; empty where it is none that is known."""
+    if text in _NAMES:
+        return words.pick(_NAMES[text].zh, _NAMES[text].en)
+    found, name = _QUANTITY.fullmatch(text), _name_in(text)
+    if found is None or name not in _QUANTITIES:
+        return ""
+    one = _QUANTITIES[name]
+    place = words.known(f"found.place.{found['place']}", found["place"]) if found["place"] else ""
+    of_whom = words("found.of", who=words.who(found["who"]), name=words.pick(one.zh, one.en))
+    return words("found.there", name=of_whom, place=place) if place else of_whom
+
+
+@cache
+def _intents() -> Mapping[str | None, tuple[str, str]]:
+    """The built-in meanings, Chinese and English."""
+    return {i: (one.name_zh, one.name_en) for i, one in load_definitions().intents.items()}
+
+
+def _value_text(name: str, value: str | None, words: Words) -> str:
+    if name == "intent" and value in _intents():
+        return words.pick(*_intents()[value])
+    return words.who(value) if name == "who" else value or ""
 
 
 def verdict_of(row: Any) -> Verdict:

@@ -7,7 +7,7 @@ no mean, and nobody is judged by calls that trial models heard.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,9 @@ from pipeline.agents import Compared, iso_week, state_words
 from pipeline.desk import charts
 from pipeline.desk.figures import DEFAULT_WEEKS, Weeks
 from pipeline.desk.queries.filters import CHANNELS, Filters
+from pipeline.desk.refusals import Refused
 from pipeline.desk.view import View
 from pipeline.desk.words import NOTHING, Words
-from pipeline.errors import ParameterError, nearest
 from pipeline.measures import POOLED, Pooled
 
 LEAST_MEAN = 3  # calls: below, values are shown call by call
@@ -176,10 +176,7 @@ def weeks_of(view: View, known: list[str]) -> Weeks | None:
     before = [week for week in known if week <= last]
     first = first or (before[-DEFAULT_WEEKS:] or [last])[0]
     if first > last:
-        raise ParameterError(
-            f"from = {first} is after to = {last}.",
-            "Choose a first week that is not after the last.",
-        )
+        raise Refused("weeks", "weeks", first=first, last=last)
     return Weeks(first, last)
 
 
@@ -200,6 +197,11 @@ def only(view: View, *allowed: str) -> None:
     ParameterError
         With the nearest name.
     """
-    for name, _ in view.query:
+    check_names((name for name, _ in view.query), allowed)
+
+
+def check_names(given: Iterable[str], allowed: Sequence[str]) -> None:
+    """Refuse names that are none of those allowed, nor the choice of language."""
+    for name in given:
         if name not in (*allowed, "lang"):
-            raise ParameterError(f'There is no filter "{name}" here.', nearest(name, allowed))
+            raise Refused("filter", name=name, given=name, allowed=allowed)

@@ -14,10 +14,10 @@ from pipeline.desk import charts, decisions
 from pipeline.desk.pages.figures import BY_NAME, finite, label_of, span
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.queries.filters import Filters
+from pipeline.desk.refusals import Refused, RefusedNow
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
-from pipeline.errors import Conflict, ParameterError
 from pipeline.measures import Pooled, pass_rate
 from pipeline.store import slug_of
 
@@ -62,8 +62,8 @@ def set_goal(
         If something of it is not allowed, another goal is active, or there are no calls before it.
     """
     if active_goal(view, agent_id) is not None:
-        raise Conflict("There is an active goal.", "End it before the next: one at a time.")
-    day = _day(since)
+        raise RefusedNow("active_goal", "active_goal")
+    day = _day(since, view.words.today())
     one = pooled_of(view, measure)
     sign = {"more": 1.0, "less": -1.0}[decisions.one_of(direction, "direction", ("more", "less"))]
     before = _levels(
@@ -73,10 +73,7 @@ def set_goal(
         Filters(since=day - timedelta(days=BASELINE_DAYS), until=day - timedelta(days=1)),
     )
     if before is None:
-        raise ParameterError(
-            f"There are no calls with this measure in the {BASELINE_DAYS} days before {day}.",
-            "Choose another day or measure.",
-        )
+        raise Refused("no_baseline", "no_baseline", days=BASELINE_DAYS, day=day)
     shrunk, _, team = before
     aim = _positive(size, "size") if size.strip() else default_aim(one, shrunk.value)
     if size.strip() and one.measure.kind == "ratio":
@@ -105,17 +102,17 @@ def _positive(text: str, name: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 1e6:
-        raise ParameterError(f'{name} = "{text}" is not allowed.', "Write a number above 0.")
+        raise Refused("value", "above_0", name=name, value=text)
     return value
 
 
-def _day(text: str) -> date:
+def _day(text: str, today: date) -> date:
     try:
-        day = date.fromisoformat(text) if text else date.today()
+        day = date.fromisoformat(text) if text else today
     except ValueError as cause:
-        raise ParameterError(f'"{text}" is no day.', "Write it as 2026-03-19.") from cause
-    if day > date.today():
-        raise ParameterError(f"{day} is still to come.", "Choose the day it was agreed on.")
+        raise Refused("day", "day", value=text) from cause
+    if day > today:
+        raise Refused("future", "future", day=day)
     return day
 
 
@@ -133,7 +130,7 @@ def pooled_of(view: View, measure: str) -> Pooled:
         for item in outline["items"]:
             if item["id"] == measure:
                 return pass_rate(measure, item["name"]["zh"], item["name"]["en"])
-    raise ParameterError(f'There is no measure or item "{measure}".', "Choose one of the page.")
+    raise Refused("no_measure", "no_measure", measure=measure)
 
 
 def _levels(
@@ -183,7 +180,7 @@ def goal_of(view: View, row: Any) -> Goal:
     kind, name = one.measure.kind, label_of(one, words)
     steps = view.scope.rows(queries.goal_steps(row.id))
     ended = next((s for s in steps if s.action == "end"), None)
-    until = date.fromisoformat(ended.at[:10]) if ended else None
+    until = words.local(ended.at).date() if ended else None
     known: Mapping[str, Any] = json.loads(row.baseline)
     before = Level(**known["shrunk"])
     team_before = Level(**known["team"]) if known["team"] else None
@@ -208,7 +205,8 @@ def goal_of(view: View, row: Any) -> Goal:
         "is_active": ended is None,
         "before": _level(before, kind, words),
         "steps": tuple(
-            (s.at[:10], s.actor, words(f"goal.did.{s.action}"), s.note or "") for s in steps
+            (words.at(s.at)[:10], s.actor, words(f"goal.did.{s.action}"), s.note or "")
+            for s in steps
         ),
     }
     if found is None or not math.isfinite(found[1].low + found[1].high):

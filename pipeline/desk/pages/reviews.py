@@ -13,10 +13,10 @@ from pipeline.desk.pages.evidence import Evidence, evidence_of, verdict_of
 from pipeline.desk.pages.figures import only
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.queries import judged
+from pipeline.desk.refusals import Refused
 from pipeline.desk.scope import NotFound, Scope, as_shown
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
-from pipeline.errors import ParameterError, nearest
 from pipeline.settings import Desk
 
 KINDS = ("appeal", "sample", "doubtful", "stale")
@@ -49,6 +49,8 @@ class Appeal:
     steps: tuple[Decision, ...]
     due: str
     is_late: bool
+    by_others: str  # who does not answer, while it is open
+    by: str  # the name in the form: of who looks, if they may answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def item_page(view: View, slug: str, item_id: str, options: Desk) -> ItemPage:
     force = decisions.in_force(row.verdict, reviews)
     outline = scope.document("rubrics", call.rubric_hash) or {}
     item = next((i for i in outline.get("items", ()) if i["id"] == item_id), None)
-    appeals = tuple(_appeals(scope, call.call_id, item_id, options, words))
+    appeals = tuple(_appeals(view, call.call_id, item_id, options))
     hidden = scope.hidden([call.call_id]).get(call.call_id, ())
     return ItemPage(
         slug=slug,
@@ -148,19 +150,18 @@ def _review(row: Any, words: Words) -> Decision:
         seen=words(f"verdict.{row.seen_verdict}"),
         why=words(f"review.why.{row.why}"),
     )
-    return Decision(_day(row.at), row.actor, text, row.note or "")
+    return Decision(words.at(row.at), row.actor, text, row.note or "")
 
 
-def _appeals(
-    scope: Scope, call_id: str, item_id: str, options: Desk, words: Words
-) -> Iterator[Appeal]:
+def _appeals(view: View, call_id: str, item_id: str, options: Desk) -> Iterator[Appeal]:
+    scope, words = view.scope, view.words
     for row in scope.rows(queries.appeals_of(call_id, item_id)):
         steps = scope.rows(queries.steps_of(row.id))
         state = decisions.state_of(steps)
-        until = decisions.due(steps[-1].at if steps else row.at, options.answer_days)
+        until = decisions.due(words.local(steps[-1].at if steps else row.at), options.answer_days)
         yield Appeal(
             id=row.id,
-            at=_day(row.at),
+            at=words.at(row.at),
             actor=row.actor,
             wanted=words(f"verdict.{row.wanted}"),
             reason=row.reason,
@@ -168,16 +169,16 @@ def _appeals(
             state=state,
             allowed=decisions.allowed(steps),
             steps=tuple(
-                Decision(_day(s.at), s.actor, words(f"appeal.did.{s.action}"), s.note or "")
+                Decision(words.at(s.at), s.actor, words(f"appeal.did.{s.action}"), s.note or "")
                 for s in steps
             ),
             due=f"{until:%Y-%m-%d}",
             is_late=state in decisions.OPEN and datetime.now(UTC) > until,
+            by_others=words("appeal.by_others", askers=row.actor)
+            if state in decisions.OPEN
+            else "",
+            by="" if decisions.name_of(view.by) in decisions.askers(row.actor, steps) else view.by,
         )
-
-
-def _day(at: str) -> str:
-    return at[:16].replace("T", " ")
 
 
 def reviews_page(view: View, options: Desk) -> ReviewsPage:
@@ -191,7 +192,7 @@ def reviews_page(view: View, options: Desk) -> ReviewsPage:
     only(view, "kind")
     kind = dict(view.query).get("kind") or KINDS[0]
     if kind not in KINDS:
-        raise ParameterError(f'kind = "{kind}" is not allowed.', nearest(kind, KINDS))
+        raise Refused("value", name="kind", value=kind, given=kind, allowed=KINDS)
     names = _names(view)
     if kind == "appeal":
         found = tuple(_open_appeals(view, names, options))
@@ -238,7 +239,7 @@ def _open_appeals(view: View, names: Mapping[str, str], options: Desk) -> Iterat
     """Those that are late lead."""
     now = datetime.now(UTC)
     for row in view.scope.rows(view.scope.calls(queries.open_appeals(QUEUE))):
-        until = decisions.due(row.asked, options.answer_days)
+        until = decisions.due(view.words.local(row.asked), options.answer_days)
         text = view.words(
             "appeal.due", wanted=view.words(f"verdict.{row.wanted}"), due=f"{until:%m-%d}"
         )

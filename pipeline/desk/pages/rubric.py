@@ -231,7 +231,7 @@ def batch_page(view: View) -> BatchPage:
         runs.append(
             RunLine(
                 run=row.run,
-                started=row.started_at[:16].replace("T", " "),
+                started=words.at(row.started_at),
                 state=words(f"batch.{row.state}"),
                 done=f"{finished}/{row.recordings}",
                 failed=row.failed,

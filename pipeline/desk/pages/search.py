@@ -14,9 +14,9 @@ from pipeline.desk.pages.figures import only
 from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.queries import rubric as queries
 from pipeline.desk.queries.filters import Filters
+from pipeline.desk.refusals import Refused
 from pipeline.desk.scope import Scope
 from pipeline.desk.view import View
-from pipeline.errors import ParameterError
 from pipeline.schema import SPEAKERS, Seconds, Speaker
 from pipeline.store import said
 
@@ -125,10 +125,7 @@ def _wanted(text: str, by: str) -> tuple[str, ...]:
         return tuple(written)
     found = said.characters(text).said
     if not LEAST <= len(found) <= MOST:
-        raise ParameterError(
-            f'"{text[:MOST]}" has {len(found)} characters that are said.',
-            f"Write {LEAST} to {MOST}.",
-        )
+        raise Refused("sought", "number", value=text[:MOST], n=len(found), low=LEAST, high=MOST)
     return said.sounds(found) if by == "sound" else found
 
 
@@ -165,7 +162,7 @@ def search_page(view: View) -> SearchPage:
     rows: list[Found] = []
     try:
         is_searched = bool(_wanted(text, by))
-    except ParameterError:
+    except Refused:
         is_searched = False
     if is_searched:
         before = number_of(asked.get("after"))
@@ -223,7 +220,7 @@ def number_of(text: str | None) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and int(text) < 2**63):
-        raise ParameterError("after is no place in this list.", "Begin at its start.")
+        raise Refused("after", "after")
     return int(text)
 
 

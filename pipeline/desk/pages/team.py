@@ -31,9 +31,9 @@ from pipeline.desk.queries import agents as queries
 from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.queries import decisions as decided
 from pipeline.desk.queries.filters import DIRECTIONS, Filters
+from pipeline.desk.refusals import Refused
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
-from pipeline.errors import ParameterError, nearest
 from pipeline.store import slug_of
 
 DRAWN = ("compliance_score", "agent_speaking_rate")
@@ -111,6 +111,10 @@ def team_page(view: View) -> TeamPage:
     compared = view.figures.compared(view.scope, filters, weeks, min_calls)
     teams = _teams(compared)
     team = asked.get("team", "") or (teams[0] if teams else "")
+    if team not in teams:
+        known = _teams(view.figures.compared(view.scope, Filters(), None))
+        if asked.get("team") and team not in known:
+            raise Refused("team", team=team, given=team, allowed=[t for t in known if t])
     rows = [i for i, a in enumerate(compared.agent_id) if a and (compared.team[i] or "") == team]
     heard = view.scope.rows(view.scope.calls(queries.heard_by(filters, None, team or None, weeks)))
     is_trial = any(row.preset in TRIAL_PRESETS for row in heard)
@@ -118,7 +122,7 @@ def team_page(view: View) -> TeamPage:
     appeals = Counter(row.agent_id for row in waiting)
     sort = asked.get("sort", "name")
     if sort not in SORTS:
-        raise ParameterError(f'sort = "{sort}" is not allowed.', nearest(sort, SORTS))
+        raise Refused("value", name="sort", value=sort, given=sort, allowed=SORTS)
     return TeamPage(
         team=team,
         title=team or words("team.no_team"),
@@ -145,7 +149,7 @@ def _number(text: str | None, otherwise: int) -> int:
     if not text:
         return otherwise
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise ParameterError(f'min_calls = "{text}" is not allowed.', "Write 1 to 10000.")
+        raise Refused("value", "number", name="min_calls", value=text, low=1, high=10_000)
     return int(text)
 
 

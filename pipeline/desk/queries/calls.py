@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.desk.queries.filters import Filters
-from pipeline.errors import ParameterError
+from pipeline.desk.refusals import Refused
 from pipeline.store import SQL
 
 MOST_COUNTED = 10_000
@@ -76,7 +76,7 @@ def _read_cursor(text: str) -> tuple[str | None, str]:
         if not (isinstance(call_id, str) and isinstance(started_at, str | None)):
             raise ValueError(text)
     except (ValueError, TypeError, binascii.Error) as cause:
-        raise ParameterError("after is no place in this list.", "Begin at its start.") from cause
+        raise Refused("after", "after") from cause
     return started_at, call_id
 
 
@@ -86,3 +86,14 @@ def _follows(started_at: str | None, call_id: str) -> sa.ColumnElement[bool]:
         return sa.and_(calls.started_at.is_(None), calls.call_id < call_id)
     same = sa.and_(calls.started_at == started_at, calls.call_id < call_id)
     return sa.or_(calls.started_at < started_at, same, calls.started_at.is_(None))
+
+
+def of_slug(slug: str) -> sa.Select[Any]:
+    """The id of the call that an address names."""
+    return sa.select(SQL["calls"].c.call_id).where(SQL["calls"].c.slug == slug)
+
+
+def newest_ids(limit: int) -> sa.Select[Any]:
+    """The ids of the newest calls."""
+    calls = SQL["calls"].c
+    return sa.select(calls.call_id).order_by(calls.started_at.desc().nulls_last()).limit(limit)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from pipeline.errors import ParameterError, nearest
+from pipeline.desk.refusals import Refused
 from pipeline.schema import EventKind, VerdictName
 from pipeline.store import SQL
 
@@ -106,16 +106,13 @@ class Filters:
 
 def _one_of(value: str | None, name: str, allowed: tuple[str, ...]) -> str | None:
     if value is not None and value not in allowed:
-        raise ParameterError(f'{name} = "{value}" is not allowed.', nearest(value, allowed))
+        raise Refused("value", name=name, value=value, given=value, allowed=allowed)
     return value
 
 
 def _hash(value: str | None) -> str | None:
     if value is not None and not re.fullmatch("[0-9a-f]{4,64}", value):
-        raise ParameterError(
-            f'rubric = "{value}" is no hash.',
-            "Write at least 4 of its digits, as /methods shows it.",
-        )
+        raise Refused("hash", "hash", value=value)
     return value
 
 
@@ -129,9 +126,7 @@ def _day(value: str | None, *, last: bool) -> date | None:
             return date.fromisocalendar(year, number, 7 if last else 1)
         return date.fromisoformat(value)
     except ValueError as cause:
-        raise ParameterError(
-            f'"{value}" is no day.', "Write a day as 2026-03-19 or an ISO week as 2026-W12."
-        ) from cause
+        raise Refused("day", "day_or_week", value=value) from cause
 
 
 def _range(value: str | None) -> tuple[float, float] | None:
@@ -141,4 +136,4 @@ def _range(value: str | None) -> tuple[float, float] | None:
     try:
         return (float(low or 0), float(high or 100)) if dash else (float(low), float(low))
     except ValueError as cause:
-        raise ParameterError(f'score = "{value}" is no range.', "Write it as 0-60.") from cause
+        raise Refused("range", "range", value=value) from cause

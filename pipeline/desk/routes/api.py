@@ -20,7 +20,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
@@ -30,6 +30,7 @@ from pipeline.desk.audit import audit
 from pipeline.desk.figures import Weeks
 from pipeline.desk.pages.agent_data import agent_rows, chosen_measures
 from pipeline.desk.pages.evidence import verdict_of
+from pipeline.desk.pages.figures import check_names
 from pipeline.desk.pages.methods import measure_data
 from pipeline.desk.queries import calls as call_queries
 from pipeline.desk.queries import decisions as decided
@@ -74,8 +75,23 @@ class One(BaseModel):
 
 
 PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
+
+
+def known_filters(request: Request) -> None:
+    """Refuse a parameter that an address does not know, as its page does.
+
+    Raises
+    ------
+    ParameterError
+        With the nearest name.
+    """
+    allowed = [one.alias for one in request.scope["route"].dependant.query_params]
+    check_names(request.query_params, allowed)
+
+
 router = APIRouter(
     prefix="/api/v1",
+    dependencies=[Depends(known_filters)],
     responses={
         304: {"description": "Unchanged"},
         400: PROBLEM,
@@ -100,6 +116,9 @@ def calls(
     score: Annotated[str | None, Query(max_length=30, examples=["0-60"])] = None,
     event: Annotated[str | None, Query(max_length=30, examples=["hold"])] = None,
     item: Annotated[str | None, Query(max_length=300, examples=["hold_consent:fail"])] = None,
+    rubric: Text = None,
+    preset: Text = None,
+    channels: Text = None,
     after: Annotated[str | None, Query(max_length=2000)] = None,
     fields: Annotated[str | None, Query(description="columns, by commas")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,

@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,7 +24,7 @@ from pipeline.desk.pages.search import HITS, find, number_of
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.queries import rubric as batch_queries
 from pipeline.desk.queries.filters import Filters
-from pipeline.desk.routes.api import MOST_ROWS, PROBLEM, Listed, One, Text, fresh
+from pipeline.desk.routes.api import MOST_ROWS, PROBLEM, Listed, One, Text, fresh, known_filters
 from pipeline.desk.scope import Scope
 from pipeline.desk.view import View, as_person, view_of
 from pipeline.errors import ParameterError
@@ -32,6 +32,7 @@ from pipeline.store import Once
 
 router = APIRouter(
     prefix="/api/v1",
+    dependencies=[Depends(known_filters)],
     responses={
         304: {"description": "Unchanged"},
         400: PROBLEM,

@@ -16,9 +16,9 @@ from pipeline.desk.audit import audit
 from pipeline.desk.pages.goal import goal_page
 from pipeline.desk.pages.reviews import item_page, next_waiting, reviews_page
 from pipeline.desk.queries import decisions as queries
+from pipeline.desk.refusals import Refused
 from pipeline.desk.scope import NotFound
 from pipeline.desk.view import View, as_person, keep_person, show, view_of
-from pipeline.errors import ParameterError
 from pipeline.schema import Seconds
 
 router = APIRouter(include_in_schema=False)
@@ -92,7 +92,7 @@ def _clock(text: str) -> Seconds | None:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e6:
-        raise ParameterError(f'"{text}" is no second of a call.', "Write it as 1:23 or 83.2.")
+        raise Refused("second", "clock", value=text)
     return value
 
 
@@ -120,7 +120,7 @@ def example(
     call = view.scope.call(slug)
     deciding.judged(view, call.call_id, item)
     if not start < end:
-        raise ParameterError("An example ends after it starts.", "Choose a later end.")
+        raise Refused("example", "example")
     view.scope.decide(
         "examples",
         item_id=item,
@@ -172,9 +172,9 @@ def goal_step(
     decisions.one_of(action, "action", ("end", "extend"))
     steps = view.scope.rows(queries.goal_steps(goal_id))
     if any(s.action == "end" for s in steps):
-        raise ParameterError("This goal has ended.", "Set a new one on the agent's page.")
+        raise Refused("goal_ended", "goal_ended")
     if action == "extend" and not (note.isdecimal() and 1 <= int(note) <= 1000):
-        raise ParameterError(f'"{note}" is no number of calls.', "Write 1 to 1000.")
+        raise Refused("calls", "number", value=note, low=1, high=1000)
     view.scope.decide("goal_steps", goal_id=goal_id, action=action, note=decisions.text_of(note))
     audit(view.scope, "goal", row.agent_id, action)
     return _back(view, f"/goals/{goal_id}")

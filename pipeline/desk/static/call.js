@@ -5,6 +5,7 @@ const { data, at } = JSON.parse(document.getElementById("call-data").textContent
 const $ = (id) => document.getElementById(id);
 const audio = $("audio");
 const RESUME_AFTER_MS = 5000, RESUME_BACK_S = 1, AROUND_S = 1, LEAST_HEARD_S = 2;
+const MOST_COVERED = 0.6, BESIDE_PX = 12;  // of a window, by what stays in sight; free beside the line that plays
 let stopAt = null, pausedAt = 0, heardFrom = null;
 
 export const duration = () => (audio && Number.isFinite(audio.duration) ? audio.duration : data.duration);
@@ -73,12 +74,23 @@ function mark(t) {
     spoken?.classList.add("spoken");
   }
 }
+// Where the line that plays may stand: under what stays in sight, which the page keeps free (scroll-padding).
+let covered = 0;
 function keepInView(line) {
-  const box = line.getBoundingClientRect(), top = document.querySelector(".player").getBoundingClientRect().bottom;
-  if (box.top < Math.max(top, 0) || box.bottom > innerHeight - 40) {
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    scrollTo({ top: scrollY + box.top - Math.max(top, 0) - 60, behavior: calm ? "auto" : "smooth" });
-  }
+  const box = line.getBoundingClientRect();
+  if (box.top >= covered && box.bottom <= innerHeight - BESIDE_PX) return;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  line.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+}
+function fit() {
+  const player = document.querySelector(".player"), controls = $("controls");
+  player.classList.remove("low");
+  const whole = player.offsetHeight <= MOST_COVERED * innerHeight;
+  player.classList.toggle("whole", whole);
+  player.classList.toggle("low", !whole);
+  const bar = getComputedStyle(controls).display === "contents" ? $("bar") : controls;
+  covered = (whole ? player : bar).offsetHeight + BESIDE_PX;
+  document.documentElement.style.scrollPaddingTop = `${covered}px`;
 }
 const listeners = [];
 export const onTime = (listener) => listeners.push(listener);
@@ -249,6 +261,10 @@ bindKeys({
   f: () => { $("follow").checked = !$("follow").checked; }, c: copy, "?": help,
 }, $("letters"));
 
+fit();
+addEventListener("resize", fit);
+const sizes = new ResizeObserver(fit);
+for (const part of [$("controls"), ...document.querySelectorAll(".strip")]) sizes.observe(part);
 document.querySelector(".verdict[aria-current]")?.scrollIntoView({ block: "nearest" });
 show(at ?? 0);
 export { data, now, seek };
