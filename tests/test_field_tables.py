@@ -288,12 +288,22 @@ def test_15_ids_that_a_spreadsheet_rounded_cost_a_row_each(field: Field):
     said = field.run(metadata=field.text("流水号.csv", "录音文件,流水号\n" + rows), failed=3)
     assert "lost digits" in said
     assert len(field.column("path", "failures")) == 3
-    assert "not analysed, MetadataError: 3" in "\n".join(status(str(field.folder / "out")))
-    field.run(
-        metadata=field.text("流水号.csv", "录音文件,流水号\n" + rows[:40].split("\n")[0] + "\n")
+    assert "ids that are another call's, MetadataError: 3" in "\n".join(
+        status(str(field.folder / "out"))
     )
+    said = field.run()  # the ids are still not given
+    assert "still without the id that an earlier table gave them" in said
+    assert f"{NAMES[1]}.wav (202603120000123000)" in said
+    assert len(field.column("path", "failures")) == 3
+    mended = "".join(f"{n}.wav,20260312000012300{i}\n" for i, n in enumerate(NAMES[:3]))
+    said = field.run(metadata=field.text("流水号.csv", "录音文件,流水号\n" + mended))
+    assert "still without" in said
+    assert len(field.column("path", "failures")) == 1
+    last = f"录音文件,流水号\n{NAMES[3]}.wav,202603120000123009\n"
+    field.run(metadata=field.text("流水号.csv", last))
     assert field.column("path", "failures") == []
     assert len(field.column("call_id")) == 4
+    assert "still without" not in field.run()
 
 
 def test_16_ids_that_come_in_the_second_run_and_change_in_the_third(field: Field):

@@ -175,7 +175,7 @@ def test_an_id_used_twice_is_a_row_that_stays_until_it_is_resolved(desk: Desk):
         assert "lost digits in a spreadsheet" in said
         assert [Path(str(p)).name for p in desk.column("failures", "path")] == names[1:]
         assert desk.ids() == {"a.wav": "2.02603E+17"}
-        assert "not analysed, MetadataError: 3" in desk.status()
+        assert "ids that are another call's, MetadataError: 3" in desk.status()
     rows = "".join(f"{name},2026{i}\n" for i, name in enumerate(names[:3]))
     said = desk.run(*names[:3], metadata=desk.table("recording,call_id\n" + rows))
     assert "0 failed" in said

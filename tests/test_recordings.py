@@ -299,6 +299,13 @@ def test_names_of_agents_without_ids_are_said(tmp_path: Path) -> None:
     assert not any("without their ids" in note for note in said)
 
 
+def test_a_stroke_is_no_name_and_no_team(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    rows = table(tmp_path, "recording,工号,姓名,班组\na.wav,0012,/,／\n")
+    recording = find(tmp_path, metadata=rows).recordings[0]
+    assert (recording.agent_id, recording.agent_name, recording.team) == ("0012", None, None)
+
+
 def test_values_that_cannot_be_used_are_reported_together(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{i}.wav" for i in range(6)))
     rows = "".join(f"{i}.wav,sideways,5,many,-1,yesterday\n" for i in range(6))

@@ -228,6 +228,14 @@ def test_what_the_switch_takes_away_comes_back_when_it_is_corrected() -> None:
     assert gone == ()
 
 
+def test_an_event_that_goes_on_after_the_recording_is_cut_and_said() -> None:
+    said = [SwitchEvent("hold", 10.0, 110.0), SwitchEvent("pause", 50.0, 60.9)]
+    events, _, notes = take_events([], (), (), said, 60.0)
+    assert [(e.start, e.end) for e in events] == [(10.0, 60.0), (50.0, 60.0)]
+    assert len(notes) == 1
+    assert "hold 10 to 110 s" in notes[0]
+
+
 def test_the_store_keeps_both_and_what_was_set_aside(store: Store) -> None:
     result = make_result()
     said = SwitchEvent("hold", 1.0, 2.0, "A2")

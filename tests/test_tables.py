@@ -349,3 +349,29 @@ def test_formulas_of_links_in_text(tmp_path: Path):
     )
     found = [row["recording"] for row in cells(read(text_table(tmp_path, text)))]
     assert found == ["a.wav", "c.wav"]
+
+
+@pytest.mark.parametrize(
+    ("most", "one", "said"), [("gb18030", "utf-8", "UTF-8"), ("utf-8", "gb18030", "GB 18030")]
+)
+def test_a_row_of_another_encoding_is_read_and_said(tmp_path: Path, most: str, one: str, said: str):
+    path = tmp_path / "t.csv"
+    lines = [
+        (most, "recording,姓名\r\n"),
+        (most, "a.wav,张敏\r\n"),
+        (one, "b.wav,李强\r\n"),
+        (most, "c.wav,王芳\r\n"),
+    ]
+    path.write_bytes(b"".join(text.encode(encoding) for encoding, text in lines))
+    table = read(path)
+    assert [row["agent_name"] for row in cells(table)] == ["张敏", "李强", "王芳"]
+    assert f"Lines of another encoding than the rest, read as {said}: 3" in " ".join(table.notes)
+
+
+def test_lines_below_a_table_are_none_of_its_rows(tmp_path: Path):
+    text = "录音文件,姓名,班组\na.wav,#DIV/0!,#NAME?\n制表人：王芳,审核：李,\n注：终评,,\n"
+    table = read(text_table(tmp_path, text))
+    assert cells(table) == [{"recording": "a.wav"}]
+    assert any("lines below the table were skipped: row 3 (制表人：王芳)" in n for n in table.notes)
+    text = "agent_name,recording\n备注：实习,a.wav\n"
+    assert len(cells(read(text_table(tmp_path, text)))) == 1

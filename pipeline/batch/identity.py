@@ -6,8 +6,9 @@ A recording at a place that the store knows is that call, and keeps its id unles
 now: then the call is renamed. Content that lies at a new place while the old one is gone is a call that
 moved; content at two places is one call, and said. Everything else is a new call; an id that nobody
 gave is led by as many folder names as it takes to be nobody else's. A given id that another call has
-costs a failure row. What is known of a call and is not said again stays. A recording is read whole
-for this only where another one has its size and its ends, and never beyond ``MAX_BYTES``.
+costs a failure row, which stays until an id is given that can be. What is known of a call and is not
+said again stays. A recording is read whole for this only where another one has its
+size and its ends, and never beyond ``MAX_BYTES``.
 """
 
 from __future__ import annotations
@@ -94,6 +95,20 @@ def settle(found: Found, store: Store) -> Settled:
         shown = ", ".join(f"{old} is {name}" for old, name in list(renamed.items())[:3])
         more = f" and {len(renamed) - 3} more" if len(renamed) > 3 else ""
         notes.append(f"Calls got the ids that are given now: {shown}{more}.")
+    refused = store.refused_ids()
+    waiting = [r.path for r in settled if files.shown(r.path) in refused]
+    has_own = {
+        p for p in waiting if p in given or files.stem(p) not in ids[p]
+    }  # not made of its name
+    store.accept_ids(sorted(has_own))
+    if without := [
+        f"{files.name(p)} ({refused[files.shown(p)]})" for p in waiting if p not in has_own
+    ]:
+        more = f" and {len(without) - 3} more" if without[3:] else ""
+        notes.append(
+            f"Recordings still without the id that an earlier table gave them, which is that of another "
+            f"one: {', '.join(without[:3])}{more}. Give each an id of its own in the metadata."
+        )
     calls = [replace(r, call_id=ids[r.path]) for r in settled]
     return Settled(calls, copies, list(failures.values()), notes)
 

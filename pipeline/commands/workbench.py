@@ -207,7 +207,8 @@ def status(target: str) -> Iterator[str]:
     for name, count in calls["status"].value_counts().items():
         yield f"  {name}: {count}"
     for name, count in failures["error_type"].value_counts().items():
-        yield f"  not analysed, {name}: {count}"
+        what = "ids that are another call's" if name == "MetadataError" else "not analysed"
+        yield f"  {what}, {name}: {count}"
     if len(bases) > 1:
         yield f"  made in {len(bases)} ways, which means and agents tables mix:"
     for basis in bases:

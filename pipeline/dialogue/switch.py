@@ -169,6 +169,13 @@ def take_events(
     notes = []
     if outside := len(switch or ()) - len(said):
         notes.append(f"The switch: events outside the recording, which are not used: {outside}.")
+    if cut := [e for e in said if e.end > duration + EDGE_S and e.kind not in MOVES]:
+        shown = "; ".join(f"{e.kind} {e.start:g} to {e.end:g} s" for e in cut[:3])
+        more = f" and {len(cut) - 3} more" if cut[3:] else ""
+        notes.append(
+            f"The switch: events that go on after the recording ({duration:.0f} s) are cut at its end, "
+            f"{shown}{more}; its clock or unit may be another."
+        )
     known = {KINDS[e.kind] for e in said}
     spans = {kind: [(e.start, e.end) for e in said if e.kind == kind] for kind in _WITHIN}
     counted: list[Event] = []

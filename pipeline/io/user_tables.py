@@ -45,6 +45,7 @@ MISSPELT = 0.75  # likeness from which on an unknown column is taken for a slip 
 DELIMITERS = ",\t;|，"
 MISSING = {
     "", "nan", "nat", "none", "null", "<na>", "-", "--", "—", "——", "无", "#n/a", "#value!", "#ref!",
+    "#div/0!", "#name?", "#num!", "#null!",
 }  # fmt: skip
 TOTALS = re.compile(
     r"(合计|总计|小计|汇总|平均|平均分|平均值|合計|總計|total|totals|grand total|sum|average|mean"
@@ -52,6 +53,12 @@ TOTALS = re.compile(
     re.IGNORECASE,
 )
 """What the first cell of a row of totals says."""
+FOOT = re.compile(
+    r"(制[表单]人?|审[核批]人?|复核人?|填[表报]人?|统计人?|经办人|负责人|打印[人时]间?|导出[人时]间?|制表[日时][期间]"
+    r"|统计[日时][期间]|[备附]?注|说明|签[字名]|prepared by|approved by|printed at)\s*[:：].*",
+    re.IGNORECASE,
+)
+"""What the first cell below a table says of who made it, and why."""
 MOSTLY = 0.3  # share of NUL bytes from which on text without a mark is UTF-16
 _INVISIBLE = dict.fromkeys(map(ord, "\0\ufeff\u200b\u200e\u200f\u2060"))
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file, [MS-CFB]
@@ -254,6 +261,7 @@ def _take(
         table.notes.append(f"{name}: recordings named by their links alone: {_first(linked)}.")
     long: list[str] = []
     totals: list[str] = []
+    foot: list[str] = []
     for number, cells in grid[at + 1 :]:
         where = f"{sheet} row {number}".strip()
         first = next(cell for cell in cells if cell)
@@ -263,13 +271,25 @@ def _take(
             long.append(f'{where} ("{next(c for c in cells[len(header) :] if c)}")')
         elif TOTALS.fullmatch(first):
             totals.append(f"{where} ({first})")
+        elif FOOT.fullmatch(first) and not _names_call(cells, known):
+            foot.append(f"{where} ({first})")
         else:
             values = {known[i]: cell for i, cell in enumerate(cells) if cell and i in known}
             table.rows.append(Row(where, number, sheet, values))
     if totals:
         table.notes.append(f"{name}: rows of totals were skipped: {_first(totals)}.")
+    if foot:
+        table.notes.append(f"{name}: lines below the table were skipped: {_first(foot)}.")
     if long:
         table.notes.append(f"{name}: rows longer than its header were not used: {_first(long)}.")
+
+
+def _names_call(cells: Sequence[str], known: Mapping[int, str]) -> bool:
+    """Whether a row says which call it is about, other than by what stands below tables."""
+    return any(
+        cell and known.get(i) in CALL_COLUMNS and not FOOT.fullmatch(cell)
+        for i, cell in enumerate(cells)
+    )
 
 
 def _link_names(rows: Grid, column: int | None) -> list[str]:
@@ -460,7 +480,10 @@ def decoded(content: bytes, notes: list[str]) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
-    readings: list[tuple[float, str, str]] = []
+    lines = content.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
+    own = {i: text for i, line in enumerate(lines) if (text := _utf8_line(line))}
+    content = b"".join(line for i, line in enumerate(lines) if i not in own)
+    readings: list[tuple[float, str, str, str]] = []
     for encoding, first, last, shown in (
         ("gb18030", 0xB0, 0xD7, "GB 18030"),
         ("cp950", 0xA4, 0xC6, "Big5"),
@@ -471,14 +494,32 @@ def decoded(content: bytes, notes: list[str]) -> str:
             continue
         letters = [c.encode(encoding) for c in text if not c.isascii()]
         common = sum(len(b) == 2 and _is_common(b, first, last) for b in letters)
-        readings.append((common / max(len(letters), 1), shown, text))
+        readings.append((common / max(len(letters), 1), shown, encoding, text))
     if not readings:
         raise ValueError("it is neither UTF-8, UTF-16, GB 18030 nor Big5 text")
-    share, shown, text = max(readings, key=lambda r: r[0])
+    share, shown, encoding, text = max(readings, key=lambda r: r[0])
     if shown == "Big5" or any(r[0] > share - 0.1 for r in readings if r[1] != shown):
         other = next((f"; it could be {r[1]}" for r in readings if r[1] != shown), "")
         notes.append(f"The text was read as {shown}{other}. Save it as UTF-8 to be sure.")
-    return text
+    if not own:
+        return text
+    others = [i for i, line in enumerate(lines) if i not in own and not line.isascii()]
+    fewer, what = (own, "UTF-8") if len(own) <= len(others) else (others, shown)
+    rows = _first([str(i + 1) for i in fewer])
+    notes.append(
+        f"Lines of another encoding than the rest, read as {what}: {rows}. "
+        "Check them, and save the table as UTF-8."
+    )
+    return "".join(own.get(i) or line.decode(encoding) for i, line in enumerate(lines))
+
+
+def _utf8_line(line: bytes) -> str:
+    """A line that is UTF-8 beyond doubt, as letters of three bytes are; else empty."""
+    try:
+        text = "" if line.isascii() else line.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    return text if all(c.isascii() or "\u2e80" <= c <= "\uffef" for c in text) else ""
 
 
 def _is_common(letter: bytes, first: int, last: int) -> bool:

@@ -65,7 +65,7 @@ LOST_DIGITS = re.compile(r"\d(\.\d+)?[eE]\+\d+|[1-9]\d{14}0+")
 def put(values: dict[str, Any], name: str, text: str | None, where: str, notes: Notes) -> None:
     """Store a value in its type; note one that cannot be used."""
     text = (text or "").strip()
-    if text.casefold() in ("", "n/a"):
+    if text.casefold() in ("", "n/a", "/", "／", "\\"):
         return
     if name == "agent_id" or name not in TEXT_FIELDS:
         text = unicodedata.normalize("NFKC", text)  # digits as wide as letters

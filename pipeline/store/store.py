@@ -198,8 +198,8 @@ class Store:
         """Write that a recording could not be analysed; ``recording`` fills in its metadata.
 
         An earlier good result of the same call is kept, and ``calls.error`` then says so. The row
-        stays until the recording at this place succeeds. A call of the same id at another place is
-        left as it is.
+        stays until the recording at this place succeeds, that of an id until another is given. A
+        call of the same id at another place is left as it is.
         """
         call_id = clean(failure.call_id)
         known = recording or Recording(path=failure.path, call_id=call_id)
@@ -240,12 +240,15 @@ class Store:
         self._write(clean(call_id), lambda c: known_recordings.remember(c, recording, stamp))
 
     def resolve(self, path: str) -> None:
-        """Remove what is said of a failure at a place whose result holds again."""
+        """Remove what is said of a failure at a place whose result holds again.
+
+        An id that could not be given stays so until :meth:`accept_ids`.
+        """
         calls, failures = SQL["calls"], SQL["failures"]
         place = clean(files.shown(path))
 
         def write(connection: Connection) -> None:
-            connection.execute(failures.delete().where(failures.c.path == place))
+            connection.execute(failures.delete().where(failures.c.path == place, ~_refused()))
             connection.execute(calls.update().where(calls.c.path == place).values(error=None))
 
         self._write(place, write)
@@ -279,6 +282,24 @@ class Store:
     def failed_places(self) -> set[str]:
         """The places of all recordings that failed."""
         return set(self._read(lambda c: c.scalars(sa.select(SQL["failures"].c.path)).all()))
+
+    def refused_ids(self) -> dict[str, str]:
+        """The ids that were given to recordings and are those of others, by place."""
+        failures = SQL["failures"].c
+        query = sa.select(failures.path, failures.call_id).where(_refused())
+        return {row.path: row.call_id for row in self._read(lambda c: c.execute(query).all())}
+
+    def accept_ids(self, paths: Sequence[str]) -> None:
+        """Remove what is said of ids of these recordings that could not be given."""
+        failures, places = SQL["failures"], [clean(files.shown(path)) for path in paths]
+
+        def write(connection: Connection) -> None:
+            for place in places:
+                of_this = failures.c.path == place
+                connection.execute(failures.delete().where(of_this, _refused()))
+
+        if places:
+            self._write("ids", write)
 
     def save_outside(self, rows: pd.DataFrame) -> None:
         """Write imported outside scores, as :func:`pipeline.qa_scores.join` gives them.
@@ -728,8 +749,16 @@ def _resolve(connection: Connection, call_id: str, path: str) -> None:
     """Remove the failures of a call that succeeded, at its place and where it was before."""
     calls, failures = SQL["calls"], SQL["failures"]
     before = connection.scalar(sa.select(calls.c.path).where(calls.c.call_id == call_id))
-    here = {clean(files.shown(path)), before or ""}
-    connection.execute(failures.delete().where(failures.c.path.in_(here)))
+    here = clean(files.shown(path))
+    gone = [] if before in (None, here) else [failures.c.path == before]
+    here_and_gone = sa.or_(sa.and_(failures.c.path == here, ~_refused()), *gone)
+    connection.execute(failures.delete().where(here_and_gone))
+
+
+def _refused() -> sa.ColumnElement[bool]:
+    """Whether a failure is that of an id alone, which is another recording's."""
+    failures = SQL["failures"].c
+    return sa.and_(failures.stage == "recordings", failures.error_type == "MetadataError")
 
 
 def _joined(columns: Sequence[Column], parts: Iterable[Sequence[Any]]) -> pa.RecordBatch:
