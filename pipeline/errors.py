@@ -26,6 +26,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MANY, FEW = 12, 5  # so many valid names are listed in full; of more so few
+
 
 class CallcoachError(Exception):
     """Base of all errors raised on purpose.
@@ -147,8 +149,10 @@ def close_to(name: str, allowed: Iterable[str], least: float = 0.5) -> str | Non
     return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=least)), None)
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
+def nearest(name: str, allowed: Iterable[str], see: str = "") -> str:
     """Say which valid name comes nearest, as a phrase to end an error message with.
+
+    Of many names the nearest few are given, and ``see`` says where all are.
 
     >>> nearest("embeded", ["embedded", "gpu"])
     'Did you mean "embedded"? Allowed: embedded, gpu.'
@@ -156,4 +160,8 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     close = close_to(name, names)
     guess = f'Did you mean "{close}"? ' if close else ""
-    return f"{guess}Allowed: {', '.join(names)}."
+    if len(names) <= MANY:
+        return f"{guess}Allowed: {', '.join(names)}."
+    few = difflib.get_close_matches(name, names, n=FEW, cutoff=0.0)
+    where = f" ({see})" if see else ""
+    return f"{guess}Allowed: {', '.join(few)} and {len(names) - len(few)} more{where}."

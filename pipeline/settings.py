@@ -7,6 +7,7 @@ lists everything for the documentation and for ``callcoach settings``.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from pipeline.io.yaml import read_yaml
 DEFAULT_PRESET = "embedded"
 MIN_ROLE_CONFIDENCE = 0.6  # under this nobody knows who is who, and nothing is scored by role
 DEFAULT_ZONE = "Asia/Shanghai"
+_NAMED = ("rubrics", "lexicons")  # folders with files that a setting or a command names
 _NOT_HEARD = ("preset", "time", "agents", "compliance", "intents", "run", "recordings", "desk")
 FILE_SETTINGS = (
     "asr.lexicon", "compliance.rubric", "compliance.rubric_outbound", "compliance.calibration",
@@ -348,9 +350,15 @@ def config_path(name: str, *, typed: bool = False) -> Path:
     for candidate in (here, shipped) if typed else (shipped, here):
         if candidate.is_file():
             return candidate
-    folder = config_folder() / Path(name).parent
-    names = [p.name for p in folder.glob("*.yaml")] if folder.is_dir() else []
-    raise SettingsError(f'There is no file "{name}".', nearest(Path(name).name, names))
+    folder = config_folder()
+    names = sorted(f"{p.parent.name}/{p.name}" for k in _NAMED for p in folder.glob(f"{k}/*.yaml"))
+    alike = {n.rpartition("/")[2]: n for n in names} if "/" not in name else {n: n for n in names}
+    close = difflib.get_close_matches(name, alike, n=1, cutoff=0.7)
+    raise SettingsError(
+        f'There is no file "{name}".',
+        (f'Did you mean "{alike[close[0]]}"? ' if close else "")
+        + f"Give the path of your own file, or one of ours (in {folder}): {', '.join(names)}.",
+    )
 
 
 def config_folder() -> Path:

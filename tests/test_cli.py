@@ -350,7 +350,7 @@ def test_explain_says_what_a_measure_is_and_lists_them_all(callcoach):
         assert part in done.stdout
     listed = callcoach("explain").stdout
     assert all(m.id in listed for m in MEASURES)
-    told(callcoach("explain", "speeking_rate"), 'Did you mean "speaking_rate"?')
+    told(callcoach("explain", "speeking_rate"), 'Did you mean "speaking_rate"?', "lists all")
 
 
 def test_the_shipped_rubrics_are_checked_and_their_examples_agree(callcoach):

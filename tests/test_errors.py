@@ -62,3 +62,10 @@ def test_nearest_names_the_likely_one_and_all_that_are_allowed():
         'Did you mean "beam_size"? Allowed: beam_size, threads.'
     )
     assert nearest("qqq", ["threads", "beam_size"]) == "Allowed: beam_size, threads."
+
+
+def test_of_many_names_the_nearest_few_are_given_and_where_all_are():
+    said = nearest("item_7", [f"item_{n:02d}" for n in range(50)], "see there")
+    assert said.startswith('Did you mean "item_')
+    assert said.endswith(" and 45 more (see there).")
+    assert "item_07" in said

@@ -146,6 +146,13 @@ def test_config_files_are_found_by_name_and_by_path(tmp_path: Path):
     assert config_path(own) == Path(own)
     with pytest.raises(SettingsError, match=r'no file "rubrics/hotlin.yaml".*hotline\.yaml'):
         config_path("rubrics/hotlin.yaml")
+    with pytest.raises(
+        SettingsError, match=r"rubrics/hotline\.yaml, rubrics/outbound\.yaml"
+    ) as caught:
+        config_path("nothere.yaml", typed=True)
+    assert str(config_folder()) in str(caught.value)
+    with pytest.raises(SettingsError, match=r'Did you mean "rubrics/outbound\.yaml"\?'):
+        config_path("outbond.yaml", typed=True)
 
 
 def test_another_configs_folder_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

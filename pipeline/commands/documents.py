@@ -47,7 +47,9 @@ def explain(measure: str) -> str:
     known = {m.id: m for m in (*MEASURES, *SCORES)}
     name = measure.removeprefix("agent_").removeprefix("customer_")
     if name not in known:
-        raise UsageError(f'There is no measure "{measure}".', nearest(name, known))
+        raise UsageError(
+            f'There is no measure "{measure}".', nearest(name, known, "callcoach explain lists all")
+        )
     one = known[name]
     columns = f"agent_{one.id}, customer_{one.id}" if one.per == "speaker" else one.id
     values = {row[0]: row for row in settings_table()}

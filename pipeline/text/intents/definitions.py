@@ -84,7 +84,10 @@ class Definitions:
             If there is none of this name, with the nearest.
         """
         if name not in self.intents:
-            raise SettingsError(f'There is no intent "{name}".', nearest(name, self.intents))
+            raise SettingsError(
+                f'There is no intent "{name}".',
+                nearest(name, self.intents, "one a file in configs/intents, and your own"),
+            )
         return self.intents[name]
 
     def related(self, name: str) -> frozenset[str]:
