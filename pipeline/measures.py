@@ -83,7 +83,6 @@ class Measure:
     kind: str
     per: Literal["speaker", "call"]
     definition: str
-    meaning_zh: str
     formula: str
     source: str
     pool: Literal["mean", "ratio", "count", "amount", "share"]
@@ -118,49 +117,49 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "talk_s", "说话时长", "talk time", "seconds", "speaker",
         "Sum of the speaker's turns and backchannels, own pauses inside a turn included.",
-        "", "T = Σ (end - start)", "Heldner & Edlund 2010",
+        "T = Σ (end - start)", "Heldner & Edlund 2010",
         pool="mean", low=0, settings=("turns.join_gap_s",), target="1 %", accuracy="talk_time", delta=0.2,
         relative=True,
     ),
     Measure(
         "talk_ratio", "说话占比", "talk ratio", "ratio", "speaker",
         "Talk time of the speaker / talk time of both.",
-        "占双方说话时间", "T / (T + E)", "Gong; AWS Contact Lens",
+        "T / (T + E)", "Gong; AWS Contact Lens",
         pool="ratio", over=("{own}_talk_s", "{other}_talk_s",), low=0, high=1, target="1 / 3 points",
         accuracy="talk_ratio", delta=0.05,
     ),
     Measure(
         "turns", "话轮数", "turns", "count", "speaker",
         "Turns that took the floor; backchannels are not among them.",
-        "", "#turns", "Heldner & Edlund 2010",
+        "#turns", "Heldner & Edlund 2010",
         pool="count", settings=("turns.join_gap_s",), delta=0.2, relative=True,
     ),
     Measure(
         "units", "字数", "spoken units", "count", "speaker",
         "Han characters as spoken: numbers expanded, Latin letters one each, Latin words by "
         "syllable, no punctuation.",
-        "按读音展开，不计标点", "N = Σ units", "spoken-form counting",
+        "N = Σ units", "spoken-form counting",
         pool="mean", low=0, target="3 % / 6 %", accuracy="units", delta=0.2, relative=True,
     ),
     Measure(
         "unheard_s", "未听清时长", "unheard", "seconds", "speaker",
         "Speech of the speaker's turns, backchannels apart, that no words were understood of: none were "
         "recognised, or with too little confidence.",
-        "识别不出或把握太低", "Σ speech without words", "recognition",
+        "Σ speech without words", "recognition",
         pool="amount", low=0, settings=("asr.min_confidence",), better="less", delta=0.3, relative=True,
         since=14,
     ),
     Measure(
         "speaking_rate", "语速", "speaking rate", "rate", "speaker",
         "60 x units / turn time, own pauses included, over turns with enough units.",
-        "含自己的停顿", "60 Σ N / Σ (end - start)", "S3; Huawei AICC",
+        "60 Σ N / Σ (end - start)", "S3; Huawei AICC",
         pool="ratio", over=("{own}_rated_s",), low=0, settings=("voice.min_turn_units",),
         target="3 % / 6 %", accuracy="speaking_rate", delta=0.1, relative=True,
     ),
     Measure(
         "articulation_rate", "净语速", "articulation rate", "rate", "speaker",
         "60 x units / turn time without own pauses of 0.25 s and more.",
-        "去掉 250 毫秒以上的停顿", "60 Σ N / Σ (end - start - pauses)", "de Jong & Bosker 2013",
+        "60 Σ N / Σ (end - start - pauses)", "de Jong & Bosker 2013",
         pool="ratio", over=("{own}_articulated_s",), low=0,
         settings=("voice.min_turn_units", "voice.articulation_pause_s",), target="3 % / 6 %",
         accuracy="articulation_rate", delta=0.1, relative=True,
@@ -168,34 +167,34 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "rated_s", "计速时长", "rated time", "seconds", "speaker",
         "Turn time that the speaking rate is formed over, own pauses included: turns with enough units.",
-        "语速所依据的话轮时长", "Σ (end - start)", "S3; Huawei AICC",
+        "Σ (end - start)", "S3; Huawei AICC",
         pool="mean", low=0, settings=("voice.min_turn_units",), delta=0.2, relative=True, since=9,
     ),
     Measure(
         "articulated_s", "净计速时长", "rated time without pauses", "seconds", "speaker",
         "Time that the articulation rate is formed over: the rated time without own pauses of 0.25 s and more.",
-        "净语速所依据的时长", "Σ (end - start - pauses)", "de Jong & Bosker 2013",
+        "Σ (end - start - pauses)", "de Jong & Bosker 2013",
         pool="mean", low=0, settings=("voice.min_turn_units", "voice.articulation_pause_s"), delta=0.2,
         relative=True, since=9,
     ),
     Measure(
         "speaking_rate_p10", "语速P10", "speaking rate, slow turns", "rate", "speaker",
         "10th percentile of the speaking rate over turns.",
-        "各话轮的十分位", "P10(60 N / (end - start))", "S3",
+        "P10(60 N / (end - start))", "S3",
         pool="mean", low=0, settings=("voice.min_turn_units",), accuracy="turn_speaking_rate", delta=0.1,
         relative=True,
     ),
     Measure(
         "speaking_rate_p50", "语速P50", "speaking rate, median turn", "rate", "speaker",
         "Median of the speaking rate over turns.",
-        "各话轮的中位数", "med(60 N / (end - start))", "S3",
+        "med(60 N / (end - start))", "S3",
         pool="mean", low=0, settings=("voice.min_turn_units",), accuracy="turn_speaking_rate", delta=0.1,
         relative=True,
     ),
     Measure(
         "speaking_rate_p90", "语速P90", "speaking rate, fast turns", "rate", "speaker",
         "90th percentile of the speaking rate over turns.",
-        "各话轮的九十分位", "P90(60 N / (end - start))", "S3",
+        "P90(60 N / (end - start))", "S3",
         pool="mean", low=0, settings=("voice.min_turn_units",), accuracy="turn_speaking_rate", delta=0.1,
         relative=True,
     ),
@@ -203,14 +202,14 @@ MEASURES: tuple[Measure, ...] = (
         "level_dbfs", "音量", "level", "dbfs", "speaker",
         "Speech-gated RMS of the speaker's exclusive speech (0.4 s blocks within 10 dB of the "
         "mean), the power of the noise taken out; a full-scale sine is -3 dBFS.",
-        "独自说话时的电平", "10 log10(mean x² over loud blocks - noise)", "S0 S1; the gate of BS.1770",
+        "10 log10(mean x² over loud blocks - noise)", "S0 S1; the gate of BS.1770",
         pool="mean", settings=("voice.min_snr_db",), target="0.3 / 1 dB", accuracy="level", delta=2,
     ),
     Measure(
         "active_level_dbfs", "有效语音电平", "active speech level", "dbfs", "speaker",
         "ITU-T P.56 active speech level (dBov) of the speaker's exclusive speech; counts 200 ms "
         "of hangover as speech, so it may read a little below the level.",
-        "ITU-T P.56", "10 log10(Σ x² / active time), threshold 15.9 dB below", "ITU-T P.56, method B",
+        "10 log10(Σ x² / active time), threshold 15.9 dB below", "ITU-T P.56, method B",
         pool="mean", settings=("voice.min_snr_db",), target="0.3 / 1 dB", accuracy="active_level",
         delta=2, since=2,
     ),
@@ -218,7 +217,7 @@ MEASURES: tuple[Measure, ...] = (
         "loudness_lufs", "响度", "loudness", "lufs", "speaker",
         "Integrated loudness of the speaker's exclusive speech (K-weighted, gated); null under "
         "0.4 s. Two voices of one RMS may differ: compare within a call.",
-        "ITU-R BS.1770", "-0.691 + 10 log10(mean K-weighted power of the blocks that pass both gates)",
+        "-0.691 + 10 log10(mean K-weighted power of the blocks that pass both gates)",
         "ITU-R BS.1770-4",
         pool="mean", settings=("voice.min_snr_db",), target="0.3 / 1 LU", accuracy="loudness", delta=2,
         since=2,
@@ -226,27 +225,27 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "level_sd_db", "音量起伏", "level spread", "db", "speaker",
         "Standard deviation of the level over turns; null under three turns.",
-        "电平的标准差", "sd(L of turns)", "S0",
+        "sd(L of turns)", "S0",
         pool="mean", low=0, settings=("voice.min_snr_db",), delta=1,
     ),
     Measure(
         "f0_median_hz", "音高", "median pitch", "hz", "speaker",
         "Median F0 of the voiced frames of exclusive speech.",
-        "基频中位数", "med(F)", "Boersma 1993",
+        "med(F)", "Boersma 1993",
         pool="mean", low=0, settings=("voice.min_voiced_s", "voice.min_snr_db",), accuracy="f0_median",
         delta=0.06, relative=True,
     ),
     Measure(
         "pitch_sd_st", "语调变化", "pitch variation", "semitones", "speaker",
         "Standard deviation of F0 in semitones around the speaker's median.",
-        "基频的标准差", "sd(12 log2(F / med F))", "S0 S3; Hincks & Edlund 2009",
+        "sd(12 log2(F / med F))", "S0 S3; Hincks & Edlund 2009",
         pool="mean", low=0, settings=("voice.min_voiced_s", "voice.min_snr_db",), target="0.3 / 0.5 st",
         accuracy="pitch_sd", better="more", delta=0.4,
     ),
     Measure(
         "pitch_range_st", "语调范围", "pitch range", "semitones", "speaker",
         "P95 - P5 of F0 in semitones (P90 - P10 under 20 s of voiced speech).",
-        "基频 P95-P5", "12 log2(P95 F / P5 F)", "S3",
+        "12 log2(P95 F / P5 F)", "S3",
         pool="mean", low=0, settings=("voice.min_voiced_s", "voice.min_snr_db",), target="0.5 / 1.0 st",
         accuracy="pitch_range", better="more", delta=1.2,
     ),
@@ -254,7 +253,7 @@ MEASURES: tuple[Measure, ...] = (
         "interruptions", "抢话次数", "interruptions", "count", "speaker",
         "Times the speaker took or tried to take the floor while the other was talking; "
         "backchannels and end-of-turn overlaps are not among them.",
-        "对方说话时抢话", "#interruptions", "S1 S3 S4; Schegloff 2000",
+        "#interruptions", "S1 S3 S4; Schegloff 2000",
         pool="count",
         settings=("interruptions.preset", "interruptions.min_overlap_s", "interruptions.min_floor_s",),
         target="F1 0.95 / 0.70", accuracy="interruption", better="less", delta=0.3,
@@ -262,7 +261,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "interruptions_successful", "抢话成功次数", "successful interruptions", "count", "speaker",
         "Interruptions after which the other gave up the floor.",
-        "抢到了话", "#interruptions with the other silent within 2 s", "S1 S3 S4; Bennett 1981",
+        "#interruptions with the other silent within 2 s", "S1 S3 S4; Bennett 1981",
         pool="count",
         settings=("interruptions.preset", "interruptions.min_overlap_s", "interruptions.min_floor_s",
         "interruptions.yield_within_s",),
@@ -272,7 +271,7 @@ MEASURES: tuple[Measure, ...] = (
         "interruption_rate", "抢话频率", "interruption rate", "per_10min", "speaker",
         "Interruptions per ten minutes of the other party's talk; null where the other talked for "
         "less than 30 s.",
-        "对方每说 10 分钟的打断次数", "600 #interruptions / E", "S1 S3 S4; Huawei AICC",
+        "600 #interruptions / E", "S1 S3 S4; Huawei AICC",
         pool="count", over=("{other}_talk_s",), of="interruptions", given="{own}_interruption_rate", per_s=600,
         settings=("interruptions.preset", "interruptions.min_overlap_s", "interruptions.min_floor_s",),
         accuracy="interruption", better="less", delta=0.5, since=2,
@@ -280,7 +279,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "interruption_s", "抢话时长", "interruption time", "seconds", "speaker",
         "Overlapped seconds of those interruptions.",
-        "", "Σ overlap", "S1",
+        "Σ overlap", "S1",
         pool="amount", low=0,
         settings=("interruptions.preset", "interruptions.min_overlap_s", "interruptions.min_floor_s",),
         better="less", delta=0.3, relative=True,
@@ -288,14 +287,14 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "backchannels", "附和次数", "backchannels", "count", "speaker",
         "Short listening signals (嗯, 是的) during the other's turn.",
-        "嗯、是、对，不算打断", "#backchannels", "S1 S3",
+        "#backchannels", "S1 S3",
         pool="count", settings=("turns.backchannel_max_s",), target="F1 0.85", accuracy="backchannel",
         delta=0.3, relative=True,
     ),
     Measure(
         "backchannels_per_10min", "附和频率", "backchannel rate", "per_10min", "speaker",
         "Backchannels per ten minutes of the other party's talk, over calls with an interruption rate.",
-        "对方每说 10 分钟的附和次数", "600 #backchannels / E", "S1 S3",
+        "600 #backchannels / E", "S1 S3",
         pool="count", over=("{other}_talk_s",), of="backchannels", given="{own}_interruption_rate", per_s=600,
         in_calls=False,
         settings=("turns.backchannel_max_s",), delta=2,
@@ -303,119 +302,119 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "longest_turn_s", "最长话轮", "longest turn", "seconds", "speaker",
         "Longest turn, own pauses up to 2 s included.",
-        "", "max(end - start)", "Gong",
+        "max(end - start)", "Gong",
         pool="mean", low=0, settings=("turns.join_gap_s",), target="2 % / 8 %", accuracy="longest_turn",
         delta=0.2, relative=True,
     ),
     Measure(
         "response_latency_p50", "应答间隔中位数", "response latency, median", "seconds", "speaker",
         "Median gap between the other's end and the speaker's start; overlaps are negative.",
-        "", "med(start - end of the other), -1 to 10 s", "S2 S3; Levinson & Torreira 2015",
+        "med(start - end of the other), -1 to 10 s", "S2 S3; Levinson & Torreira 2015",
         pool="mean", target="50 / 150 ms", accuracy="response_latency", better="less", delta=0.2,
     ),
     Measure(
         "response_latency_p90", "应答间隔P90", "response latency, slow", "seconds", "speaker",
         "90th percentile of the same gap.",
-        "", "P90(start - end of the other), -1 to 10 s", "S2 S3",
+        "P90(start - end of the other), -1 to 10 s", "S2 S3",
         pool="mean", better="less", delta=0.5,
     ),
     Measure(
         "speaking_rate_vs_norm", "语速/标准", "rate against the norm", "number", "call",
         "Agent's speaking rate / the norm (150 units/min).",
-        "坐席语速除以标准语速", "speaking rate of the agent / norm", "S3",
+        "speaking rate of the agent / norm", "S3",
         pool="ratio", over=("agent_rated_s",), low=0, settings=("voice.rate_norm",), target="3 % / 6 %",
         accuracy="speaking_rate", delta=0.1, relative=True,
     ),
     Measure(
         "rate_gap", "语速差", "rate gap", "rate", "call",
         "Agent's minus customer's speaking rate.",
-        "坐席减客户", "rate of the agent - rate of the customer", "S0",
+        "rate of the agent - rate of the customer", "S0",
         pool="mean", settings=("voice.min_turn_units",), delta=20,
     ),
     Measure(
         "level_gap_db", "音量差", "level gap", "db", "call",
         "Agent's minus customer's level.",
-        "坐席减客户", "L of the agent - L of the customer", "S0 S1",
+        "L of the agent - L of the customer", "S0 S1",
         pool="mean", settings=("voice.min_snr_db",), target="0.5 / 1.5 dB", accuracy="level_gap", delta=2,
     ),
     Measure(
         "holds", "等待次数", "holds", "count", "call",
         "Waits of 8 s and more in which the agent does not speak, in silence or music, until the "
         "agent returns.",
-        "", "#holds", "S1 S3",
+        "#holds", "S1 S3",
         pool="count", settings=("silences.hold_min_s",), target="F1 1.0 / 0.95", accuracy="hold", delta=0.2,
     ),
     Measure(
         "hold_s", "等待时长", "hold time", "seconds", "call",
         "Sum of all holds.",
-        "", "Σ (end - start)", "S1 S3",
+        "Σ (end - start)", "S1 S3",
         pool="amount", low=0, settings=("silences.hold_min_s",), target="0.5 s", accuracy="hold_length",
         better="less", delta=0.2, relative=True,
     ),
     Measure(
         "longest_hold_s", "最长等待", "longest hold", "seconds", "call",
         "Longest hold.",
-        "", "max(end - start)", "S1 S3",
+        "max(end - start)", "S1 S3",
         pool="mean", low=0, settings=("silences.hold_min_s",), target="0.5 s", accuracy="hold_length",
         better="less", delta=0.2, relative=True,
     ),
     Measure(
         "holds_unannounced", "未告知等待", "unannounced holds", "count", "call",
         "Holds with no wait phrase in the 6 s before.",
-        "事先没有说明的等待", "#holds not announced", "S0 S1",
+        "#holds not announced", "S0 S1",
         pool="count", settings=("silences.hold_min_s", "silences.announce_within_s",), better="less",
         delta=0.1,
     ),
     Measure(
         "dead_air", "冷场次数", "dead air", "count", "call",
         "Mutual silences of 5 s and more that are no hold.",
-        "等待以外 5 秒及以上的沉默", "#dead air", "S0",
+        "#dead air", "S0",
         pool="count", settings=("silences.dead_air_min_s",), target="F1 0.98", accuracy="dead_air",
         better="less", delta=0.2,
     ),
     Measure(
         "dead_air_per_10min", "冷场频率", "dead-air rate", "per_10min", "call",
         "Dead air per ten minutes of the recording.",
-        "每 10 分钟录音的冷场次数", "600 #dead air / duration", "S0",
+        "600 #dead air / duration", "S0",
         pool="count", over=("duration",), of="dead_air", per_s=600, in_calls=False,
         settings=("silences.dead_air_min_s",), delta=0.5,
     ),
     Measure(
         "dead_air_s", "冷场时长", "dead-air time", "seconds", "call",
         "Sum of the dead air.",
-        "", "Σ (end - start)", "S0",
+        "Σ (end - start)", "S0",
         pool="amount", low=0, settings=("silences.dead_air_min_s",), accuracy="dead_air_length",
         better="less", delta=0.3, relative=True,
     ),
     Measure(
         "rings", "振铃次数", "rings", "count", "call",
         "Bursts of 450 Hz ringback tone (1 s on, 4 s off) heard at the start.",
-        "", "#bursts", "S0; GB/T 3380",
+        "#bursts", "S0; GB/T 3380",
         pool="count", target="exact", accuracy="rings", better="less", delta=0.5,
     ),
     Measure(
         "first_speech_s", "首句时间", "first speech", "seconds", "call",
         "Time at which anybody first speaks.",
-        "第一句话的时刻", "min(start)", "voice activity",
+        "min(start)", "voice activity",
         pool="mean", low=0, target="50 ms", accuracy="first_speech", delta=1,
     ),
     Measure(
         "overlap_s", "重叠时长", "overlap time", "seconds", "call",
         "Seconds in which both speak.",
-        "双方同时说话", "|speech of the agent ∩ speech of the customer|", "Heldner & Edlund 2010",
+        "|speech of the agent ∩ speech of the customer|", "Heldner & Edlund 2010",
         pool="amount", low=0, target="5 % / 30 %", accuracy="overlap", delta=0.3, relative=True,
     ),
     Measure(
         "overlap_ratio", "重叠占比", "overlap ratio", "ratio", "call",
         "Overlap time / speech of both, pauses left out.",
-        "", "overlap / (speech of the agent + speech of the customer)", "Heldner & Edlund 2010",
+        "overlap / (speech of the agent + speech of the customer)", "Heldner & Edlund 2010",
         pool="ratio", over=(SPEECH_S,), low=0, high=1, delta=0.02,
     ),
     Measure(
         "silence_ratio", "静默占比", "silence ratio", "ratio", "call",
         "Share of the recording in which nobody speaks (holds, music, ringing and machines included); "
         "pauses of the recorder are no part of it.",
-        "", "1 - |speech of the agent ∪ speech of the customer| / (duration - recorder pauses)",
+        "1 - |speech of the agent ∪ speech of the customer| / (duration - recorder pauses)",
         "AWS Contact Lens",
         pool="ratio", over=("duration",), low=0, high=1, delta=0.05,
     ),
@@ -426,51 +425,51 @@ SCORES: tuple[Measure, ...] = (
     Measure(
         "compliance_score", "合规得分", "compliance score", "score", "call",
         "Points of the rubric items that were judged / points that could be had, 0-100.",
-        "0-100", "100 Σ weight x points / Σ weight", "rubric",
+        "100 Σ weight x points / Σ weight", "rubric",
         pool="mean", low=0, high=100, better="more", delta=4,
     ),
     Measure(
         "reviewed_score", "复核后得分", "score after review", "score", "call",
         "The compliance score by the verdicts in force: people's where they reviewed an item, else the "
         "machine's; where nobody reviewed it is the compliance score.",
-        "0-100；未经复核时与合规得分相同", "as the compliance score", "rubric and reviews",
+        "as the compliance score", "rubric and reviews",
         pool="mean", low=0, high=100, better="more", delta=4, since=12,
     ),
     Measure(
         "judged_share", "已评权重占比", "share judged", "ratio", "call",
         "Weight of the rubric items that were judged / weight of those that apply; a call with less than "
         "the setting has no score.",
-        "占适用项权重", "Σ weight judged / Σ weight that applies", "rubric",
+        "Σ weight judged / Σ weight that applies", "rubric",
         pool="mean", low=0, high=1, settings=("compliance.min_judged_share",), since=6,
     ),
     Measure(
         "compliance_passed", "通过项数", "items passed", "count", "call",
         "Rubric items passed.",
-        "", "#items", "rubric",
+        "#items", "rubric",
         pool="count", better="more", delta=0.1, relative=True,
     ),
     Measure(
         "compliance_failed", "未通过项数", "items failed", "count", "call",
         "Rubric items failed.",
-        "", "#items", "rubric",
+        "#items", "rubric",
         pool="count", better="less", delta=0.5,
     ),
     Measure(
         "compliance_unjudged", "无法判断项数", "items not judged", "count", "call",
         "Rubric items that apply and could not be judged.",
-        "", "#items", "rubric",
+        "#items", "rubric",
         pool="count", delta=0.5,
     ),
     Measure(
         "outside_score", "外部得分", "QA score", "score", "call",
         "Score of the QA team, 0-100.",
-        "质检团队评分，0-100", "as given", "QA team",
+        "as given", "QA team",
         pool="mean", low=0, high=100, better="more", delta=4,
     ),
     Measure(
         "outside_agreement", "与外部一致率", "agreement with QA", "ratio", "call",
         "Share of the items judged by both on which both agree.",
-        "双方都评的项目中结论一致的占比", "#items / #items judged by both", "QA team",
+        "#items / #items judged by both", "QA team",
         pool="mean", low=0, high=1, better="more", delta=0.1,
     ),
 )
@@ -587,7 +586,7 @@ def pass_rate(item_id: str, zh: str = "", en: str = "") -> Pooled:
     """The pass rate of a rubric item as it is pooled: 1 is a pass, 0 a fail, null not judged."""
     one = Measure(
         item_id, zh or item_id, en or item_id, "ratio", "call",
-        "Share of the calls that passed the item, among those judged.", "", "#pass / #judged", "rubric",
+        "Share of the calls that passed the item, among those judged.", "#pass / #judged", "rubric",
         pool="share", low=0, high=1, better="more", delta=0.1,
     )  # fmt: skip
     return _pooled(one)

@@ -137,13 +137,29 @@ def test_the_workbook_is_made_for_people(filled: Store, tmp_path: Path):
     column = [c.value for c in verdicts[1]].index("verdict")
     letter = "ABCDEFGH"[column]
     assert [r.formula for r in rules] == [[f'${letter}3="fail"'], [f'${letter}3="pass"']]
+
+
+def test_every_column_of_every_table_is_explained_in_both_languages(filled: Store, tmp_path: Path):
+    export(filled, tmp_path)
     legend = {(r[0], r[1]): r for r in sheet_rows(tmp_path, "legend")[2:]}
-    for sheet in ("calls", "agents_full", "verdicts", "sections"):
-        for name in (c.value for c in book[sheet][1]):
-            row = legend[(sheet, name)]
-            assert row[2], name
-            assert row[4], name
-            assert row[6], name
+    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
+    sheets = {
+        name: [c.value for c in book[name][1]] for name in book.sheetnames if name != "legend"
+    }
+    written = {p.stem: pq.read_schema(p).names for p in tmp_path.glob("*.parquet")}
+    assert set(written) == set(TABLE_NAMES)
+    written["agents_full"] = written.pop("agents")
+    sheets.pop("agents")
+    details = [f"detail.{key}" for event in make_result().events for key in event.detail]
+    for table, names in (*sheets.items(), *written.items(), ("events", details)):
+        for name in names:
+            _, _, header_zh, _, meaning_zh, _, meaning = legend[table, name]
+            assert header_zh, (table, name)
+            assert meaning_zh not in (None, header_zh), (table, name)
+            assert str(meaning).casefold() not in ("none", str(name).replace("_", " ")), (
+                table,
+                name,
+            )
 
 
 def test_the_workbook_has_the_score_of_each_section_in_chinese(store: Store, tmp_path: Path):

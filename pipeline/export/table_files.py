@@ -44,22 +44,31 @@ _AGENT_COLUMNS = (
     Column("adjusted_for", "text", "已校正：按队列、呼叫方向或时长校正，空为未校正",
            "kinds of calls that the figures are adjusted for; empty: none"),
 )
-_STATISTICS: Mapping[str, tuple[str, str]] = {
-    "calls": ("通话数", "calls with a value"),
-    "mean": ("合并值", "pooled over the calls"),
-    "low": ("下限", "lower limit of the 95 % interval"),
-    "high": ("上限", "upper limit of the 95 % interval"),
-    "shrunk": ("稳健值", "the pooled value drawn towards the team, the more so the fewer the calls"),
-    "shrunk_low": ("稳健值下限", "lower limit of the 95 % interval of the shrunk value"),
-    "shrunk_high": ("稳健值上限", "upper limit of the 95 % interval of the shrunk value"),
-    "reliability": ("可靠度", "share of the variance between agents in that of the pooled value, 0-1"),
-    "team_median": ("班组中位数", "median of the agents of the team with enough calls"),
-    "percentile": ("班组百分位", "place in the team, 0-100, from a reliability of 0.7 and three such agents "
-                   "on; high means much, not good"),
-    "state": ("与班组相比", "too_few calls to compare, like_team, clearly above or below (more or less, not "
-              "better or worse), not_told: cannot be told apart"),
-    "change_since": ("变化始于", "first week of a change that stands"),
-    "change": ("变化", "size of that change, from the baseline of the first 12 weeks"),
+_STATISTICS: Mapping[str, tuple[str, str, str]] = {
+    "calls": ("通话数", "有这一指标的通话数", "calls with a value"),
+    "mean": ("合并值", "所有通话合并的值", "pooled over the calls"),
+    "low": ("下限", "合并值 95 % 区间的下限", "lower limit of the 95 % interval"),
+    "high": ("上限", "合并值 95 % 区间的上限", "upper limit of the 95 % interval"),
+    "shrunk": ("稳健值", "向班组靠拢的合并值，通话越少靠得越近",
+               "the pooled value drawn towards the team, the more so the fewer the calls"),
+    "shrunk_low": ("稳健值下限", "稳健值 95 % 区间的下限",
+                   "lower limit of the 95 % interval of the shrunk value"),
+    "shrunk_high": ("稳健值上限", "稳健值 95 % 区间的上限",
+                    "upper limit of the 95 % interval of the shrunk value"),
+    "reliability": ("可靠度", "合并值的差异中有多少来自坐席之间，0-1",
+                    "share of the variance between agents in that of the pooled value, 0-1"),
+    "team_median": ("班组中位数", "班组中通话够多的坐席的中位数",
+                    "median of the agents of the team with enough calls"),
+    "percentile": ("班组百分位", "在班组中的位置，0-100，可靠度 0.7 起、至少三人；高表示数值大，不表示好",
+                   "place in the team, 0-100, from a reliability of 0.7 and three such agents on; high means "
+                   "much, not good"),
+    "state": ("与班组相比", "too_few 通数太少，like_team 相当，above 明显高，below 明显低（不表示好坏），"
+              "not_told 看不出",
+              "too_few calls to compare, like_team, clearly above or below (more or less, not better or "
+              "worse), not_told: cannot be told apart"),
+    "change_since": ("变化始于", "站得住的变化的第一周", "first week of a change that stands"),
+    "change": ("变化", "比前 12 周基线变化了多少",
+               "size of that change, from the baseline of the first 12 weeks"),
 }
 # fmt: on
 _KIND_OF_STATISTIC = {
@@ -140,7 +149,8 @@ def export(
                 batches = (_timed(b, TABLES[name], zone) for b in view.batches(name))
                 _write_table(folder, name, TABLES[name], batches, formats)
         if workbook:
-            write_workbook(folder / WORKBOOK, view, zone, *pooled["agents"])
+            weeks = pooled["agent_weeks"][0]
+            write_workbook(folder / WORKBOOK, view, zone, *pooled["agents"], weeks)
     names = [f"{name}.{kind}" for name in chosen for kind in formats]
     files = [Path(out_dir) / name for name in (*names, *([WORKBOOK] if workbook else []))]
     return Exported(files, pooled["agents"][1] if pooled else None)
@@ -152,13 +162,12 @@ def agent_columns(names: Iterable[str]) -> tuple[Column, ...]:
     for pooled in POOLED:
         measure = pooled.measure
         kind = "number" if measure.kind == "count" else measure.kind
-        for statistic, (name_zh, name_en) in _STATISTICS.items():
+        for statistic, (name_zh, meaning_zh, name_en) in _STATISTICS.items():
             name = f"{pooled.name}_{statistic}"
-            meaning = f"：{measure.meaning_zh}" if measure.meaning_zh else ""
             known[name] = Column(
                 name,
                 _KIND_OF_STATISTIC.get(statistic, kind),
-                f"{pooled.zh}·{name_zh}{meaning}",
+                f"{pooled.zh}·{name_zh}：{meaning_zh}。{measure.definition_zh}",
                 f"{pooled.en}: {measure.definition} {name_en[0].upper()}{name_en[1:]}"
                 + (f": {pooled.rule}." if statistic == "mean" else "."),
             )

@@ -27,7 +27,7 @@ from pipeline.agents.frames import STATISTICS
 from pipeline.io.times import clock_time
 from pipeline.measures import KINDS, POOLED, SPEAKERS_ZH, Dtype
 from pipeline.schema import AGENT
-from pipeline.store import TABLES, Column, Store, to_batch
+from pipeline.store import DETAILS, TABLES, Column, Store, to_batch
 
 WORKBOOK = "callcoach.xlsx"
 FULL = "agents_full"  # the sheet with every column of the agents table
@@ -69,6 +69,7 @@ def write_workbook(
     zone: ZoneInfo,
     of_agents: Sequence[Column],
     agent_table: pa.Table,
+    of_weeks: Sequence[Column],
 ) -> None:
     """Write the workbook.
 
@@ -83,6 +84,8 @@ def write_workbook(
         The columns of ``agent_table``.
     agent_table : Table
         One row per agent.
+    of_weeks : sequence of Column
+        The columns of the table of agents and weeks, which has no sheet.
 
     Raises
     ------
@@ -121,6 +124,9 @@ def write_workbook(
             batches = [_subtotals(view.batches(name), view.documents("rubrics"))]
             writer.write("sections", _SECTIONS, batches)
             sheets["sections"] = _SECTIONS
+    sheets |= {name: columns for name, columns in TABLES.items() if name not in sheets}
+    sheets["events"] += tuple(c._replace(name=f"detail.{c.name}") for c in DETAILS)
+    sheets["agent_weeks"] = tuple(of_weeks)
     writer.write("legend", _LEGEND, [_legend(sheets, left_out)])
     try:
         book.close()
@@ -147,7 +153,7 @@ _SECTIONS = (
     ),
 )
 _LEGEND = (
-    Column("sheet", "text", "工作表", ""),
+    Column("sheet", "text", "工作表或数据表", ""),
     Column("column", "text", "列名", ""),
     Column("header_zh", "text", "中文名", ""),
     Column("unit_zh", "text", "单位", ""),

@@ -35,10 +35,11 @@ from pipeline.store.migrations import SQL
 from pipeline.store.rows import ARROW, Identity, frame_of, schema_of, slug_of, to_batch, to_frame
 from pipeline.store.runs import Run, State
 from pipeline.store.store import Once, Store
-from pipeline.store.tables import TABLES, Column, columns_of
+from pipeline.store.tables import DETAILS, TABLES, Column, columns_of
 
 __all__ = [
     "ARROW",
+    "DETAILS",
     "SQL",
     "STORE_NAME",
     "TABLES",
