@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import typer
 
+from pipeline.agents.frames import columns
 from pipeline.cli import app
 from pipeline.commands import documents
+from pipeline.export import agent_columns
 from pipeline.io import weights
-from pipeline.measures import MEASURES
+from pipeline.measures import MEASURES, SCORES
 from pipeline.rubric import load_rubric
 from pipeline.settings import config_folder, presets, settings_table
+from pipeline.store import TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -88,6 +91,17 @@ def test_explain_says_how_a_measure_is_formed_and_how_good_it_was_found_to_be():
     assert re.search(r"stereo: F1 \d\.\d\d \(n \d+\)", documents.explain("interruptions"))
     assert "single turns" in documents.explain("speaking_rate_p90")
     assert "not measured alone" in documents.explain("overlap_ratio")
+
+
+def test_the_columns_that_a_measure_is_said_to_have_are_there():
+    agents = {c.name for c in agent_columns(columns(("agent_id", "week")))}
+    calls = {c.name for c in TABLES["calls"]}
+    for one in (*MEASURES, *SCORES):
+        line = next(x for x in documents.explain(one.id).splitlines() if x.startswith("columns "))
+        names, _, tables = line.removeprefix("columns").strip().partition(" of ")
+        assert set(names.split(", ")) <= (agents if tables else calls), one.id
+        assert bool(tables) is not one.in_calls
+    assert "weight over 0" in documents.explain("compliance_failed")
 
 
 def test_explain_points_to_the_page_where_there_are_no_figures(tmp_path: Path, monkeypatch):

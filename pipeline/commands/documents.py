@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.errors import UsageError, nearest
 from pipeline.measures import MEASURES, SCORES, SPEECH_S, Measure
 from pipeline.rubric.json_schema import json_schema
+from pipeline.schema import SPEAKERS
 from pipeline.settings import config_folder, settings_table
 
 ACCURACY = "accuracy.json"
@@ -51,11 +52,10 @@ def explain(measure: str) -> str:
             f'There is no measure "{measure}".', nearest(name, known, "callcoach explain lists all")
         )
     one = known[name]
-    columns = f"agent_{one.id}, customer_{one.id}" if one.per == "speaker" else one.id
     values = {row[0]: row for row in settings_table()}
     lines = [
         f"{one.en} ({one.zh})",
-        f"columns     {columns}",
+        f"columns     {_columns(one)}",
         f"unit        {one.unit}",
         f"definition  {one.definition}",
         f"formula     {one.formula}",
@@ -71,6 +71,14 @@ def explain(measure: str) -> str:
         f"            {POINTER}" if figures else f"accuracy    not measured alone; {POINTER}"
     )
     return "\n".join(lines)
+
+
+def _columns(one: Measure) -> str:
+    """The columns that hold a measure."""
+    names = [f"{s}_{one.id}" for s in SPEAKERS] if one.per == "speaker" else [one.id]
+    if not one.in_calls:
+        names = [f"{name}_mean" for name in names]
+    return ", ".join(names) + ("" if one.in_calls else " of agents and agent_weeks")
 
 
 def pooled(one: Measure) -> str:
@@ -161,7 +169,7 @@ def _measures() -> Iterator[str]:
         yield f"## {title}"
         if per == "speaker":
             yield ""
-            yield "Columns `agent_ID` and `customer_ID` of the calls table."
+            yield "Columns `agent_ID` and `customer_ID` of the calls table, unless it says otherwise."
         for one in (*MEASURES, *SCORES):
             if one.per == per:
                 yield ""
@@ -172,6 +180,8 @@ def _measures() -> Iterator[str]:
 def _measure(one: Measure) -> Iterator[str]:
     yield f"### `{one.id}`: {one.en}, {one.zh} [{one.unit}]"
     yield one.definition
+    if not one.in_calls:
+        yield f"Not in the calls table: {_columns(one)}."
     settings = ", ".join(f"`{s}`" for s in one.settings) or "none"
     target = one.target or "reported only"
     yield f"Formula: {one.formula}. Over an agent's calls: {pooled(one)}."
