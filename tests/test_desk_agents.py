@@ -27,6 +27,7 @@ from tests.test_desk import ODD_IDS
 from tests.test_store import make_result
 from tests.told import save_samples
 
+SPARSE = "2026-W12"  # in which N152 has one call
 ALL = "from=2025-W40&to=2026-W13"
 ORDER = ["N108", "N161", "N152", "N143", "N160", "N165", "N102"]  # by name
 
@@ -368,3 +369,15 @@ def test_the_front_door_leads_to_the_team_seen_last(made: Store):
     get(browser, "/team?team=售后组")
     answer = browser.get("/", follow_redirects=False)
     assert answer.headers["location"] == f"/team?team={quote('售后组')}"
+
+
+def test_one_or_two_calls_show_counts_instead_of_rates(made: Store):
+    page = get(client(made), f"/agents/N152?from={SPARSE}&to={SPARSE}")
+    items = page[page.index("规范项 <small") :].partition("</section>")[0]
+    assert "只有 1 通，太少，不能与班组比" in items
+    assert '<th scope="col" class="n">要改</th>' in items
+    assert "—" not in items
+    cells = r'<td class="n">(?:<strong>)?(\d+)(?:</strong>)?</td><td class="n">\d+</td></tr>'
+    failed = [int(n) for n in re.findall(cells, items)]
+    assert failed == sorted(failed, reverse=True)
+    assert failed[0] == 1

@@ -108,7 +108,7 @@ def test_a_call_shows_its_words_events_verdicts_and_measures(samples: Store):
     for shown in (
         "小郭 · 2026-03-19 10:15", "N102 · 售后组 · refund_silent_hold · 呼入 · 1:20 · 2 声道",
         "试用模型",
-        "你肯定弄错了，我们的退款从来没有晚过。 ▲ 抢话，对方让话", "等待 10.8 秒 · 静音 · 未告知",
+        "你肯定弄错了，我们的退款从来没有晚过。 ▼ 抢话，对方让话", "等待 10.8 秒 · 静音 · 未告知",
         f"机器得分 {score:.0f} · 质检 18", "质检：要改", "语速 字/分",
     ):  # fmt: skip
         assert shown in page, shown
@@ -297,6 +297,19 @@ def test_filters_that_are_on_can_be_taken_out_and_unknown_ones_are_refused(sampl
     assert "规范项: 开场问候 要改 ×" in text_of(page)
     assert 'href="/calls?item=opening_greeting%3Afail"' in page
     assert "agent" in text_of(get(browser, "/calls?agnet=N102", 400))
+
+
+def test_the_strip_says_who_interrupted(store: Store):
+    events = tuple(
+        Event("interruption", start, start + 0.9, by=by)
+        for start, by in ((1.0, "agent"), (3.0, "customer"))
+    )
+    store.save(make_result("c1", events=events))
+    page = get(client(store), "/calls/c1")
+    strip = page[page.index('id="events"') :].partition("</div>")[0]
+    assert 'class="tag interruption by-agent"' in strip
+    assert text_of(f"<div {strip}").strip() == "坐席抢话 0.9秒 客户抢话 0.9秒"
+    assert "▼ 坐席抢，▲ 客户抢" in page
 
 
 @pytest.mark.parametrize(

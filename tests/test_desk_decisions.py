@@ -259,9 +259,23 @@ def test_an_appeal_is_asked_answered_asked_again_and_ended_by_somebody_else(made
     post(browser, step, 409, action="again", note="还想再申诉一次，请复核。")
 
 
+def test_a_verdict_stands_among_the_turns_beside_it(made: Store):
+    address, _ = an_item(made, "pass", "further_help")
+    page = get(client(made), address)
+    said = page[page.index('<ol class="said links"') :].partition("</ol>")[0]
+    assert said.count("<li") > 1
+    here = re.findall(r'<li class="here">.*?</li>', said, re.S)
+    assert any("请问还有其他可以帮您的吗" in line for line in here)
+    assert said.count("<li") > len(here)
+    blind = get(client(made), f"{address}?why=sample")
+    assert "said links" not in blind
+
+
 def test_who_appealed_does_not_answer(made: Store):
     browser, (address, _) = client(made), an_item(made, "fail", "opening_self_introduction")
     post(browser, f"{address}/appeals", wanted="pass", reason=REASON, by="Li Na")
+    header = get(browser, "/calls").partition("</header>")[0]
+    assert '<span class="count" title="条申诉等待答复">' in header
     page = get(browser, address)
     number = re.search(r'action="/appeals/(\d+)/steps"', page)[1]
     form = page[page.index(f"/appeals/{number}/steps") :].partition("</form>")[0]

@@ -14,13 +14,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import __version__
 from pipeline.desk.figures import Figures
+from pipeline.desk.queries.decisions import open_appeals
 from pipeline.desk.refusals import Refused
 from pipeline.desk.scope import THIS_MACHINE, Scope
 from pipeline.desk.words import LANGUAGES, Language, Words
+from pipeline.errors import CallcoachError
 from pipeline.store import Once
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
+MOST_WAITING = 99
 KEPT_S = 365 * 24 * 3600  # cookies that remember a choice
 NAVIGATION: tuple[tuple[str, str], ...] = (
     ("team", "/team"),
@@ -54,6 +57,15 @@ class View:
     def here(self) -> str:
         """Address of the page with its filters."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    @property
+    def waiting(self) -> str:
+        """How many appeals wait for an answer, beside the link to them; empty where none does."""
+        try:
+            n = len(self.scope.rows(self.scope.calls(open_appeals(MOST_WAITING + 1))))
+        except CallcoachError:  # the page itself says so
+            return ""
+        return f"{MOST_WAITING}+" if n > MOST_WAITING else str(n or "")
 
     def look(self, **choice: str) -> str:
         """The address that changes language or theme and comes back here."""

@@ -31,7 +31,7 @@ def test_nothing_sticks_out(open_window, address: str):
     for language in ("zh", "en"):
         page.goto(page.url.partition("?lang=")[0].partition("&lang=")[0])
         page.goto(f"{page.url}{'&' if '?' in page.url else '?'}lang={language}")
-        for width in (1280, 820):
+        for width in (1280, 820, 390):
             page.set_viewport_size({"width": width, "height": 1000})
             wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
             assert wide[0] <= wide[1], (language, width)

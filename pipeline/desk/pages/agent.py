@@ -110,6 +110,18 @@ class ItemRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemCount:
+    """How often an item was failed and passed, where that is too seldom for a rate."""
+
+    name: str
+    label: str
+    section: str
+    weight: str
+    failed: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Habit:
     """Moments of one item, the good ones first."""
 
@@ -167,6 +179,7 @@ class AgentPage:
     measures: tuple[Cell, ...]
     more_measures: tuple[Cell, ...]
     items: tuple[ItemRow, ...]
+    counted: tuple[ItemCount, ...]  # instead, where calls are too few for rates
     items_first: int  # that are not folded away
     tabs: tuple[tuple[str, str, str, bool], ...]  # name, label, address, chosen
     trend: charts.Chart | None
@@ -251,7 +264,12 @@ def agent_page(view: View, slug: str) -> AgentPage:
         else tuple(_changes(view, filters, agent_id, weeks)),
         measures=tuple(_cells(view, compared, row, main, is_trial=bool(trial))),
         more_measures=tuple(_cells(view, compared, row, rest, is_trial=bool(trial))),
-        items=tuple(_item_rows(view, items, rates, agent_id, outline, is_trial=bool(trial))),
+        items=tuple(_item_rows(view, items, rates, agent_id, outline, is_trial=bool(trial)))
+        if calls >= LEAST_MEAN
+        else (),
+        counted=tuple(_counted(view, items, rates, agent_id, outline))
+        if calls < LEAST_MEAN
+        else (),
         items_first=FIRST_ITEMS,
         tabs=tuple(
             (n, label_of(BY_NAME[n], words), view.link(measure=n) + "#trend", n == measure)
@@ -550,6 +568,29 @@ def _item_rows(
         )
         item = known[one.name]
         yield ItemRow(cell, sections.get(item["section"], ""), f"{item['weight']:g}")
+
+
+def _counted(
+    view: View,
+    items: Compared,
+    rates: Sequence[Pooled],
+    agent_id: str,
+    outline: Mapping[str, Any],
+) -> Iterator[ItemCount]:
+    """Fails and passes of one or two calls, what was failed first."""
+    if agent_id not in items.agent_id:
+        return
+    row = items.agent_id.index(agent_id)
+    known = {i["id"]: i for i in outline.get("items", ())}
+    sections = {s["id"]: view.words.pick(**s["name"]) for s in outline.get("sections", ())}
+    found = []
+    for one in rates:
+        e, item = items.of[one.name], known[one.name]
+        if n := int(e.calls[row]):
+            passed, name = round(n * float(e.mean[row])), label_of(one, view.words)
+            section, weight = sections.get(item["section"], ""), f"{item['weight']:g}"
+            found.append(ItemCount(one.name, name, section, weight, n - passed, passed))
+    yield from sorted(found, key=lambda i: (-i.failed, -float(i.weight)))
 
 
 def _changes(view: View, filters: Filters, agent_id: str, weeks: Weeks) -> Iterator[str]:

@@ -30,6 +30,8 @@ MOVES = ("transfer", "agent_join", "agent_leave")
 LINES = ("ringing", "hold", "dead_air", "silence", "recorder_pause", "machine_speech", *MOVES)
 """Events that are lines of their own."""
 STRIP = ("ringing", "hold", "dead_air", "interruption", "raised_voice", *MOVES)
+BY_SOMEBODY = ("interruption", "raised_voice")
+"""Events of the strip that say whose they are."""
 TABS = ("fail", "pass", "cannot_tell", "not_applicable")
 MAIN_MEASURES = (
     "speaking_rate", "level_dbfs", "pitch_sd_st", "talk_ratio", "interruptions",
@@ -76,6 +78,7 @@ class Mark:
     end: Seconds
     text: str
     item: str | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +337,9 @@ def _tags(turn: Turn, events: Sequence[Event], words: Words) -> Iterator[Tag]:
             continue
         if event.kind == "interruption":
             took = event.detail.get("yielded")
-            yield Tag("interruption", words("tag.took_floor" if took else "tag.no_floor"))
+            text = words("tag.took_floor" if took else "tag.no_floor")
+            sign = "▼" if event.by == AGENT else "▲"  # to whom it was said, as in the lanes
+            yield Tag(f"interruption by-{event.by}", f"{sign} {text}")
         elif event.kind == "raised_voice":
             yield Tag("raised_voice", words("tag.raised_voice"))
         elif event.kind == "fast_speech" and turn.speaking_rate is not None:
@@ -345,7 +350,9 @@ def _strip(events: Sequence[Event], words: Words) -> Iterator[Mark]:
     for event in events:
         if event.kind in STRIP:
             text = words(f"event.{event.kind}.short", seconds=f"{event.seconds:.1f}")
-            yield Mark(event.kind, event.start, event.end, text)
+            if event.by is not None and event.kind in BY_SOMEBODY:
+                text = words("event.by", who=words.who(event.by), what=text)
+            yield Mark(event.kind, event.start, event.end, text, by=event.by)
 
 
 def _findings(cards: Sequence[Card]) -> list[Mark]:

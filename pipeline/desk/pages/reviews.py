@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.desk import decisions
 from pipeline.desk.judgements import doubtful
-from pipeline.desk.pages.evidence import Evidence, evidence_of, verdict_of
+from pipeline.desk.pages.evidence import LONGEST_MOMENT_S, Evidence, Moment, evidence_of, verdict_of
 from pipeline.desk.pages.figures import only
 from pipeline.desk.queries import decisions as queries
 from pipeline.desk.queries import judged
@@ -17,10 +17,12 @@ from pipeline.desk.refusals import Refused
 from pipeline.desk.scope import NotFound, Scope, as_shown
 from pipeline.desk.view import View
 from pipeline.desk.words import Words
+from pipeline.schema import Verdict
 from pipeline.settings import Desk
 
 KINDS = ("appeal", "sample", "doubtful", "stale")
 QUEUE = 50
+BESIDE = 2  # turns before and after
 DRAWN = 10  # of each item and outcome, every week
 
 
@@ -54,6 +56,16 @@ class Appeal:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """A turn at or near what a verdict rests on."""
+
+    moment: Moment
+    who: str
+    text: str
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ItemPage:
     """All that the page of one item of one call shows."""
 
@@ -70,6 +82,7 @@ class ItemPage:
     source: str
     is_stale: bool
     evidence: Evidence
+    around: tuple[Around, ...]
     reviews: tuple[Decision, ...]
     appeals: tuple[Appeal, ...]
     has_open_appeal: bool
@@ -120,7 +133,7 @@ def item_page(view: View, slug: str, item_id: str, options: Desk) -> ItemPage:
     outline = scope.document("rubrics", call.rubric_hash) or {}
     item = next((i for i in outline.get("items", ()) if i["id"] == item_id), None)
     appeals = tuple(_appeals(view, call.call_id, item_id, options))
-    hidden = scope.hidden([call.call_id]).get(call.call_id, ())
+    shown = as_shown(verdict_of(row), scope.hidden([call.call_id]).get(call.call_id, ()))
     return ItemPage(
         slug=slug,
         item=item_id,
@@ -134,13 +147,35 @@ def item_page(view: View, slug: str, item_id: str, options: Desk) -> ItemPage:
         verdict=force.verdict,
         source=force.source,
         is_stale=force.is_stale,
-        evidence=evidence_of(as_shown(verdict_of(row), hidden), item, words),
+        evidence=evidence_of(shown, item, words),
+        around=() if kind == "sample" else tuple(_around(view, call.call_id, shown)),
         reviews=tuple(_review(r, words) for r in reviews),
         appeals=appeals,
         has_open_appeal=any(a.state in decisions.OPEN for a in appeals),
         by=view.scope.viewer,
         verdicts=decisions.VERDICTS,
     )
+
+
+def _around(view: View, call_id: str, shown: Verdict) -> Iterator[Around]:
+    """The turns where the evidence is, or what something was missing after or instead; and those beside."""
+    result = view.scope.result(call_id)
+    turns = sorted(result.turns, key=lambda turn: turn.start) if result else []
+    start, end = shown.start, shown.end
+    if shown.trigger_start is not None:
+        start, end = shown.trigger_start, shown.trigger_end
+    if start is None:
+        here = [n for n, t in enumerate(turns) if shown.quote and shown.quote in t.text][:1]
+    else:
+        end = start if end is None else end
+        here = [n for n, t in enumerate(turns) if t.start < end + 0.05 and t.end > start - 0.05]
+    if not here or (start is not None and end is not None and end - start > LONGEST_MOMENT_S):
+        return
+    for n in range(max(0, here[0] - BESIDE), min(len(turns), here[-1] + BESIDE + 1)):
+        turn, words = turns[n], view.words
+        moment = Moment(turn.start, turn.end, words.clock(turn.start))
+        text = turn.text or words("call.no_words")
+        yield Around(moment, words.who(turn.speaker), text, n in here)
 
 
 def _review(row: Any, words: Words) -> Decision:

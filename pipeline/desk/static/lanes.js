@@ -153,7 +153,7 @@ function drawEvent(g, { kind, start, end, by }) {
   g.beginPath(); g.rect(left, 0, right - left, bottom); g.clip();
   if (kind === "interruption") {
     g.globalAlpha = 0.3;
-    g.fillStyle = colours.bad;
+    g.fillStyle = colours[by === "customer" ? "customer" : "bad"];
     g.fillRect(left, 0, right - left, bottom);
   } else if (kind === "hold") {
     g.strokeStyle = colours.hold;
@@ -175,8 +175,9 @@ function drawEvent(g, { kind, start, end, by }) {
   g.restore();
   if (kind === "interruption") {
     const at = Math.max(6, (left + right) / 2 - 2), y = LANE + GAP / 2;
-    g.fillStyle = colours.bad;
-    g.beginPath(); g.moveTo(at - 6, y + 4); g.lineTo(at + 6, y + 4); g.lineTo(at, y - 5); g.fill();
+    const up = by === "customer" ? 1 : -1;  // it points at the lane of who was interrupted
+    g.fillStyle = colours[by === "customer" ? "customer" : "bad"];
+    g.beginPath(); g.moveTo(at - 6, y + 4 * up); g.lineTo(at + 6, y + 4 * up); g.lineTo(at, y - 5 * up); g.fill();
   }
 }
 
