@@ -320,6 +320,36 @@ def test_leaked_without_leak_or_frames() -> None:
         leaked(track[0])
 
 
+@pytest.mark.parametrize("leak_db", [-16, -25])
+@pytest.mark.parametrize("kind", ["room", "changing delay"])
+def test_an_echo_is_told_by_its_course_alone(kind: str, leak_db: float) -> None:
+    """Where a room or a changing delay leaves hardly anything that samples have in common."""
+    rng = np.random.default_rng(6)
+    if kind == "room":
+        tail = rng.standard_normal(round(0.4 * RATE)) * np.exp(-np.arange(round(0.4 * RATE)) / 480)
+        echo = np.convolve(np.r_[np.zeros(round(0.1 * RATE)), tail], AGENT)[: len(AGENT)]
+    else:
+        late = np.repeat(rng.uniform(0.1, 0.16, 20), len(AGENT) // 20) * RATE
+        echo = np.interp(np.arange(len(AGENT)) - late, np.arange(len(AGENT)), AGENT)
+    echo *= 10 ** (leak_db / 20) * AGENT.std() / echo.std()
+    found = usable(wave(AGENT + hiss(40, -62, 3), CUSTOMER + echo + hiss(40, -62, 4)))
+    assert found.blurred.tolist() == [[False, False], [True, False]]
+    assert "blurred" in found.warnings[-1]
+    assert found.leaks[1, 0] == pytest.approx(leak_db, abs=3)
+    assert 0.1 <= found.delays_s[1, 0] <= 0.18
+    mask = leaked(
+        np.stack([levels(c) for c in (AGENT + hiss(40, -62, 3), CUSTOMER + echo)]),
+        found.leaks,
+        delay_frames=np.rint(found.delays_s * RATE / HOP).astype(int),
+        blur_frames=2 * found.blurred,
+    )
+    only_leak = (levels(echo) > -50) & (levels(CUSTOMER) < -80)
+    assert mask[1][only_leak].mean() > 0.9
+    talking = (levels(CUSTOMER) > -45) & (levels(CUSTOMER) > levels(echo))
+    assert mask[1][talking].mean() < 0.08  # both talk at once, at four syllables a second
+    assert not mask[0].any()
+
+
 @pytest.mark.parametrize("gain", [1.0, 0.5])
 @pytest.mark.parametrize("late_s", [0.2, -0.3])
 def test_a_late_copy_is_the_same_sound(late_s: float, gain: float) -> None:

@@ -104,7 +104,7 @@ def test_no_voices_and_no_words():
 
 
 def test_where_nobody_speaks_no_advice_is_given_on_who_is_the_agent():
-    usable, none = Usable((0, 1), (), np.zeros((2, 2)), np.zeros((2, 2)), (), ()), ()
+    usable, none = Usable((0, 1), (), *np.zeros((3, 2, 2)), (), ()), ()
     silent = find_parties(Recording("a.wav", "a"), usable, "channel", {"0": none, "1": none}, [])
     assert silent[2] == ["No speech was found."]
     one = find_parties(

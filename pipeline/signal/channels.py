@@ -70,6 +70,12 @@ _FRAMES_AT_ONCE = 8192
 _SAMPLES_AT_ONCE = 1 << 20
 _LATE_S = 0.02  # from here on a leak is an echo that a listener can tell
 _ECHO_S = 0.45  # the longest way a leak takes: satellite, conference and speakerphone included
+_ECHO_UNDER_DB = 6.0
+_BLUR_EVIDENCE_S = 2.0
+_BLUR_LATE_S = 0.06  # crosstalk that comes at once follows the talker's course as well
+_BLUR_ALIKE = 0.6
+_BLUR_STANDS_OUT = 0.3
+_BLUR_OVER_DB = 1.0  # so much louder than what samples have in common
 _TINY = 1e-30
 
 
@@ -126,13 +132,14 @@ class Usable:
 
     ``quality`` describes the channels in use and those that carry no signal while just one other
     does; the latter are ``dead``. ``leaks`` is the matrix of :func:`crosstalk_db` of those in use,
-    ``delays_s`` how much later each leak arrives.
+    ``delays_s`` how much later each leak arrives, ``blurred`` whether only its course is known.
     """
 
     channels: tuple[int, ...]
     dead: tuple[int, ...]
     leaks: Floats
     delays_s: Floats
+    blurred: Mask
     quality: tuple[ChannelQuality, ...]
     warnings: tuple[str, ...]
 
@@ -164,7 +171,17 @@ def usable(wave: Waveform) -> Usable:
     )
     leaks, delays_s = (m[np.ix_(kept, kept)] for m in _crosstalk(frames, frames.active))
     delays_s = np.where(leaks >= LEAK_DB, delays_s, 0.0)  # that of fainter ones may be chance
-    return Usable(tuple(kept), silent, leaks, delays_s, quality, tuple(warnings))
+    blurred = np.zeros(leaks.shape, bool)
+    for pair in permutations(range(len(kept)), 2):
+        receiver, talker = (kept[i] for i in pair)
+        level, delay_s = _blurred_echo(frames, frames.active, receiver, talker)
+        if level >= LEAK_DB and not level <= leaks[pair] + _BLUR_OVER_DB:
+            blurred[pair], leaks[pair], delays_s[pair] = True, level, delay_s
+            warnings.append(
+                f"Channel {receiver} carries an echo of channel {talker} at {level:.0f} dB, about "
+                f"{delay_s:.2f} s late, that a room or a changing delay has blurred."
+            )
+    return Usable(tuple(kept), silent, leaks, delays_s, blurred, quality, tuple(warnings))
 
 
 def assess(
@@ -301,6 +318,7 @@ def leaked(
     window: int = 25,
     correlation: float = 0.6,
     delay_frames: NDArray[np.int_] | None = None,
+    blur_frames: NDArray[np.int_] | None = None,
 ) -> Mask:
     """Mark the frames in which a channel carries nothing but another channel's leak.
 
@@ -326,6 +344,8 @@ def leaked(
         Least correlation of the two levels over the window.
     delay_frames : ndarray [shape=(channels, channels)], optional
         How many frames later the leak arrives, where the delay is known to be long.
+    blur_frames : ndarray [shape=(channels, channels)], optional
+        By how many frames it may come earlier or later than that.
 
     Returns
     -------
@@ -344,11 +364,17 @@ def leaked(
             continue
         delay = 0 if delay_frames is None else int(delay_frames[receiver, talker])
         source = _shift(levels[talker], delay)
-        nearby = np.max([_shift(source, by) for by in range(-spread, spread + 1)], axis=0)
+        blur = 0 if blur_frames is None else int(blur_frames[receiver, talker])
+        around = range(-spread - blur, spread + blur + 1)
+        nearby = np.max([_shift(source, by) for by in around], axis=0)
         quiet = levels[receiver] <= nearby + leak_db + margin_db
-        alike = _rolling_correlation(levels[receiver], source, window)
-        around = [_shift(alike, by) for by in (-(window // 2), 0, window // 2)]
-        mask[receiver] |= quiet & (np.max(around, axis=0) >= correlation)
+        late = range(-blur, blur + 1)
+        alike = np.max(
+            [_rolling_correlation(levels[receiver], _shift(source, by), window) for by in late],
+            axis=0,
+        )
+        sides = [_shift(alike, by) for by in (-(window // 2), 0, window // 2)]
+        mask[receiver] |= quiet & (np.max(sides, axis=0) >= correlation)
     return mask
 
 
@@ -619,6 +645,35 @@ def _echo_delay(frames: _Frames, source: Audio, receiver: int, chosen: NDArray[n
     cross = fft.rfft(heard, length, axis=1) * fft.rfft(source, length, axis=1).conj()
     correlation = np.abs(fft.irfft(cross.sum(axis=0), length))
     return int(np.argmax(correlation[: 2 * reach + 1])) - reach
+
+
+def _blurred_echo(
+    frames: _Frames, active: Mask, receiver: int, talker: int
+) -> tuple[float, Seconds]:
+    """Level in dB and delay of an echo whose course alone follows the talker's.
+
+    A room, a codec or a delay that changes takes away what samples have in common. ``-inf`` where
+    there is none, or where it comes at once.
+    """
+    decibels = 10 * np.log10(np.maximum(frames.power[[receiver, talker]], 1e-12))
+    alike, over = [], []
+    for late in range(round(_ECHO_S / FRAME_S) + 1):
+        size = decibels.shape[1] - late
+        heard, source = decibels[0, late:], decibels[1, :size]
+        only = active[talker, :size] & ~frames.gap[receiver, late:]
+        only &= heard < source - _ECHO_UNDER_DB
+        if only.sum() * FRAME_S < _BLUR_EVIDENCE_S:
+            return float("-inf"), 0.0
+        a, b = source[only], np.maximum(heard[only], 10 * np.log10(frames.noise[receiver] + 1e-12))
+        spread = a.std() * b.std()
+        alike.append(float(np.cov(a, b, bias=True)[0, 1] / spread) if spread > 1e-6 else 0.0)
+        loud = a >= np.median(a)  # softer, the echo goes under in the noise
+        over.append(float(np.median((b - a)[loud])))  # own words above it do not count
+    best = int(np.argmax(alike))
+    stands_out = alike[best] - float(np.median(alike))
+    if best * FRAME_S < _BLUR_LATE_S or alike[best] < _BLUR_ALIKE or stands_out < _BLUR_STANDS_OUT:
+        return float("-inf"), 0.0
+    return over[best], best * FRAME_S
 
 
 def _level(frames: _Frames, alone: Mask, receiver: int, talker: int, delay: int) -> float:

@@ -32,6 +32,7 @@ from pipeline.speech.vad import (
 
 MIN_ISLAND_S = 0.25
 MIN_OVERLAP_S = 0.2
+BLUR_FRAMES = 4  # an echo through a room or with a changing delay comes so much earlier or later
 TONE_MARGIN_S = 0.05  # tones are cut out with so much around them
 BEHIND_DB = 11.0  # under the usual level of a channel's speech, and with a gap of
 BEHIND_GAP_DB = 7.0  # to its quietest, is speech of others behind the speaker,
@@ -103,6 +104,7 @@ def assign_speech(
         np.stack([frame_levels_db(a) for a in audio.values()]),
         usable.leaks,
         delay_frames=np.rint(usable.delays_s / FRAME_S).astype(int),
+        blur_frames=usable.blurred * BLUR_FRAMES,
     )
     for c, mask in zip(audio, hidden, strict=True):
         ignore[c][: mask.size] |= mask
