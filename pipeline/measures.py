@@ -376,7 +376,7 @@ MEASURES: tuple[Measure, ...] = (
         "dead_air_per_10min", "冷场频率", "dead-air rate", "per_10min", "call",
         "Dead air per ten minutes of the recording.",
         "600 #dead air / duration", "S0",
-        pool="count", over=("duration",), of="dead_air", per_s=600, in_calls=False,
+        pool="count", over=("duration",), of="dead_air", per_s=600, high=600 / 5, in_calls=False,
         settings=("silences.dead_air_min_s",), delta=0.5,
     ),
     Measure(

@@ -118,6 +118,16 @@ def test_where_the_spread_is_not_known_there_is_no_interval():
     assert beside["compliance_score_low"] < 80 < beside["compliance_score_high"]
 
 
+def test_of_too_few_events_there_is_no_interval_nor_ever_an_impossible_one():
+    table = agent_table(
+        calls_of(list("aabbbccc"), dead_air=[1, 0] + [0] * 6, duration=[89.0, 81, *[69.0] * 6])
+    )  # one event in all: with t of one degree of freedom b had 0 to 885 in ten minutes
+    assert table["dead_air_per_10min_low"].isna().tolist() == [False, True, True]
+    assert table["dead_air_per_10min_high"].isna().tolist() == [False, True, True]
+    one = agent_table(calls_of(["a"], dead_air=[0], duration=[10.0]))
+    assert one["dead_air_per_10min_high"].item() == 120  # of 5 s and more there are no more
+
+
 def test_counts_of_nothing_still_have_an_upper_limit():
     row = agent_table(calls_of(["a"] * 3, holds=[0, 0, 0])).iloc[0]
     assert row["holds_mean"] == 0

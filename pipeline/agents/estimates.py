@@ -12,8 +12,9 @@ Spread
 Interval, 95 %
     Means: Student's t, on the log scale where the measure has no upper limit but a lower one of 0.
     Counts and amounts: gamma limits with the agent's own dispersion, over or under 1 (Byar's
-    approximation, Rothman & Boice 1979). Shares: Wilson 1927 with a fifth of a call of continuity
-    correction, on as many calls as the days leave independent.
+    approximation, Rothman & Boice 1979); none where that rests on fewer degrees of freedom than
+    ``MIN_FREEDOM``. Shares: Wilson 1927 with a fifth of a call of continuity correction, on as
+    many calls as the days leave independent.
 Shrinkage
     Normal hierarchical model: calls in agents in teams. The spread between agents is integrated out
     over a half-Cauchy prior (Gelman 2006), so that few agents do not pretend to know it; a team is
@@ -34,6 +35,7 @@ from numpy.typing import NDArray
 
 from pipeline.measures import Measure
 
+MIN_FREEDOM = 2.0  # of the dispersion of counts, without which a limit says nothing
 PRIOR_CALLS = 4.0  # weight of the spread of the others in an agent's own
 PRIOR_EVENTS = 40.0  # the same for the dispersion of counts, which a few events hardly show
 PRIOR_CALLS_SHRUNK = 30.0  # the same where it weighs the agent against the team
@@ -272,6 +274,8 @@ def interval(
         low = np.where(mean > 0, gamma_quantile(shape + down, -Z95) * wide, 0.0)
         high = gamma_quantile(shape + up, Z95) * wide
         low, high = np.minimum(low, mean), np.maximum(high, mean)
+        if freedom is not None:
+            low, high = (np.where(freedom >= MIN_FREEDOM, x, np.nan) for x in (low, high))
     elif measure.low == 0 and measure.high == np.inf:
         half = t * np.sqrt(unit)
         ratio = np.exp(half / np.where(mean > 0, mean, np.nan))
@@ -280,7 +284,7 @@ def interval(
     else:
         half = t * np.sqrt(unit)
         low, high = mean - half, mean + half
-    return np.maximum(low, measure.low), np.minimum(high, measure.high)
+    return np.maximum(low, measure.low), np.minimum(high, np.maximum(measure.high, mean))
 
 
 def shrink(

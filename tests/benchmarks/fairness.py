@@ -144,7 +144,7 @@ def days_of(agent: np.ndarray, per_day: int) -> np.ndarray:
 
 
 def _x(pool: str, over: tuple[str, ...] = (), per_s: float = 1.0, **limits: float) -> Pooled:
-    row = Measure("x", "x", "x", "number", "call", "", "", "", "", pool=pool, over=over, per_s=per_s,
+    row = Measure("x", "x", "x", "number", "call", "", "", "", pool=pool, over=over, per_s=per_s,
                   delta=limits.pop("delta", 1.0), **limits)  # fmt: skip
     return Pooled("x", row, "x", over, "x", "x")
 
@@ -463,7 +463,9 @@ COVERAGE_NOTES = """
 - **By day**: ten calls a day that share a fifth of their variance; the other half of the agents has six
   days. Where *every* agent has a single day, nobody can tell a day from an agent: intervals then
   speak of that day alone.
-- With no spread at all (all calls equal, nobody else) there is no interval.
+- With no spread at all (all calls equal, nobody else) there is no interval. Nor is there one of events and
+  seconds whose spread rests on two calls with any: what it gave (0 to 885 cases of dead air in ten
+  minutes) cannot be.
 """
 STATES = """
 ## Words beside the team
