@@ -1,5 +1,6 @@
 """The tools over stored calls, on one call analysed with stand-ins for the models."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def test_agreement_lists_items_judged_by_both_and_the_disagreement(out: Path):
 def test_agreement_without_outside_scores_says_what_to_do(out: Path):
     with pytest.raises(UsageError, match="--scores"):
         list(workbench.agreement(out))
+
+
+def test_status_shows_the_newest_run_in_business_time(tmp_path: Path):
+    with Store.open(tmp_path) as store:
+        store.end_run(store.begin_run(1), "finished")
+    (line,) = (x for x in workbench.status(str(tmp_path)) if x.startswith("Newest run"))
+    assert re.search(r"started \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(Asia/Shanghai\) on", line)
 
 
 def test_status_counts_calls_and_failures(out: Path):

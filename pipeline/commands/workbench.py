@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -203,6 +204,7 @@ def status(target: str) -> Iterator[str]:
         calls = store.frame("calls", columns=["status", "duration"])
         failures = store.frame("failures", columns=["error_type"])
         runs, writer, bases = store.runs(1), store.writer(), store.bases()
+        zone = store.zone()
     yield f"{len(calls)} calls, {float(calls['duration'].sum()) / 3600:.2f} h of audio"
     for name, count in calls["status"].value_counts().items():
         yield f"  {name}: {count}"
@@ -217,15 +219,16 @@ def status(target: str) -> Iterator[str]:
             f"{basis.settings_hash[:8]}+{basis.rubric_hash[:8]}, weights {basis.weights_hash[:8]}"
         )
     if runs:
-        yield from _progress(runs[0], alive=writer is not None)
+        yield from _progress(runs[0], zone, alive=writer is not None)
 
 
-def _progress(run: Run, *, alive: bool) -> Iterator[str]:
+def _progress(run: Run, zone: ZoneInfo, *, alive: bool) -> Iterator[str]:
     """One run: how far, how fast, how long still."""
     begin, last = (datetime.fromisoformat(t) for t in (run.started_at, run.updated_at))
     pending = max(0, run.recordings - run.done - run.unchanged - run.failed)
     state = "ended without a word" if run.state == "running" and not alive else run.state
-    yield f"Newest run: {state}; started {run.started_at} on {run.host}"
+    shown = f"{begin.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    yield f"Newest run: {state}; started {shown} ({zone}) on {run.host}"
     yield (
         f"  {run.recordings} recordings: {run.done} done, {run.unchanged} unchanged, "
         f"{run.failed} failed, {pending} pending"
