@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import openpyxl
 import pandas as pd
@@ -126,7 +127,7 @@ def test_the_workbook_is_made_for_people(filled: Store, tmp_path: Path):
     assert calls.freeze_panes == "B3"
     assert calls.auto_filter.ref.startswith("A2:")
     cells = {name.value: cell for name, cell in zip(calls[1], calls[3], strict=True)}
-    assert {c.value for c in calls[1]} == {c.name for c in TABLES["calls"]}
+    assert {c.value for c in calls[1]} == {c.name for c in TABLES["calls"]} | {"direction_zh"}
     assert cells["duration"].value == 61.25
     assert cells["duration"].number_format == "0.0"
     assert cells["role_confidence"].number_format == "0.0%"
@@ -143,13 +144,11 @@ def test_every_column_of_every_table_is_explained_in_both_languages(filled: Stor
     export(filled, tmp_path)
     legend = {(r[0], r[1]): r for r in sheet_rows(tmp_path, "legend")[2:]}
     book = openpyxl.load_workbook(tmp_path / WORKBOOK)
-    sheets = {
-        name: [c.value for c in book[name][1]] for name in book.sheetnames if name != "legend"
-    }
+    sheets = {name: [c.value for c in book[name][1]] for name in book.sheetnames[1:-1]}
+    sheets["agents"] = [c.value for c in book["agents"][2]]
     written = {p.stem: pq.read_schema(p).names for p in tmp_path.glob("*.parquet")}
     assert set(written) == set(TABLE_NAMES)
     written["agents_full"] = written.pop("agents")
-    sheets.pop("agents")
     details = [f"detail.{key}" for event in make_result().events for key in event.detail]
     for table, names in (*sheets.items(), *written.items(), ("events", details)):
         for name in names:
@@ -207,7 +206,7 @@ def test_a_table_too_long_for_a_workbook_is_left_out_and_said(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ):
-    cells = len(filled.frame("verdicts")) * len(TABLES["verdicts"])
+    cells = len(filled.frame("verdicts")) * (len(TABLES["verdicts"]) + 1)  # and verdict_zh
     for limit, sheets in (
         (cells, ["agents", "verdicts", "sections", "legend"]),
         (cells - 1, ["agents", "legend"]),
@@ -260,30 +259,51 @@ def test_agents_are_exported_with_their_key_measures_first(
     assert hidden[-1] is True
 
 
-def test_the_first_sheet_is_what_a_coach_reads(filled: Store, tmp_path: Path):
+def test_the_first_sheet_is_what_a_coach_reads_and_can_sort(filled: Store, tmp_path: Path):
     export(filled, tmp_path, min_calls=2)
     chinese, names, first, *_ = sheet_rows(tmp_path, "agents")
-    assert chinese[:4] == ("姓名", "工号", "班组", "通数")
-    assert 12 <= len(chinese) <= 16
+    assert chinese[:4] == ("坐席姓名", "坐席工号", "班组", "通话数")
+    assert chinese[5:8] == ("合规得分（分）", "下限", "上限")
     assert None not in chinese + names
-    assert first[names.index("compliance_score")].startswith("88")
-    assert first[3] == "3"
+    agent = pd.read_parquet(tmp_path / "agents.parquet").iloc[0]
+    for name, cell in zip(names, first, strict=True):
+        if name.endswith(("_mean", "_low", "_high")):
+            assert cell == (None if pd.isna(agent[name]) else agent[name]), name
+    assert first[3:5] == (3, "是")
     export(filled, tmp_path, min_calls=10)
-    assert sheet_rows(tmp_path, "agents")[2][3].endswith("，太少，不作比较")
+    assert sheet_rows(tmp_path, "agents")[2][4] == "太少"
 
 
-@pytest.mark.parametrize(
-    ("mean", "low", "high", "state", "text"),
-    [
-        (194.4, 131.0, 257.2, "like_team", "194（131 – 257）"),
-        (194.4, 150.0, 257.2, "above", "194（150 – 257） 高于班组"),
-        (194.4, None, None, None, "194"),
-        (None, None, None, None, "–"),
-    ],
-)
-def test_a_figure_stands_with_its_interval(mean, low, high, state, text):
-    row = {"m_mean": mean, "m_low": low, "m_high": high, "m_state": state}
-    assert workbook._figure(row, "m", 0)[0] == text
+def test_a_figure_off_the_team_is_marked_and_stays_a_number(tmp_path: Path):
+    book = workbook.xlsxwriter.Workbook(tmp_path / "x.xlsx")
+    sheets = workbook._Sheets(book, ZoneInfo("UTC"))
+    row = {"hold_s_state": "above"}
+    above = sheets._figure("hold_s_mean", row, enough=True)
+    assert above.num_format == '0" ▲"'
+    assert above.bg_color
+    assert sheets._figure("hold_s_low", row, enough=True).num_format == "0"
+    row = {"agent_level_dbfs_state": "like_team"}
+    assert sheets._figure("agent_level_dbfs_mean", row, enough=False).num_format == "0.0"
+
+
+def test_fixed_words_stand_in_chinese_beside_and_pages_print_across(filled: Store, tmp_path: Path):
+    export(filled, tmp_path)
+    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
+    for table, name, words in (("calls", "direction", {"inbound": "呼入", None: None}),
+                               ("verdicts", "verdict", workbook.WORDS_ZH["verdict"])):  # fmt: skip
+        rows = list(book[table].iter_rows(values_only=True))
+        at = rows[0].index(name)
+        assert rows[0][at + 1] == f"{name}_zh"
+        assert {row[at] for row in rows[2:]} <= set(words)
+        assert all(row[at + 1] == words[row[at]] for row in rows[2:])
+        assert f"{name}_zh" not in pq.read_schema(tmp_path / f"{table}.parquet").names
+    for sheet in book:
+        assert sheet["A1"].alignment.wrap_text
+        assert sheet.freeze_panes == "B3"
+        if sheet.title != "agents_full":
+            assert sheet.page_setup.orientation == "landscape"
+            assert sheet.sheet_properties.pageSetUpPr.fitToPage
+            assert sheet.print_title_rows == "$1:$2"
 
 
 def test_every_agent_column_is_described():
