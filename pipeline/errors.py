@@ -24,7 +24,7 @@ CallcoachError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MANY, FEW = 12, 5  # so many valid names are listed in full; of more so few
 
@@ -142,6 +142,16 @@ def one_line(error: BaseException, most: int = 300) -> str:
     said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
     text = " ".join(str(said).split()).rstrip(".:") or type(error).__name__
     return text if len(text) <= most else text[:most] + " ..."
+
+
+def first_few(texts: Sequence[str], apart: str = ", ", most: int = 3) -> str:
+    """The first of many texts, and how many more there are.
+
+    >>> first_few(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    more = len(texts) - most
+    return apart.join(texts[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def close_to(name: str, allowed: Iterable[str], least: float = 0.5) -> str | None:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipeline.audio import MAX_BYTES, both
-from pipeline.errors import RecordingError
+from pipeline.errors import RecordingError, first_few
 from pipeline.io import files
 from pipeline.io.times import local_time
 from pipeline.recordings import Found, id_taken, names_from_paths
@@ -92,9 +92,8 @@ def settle(found: Found, store: Store) -> Settled:
     ids |= _free_names([r for r in settled if r.path not in ids], set(ids.values()), store)
     notes = []
     if renamed:
-        shown = ", ".join(f"{old} is {name}" for old, name in list(renamed.items())[:3])
-        more = f" and {len(renamed) - 3} more" if len(renamed) > 3 else ""
-        notes.append(f"Calls got the ids that are given now: {shown}{more}.")
+        shown = first_few([f"{old} is {name}" for old, name in renamed.items()])
+        notes.append(f"Calls got the ids that are given now: {shown}.")
     refused = store.refused_ids()
     waiting = [r.path for r in settled if files.shown(r.path) in refused]
     has_own = {
@@ -104,10 +103,9 @@ def settle(found: Found, store: Store) -> Settled:
     if without := [
         f"{files.name(p)} ({refused[files.shown(p)]})" for p in waiting if p not in has_own
     ]:
-        more = f" and {len(without) - 3} more" if without[3:] else ""
         notes.append(
             f"Recordings still without the id that an earlier table gave them, which is that of another "
-            f"one: {', '.join(without[:3])}{more}. Give each an id of its own in the metadata."
+            f"one: {first_few(without)}. Give each an id of its own in the metadata."
         )
     calls = [replace(r, call_id=ids[r.path]) for r in settled]
     return Settled(calls, copies, list(failures.values()), notes)

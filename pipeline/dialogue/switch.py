@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.dialogue.silences import is_announced
+from pipeline.errors import first_few
 from pipeline.schema import (
     AGENT,
     Event,
@@ -170,11 +171,10 @@ def take_events(
     if outside := len(switch or ()) - len(said):
         notes.append(f"The switch: events outside the recording, which are not used: {outside}.")
     if cut := [e for e in said if e.end > duration + EDGE_S and e.kind not in MOVES]:
-        shown = "; ".join(f"{e.kind} {e.start:g} to {e.end:g} s" for e in cut[:3])
-        more = f" and {len(cut) - 3} more" if cut[3:] else ""
+        shown = first_few([f"{e.kind} {e.start:g} to {e.end:g} s" for e in cut], "; ")
         notes.append(
             f"The switch: events that go on after the recording ({duration:.0f} s) are cut at its end, "
-            f"{shown}{more}; its clock or unit may be another."
+            f"{shown}; its clock or unit may be another."
         )
     known = {KINDS[e.kind] for e in said}
     spans = {kind: [(e.start, e.end) for e in said if e.kind == kind] for kind in _WITHIN}

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from pipeline.errors import RecordingError, UsageError, nearest, one_line
+from pipeline.errors import RecordingError, UsageError, first_few, nearest, one_line
 from pipeline.io import files
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
@@ -68,7 +68,6 @@ _SUFFIX = {
     "Parquet": (".parquet",),
     "text (CSV)": (".csv", ".tsv", ".txt"),
 }
-_SHOWN = 3
 
 CALL_COLUMNS: Mapping[str, Sequence[str]] = {
     "call_id": ("通话编号", "通话ID", "呼叫ID", "呼叫编号", "通话流水号", "流水号", "会话ID", "会话编号",
@@ -258,7 +257,7 @@ def _take(
     table.headers = table.headers or headers
     linked = _link_names(grid[at + 1 :], next((i for i in known if known[i] == "recording"), None))
     if linked:
-        table.notes.append(f"{name}: recordings named by their links alone: {_first(linked)}.")
+        table.notes.append(f"{name}: recordings named by their links alone: {first_few(linked)}.")
     long: list[str] = []
     totals: list[str] = []
     foot: list[str] = []
@@ -277,11 +276,11 @@ def _take(
             values = {known[i]: cell for i, cell in enumerate(cells) if cell and i in known}
             table.rows.append(Row(where, number, sheet, values))
     if totals:
-        table.notes.append(f"{name}: rows of totals were skipped: {_first(totals)}.")
+        table.notes.append(f"{name}: rows of totals were skipped: {first_few(totals)}.")
     if foot:
-        table.notes.append(f"{name}: lines below the table were skipped: {_first(foot)}.")
+        table.notes.append(f"{name}: lines below the table were skipped: {first_few(foot)}.")
     if long:
-        table.notes.append(f"{name}: rows longer than its header were not used: {_first(long)}.")
+        table.notes.append(f"{name}: rows longer than its header were not used: {first_few(long)}.")
 
 
 def _names_call(cells: Sequence[str], known: Mapping[int, str]) -> bool:
@@ -505,7 +504,7 @@ def decoded(content: bytes, notes: list[str]) -> str:
         return text
     others = [i for i, line in enumerate(lines) if i not in own and not line.isascii()]
     fewer, what = (own, "UTF-8") if len(own) <= len(others) else (others, shown)
-    rows = _first([str(i + 1) for i in fewer])
+    rows = first_few([str(i + 1) for i in fewer])
     notes.append(
         f"Lines of another encoding than the rest, read as {what}: {rows}. "
         "Check them, and save the table as UTF-8."
@@ -564,7 +563,7 @@ def _read_workbook(path: Path, name: str, notes: list[str]) -> dict[str, Grid]:
                 if empty:
                     notes.append(
                         f"{name} {sheet.title}: formulas without a calculated value: "
-                        f"{_first(empty)}. Open the workbook in a spreadsheet program and save it."
+                        f"{first_few(empty)}. Open the workbook in a spreadsheet program and save it."
                     )
             sheets[sheet.title] = [(n, cells) for n, cells in grid if any(cells)]
         if hidden:
@@ -661,8 +660,3 @@ def _read_parquet(path: Path) -> Grid:
     grid = [(1, [str(name).strip() for name in found.column_names])]
     grid += [(n, list(cells)) for n, cells in enumerate(rows, start=2) if any(cells)]
     return grid
-
-
-def _first(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline.errors import ScoresError, nearest
+from pipeline.errors import ScoresError, first_few, nearest
 from pipeline.io import files
 from pipeline.io.names import Names
 from pipeline.io.times import iso_time, year_first
@@ -172,9 +172,8 @@ def _take_totals(table: Table, name: str) -> list[int]:
         table.rows[at] = replace(row, cells=cells)
         taken.append(f"{row.where} ({row.cells['item_id']})")
     if taken:
-        shown = ", ".join(taken[:3]) + (f" and {len(taken) - 3} more" if taken[3:] else "")
         table.notes.append(
-            f"{name}: totals among the items are the scores of their calls: {shown}."
+            f"{name}: totals among the items are the scores of their calls: {first_few(taken)}."
         )
     return beside
 
@@ -222,9 +221,8 @@ def _said_twice(rows: Sequence[Mapping[str, Any]], table: Table) -> list[str]:
         first[key] = found.where, row
     if not cases:
         return []
-    shown = "; ".join(cases[:3]) + (f" and {len(cases) - 3} more" if cases[3:] else "")
     return [
-        f"Rows that judge the same with other values, of which the later counts: {shown}. "
+        f"Rows that judge the same with other values, of which the later counts: {first_few(cases, '; ')}. "
         "A column 评分时间 (scored_at) or 质检员 (reviewer) tells them apart."
     ]
 

@@ -53,9 +53,11 @@ def _measured(*names: str) -> tuple[Column, ...]:
 
 # fmt: off
 _C = Column
+_CALL_ID = _C("call_id", "text", "通话编号：本次录音在各表中的编号，同一通电话处处相同",
+              "identifier of the call")
 TABLES: Mapping[str, tuple[Column, ...]] = {
     "calls": (
-        _C("call_id", "text", "通话编号：本次录音在各表中的编号，同一通电话处处相同", "identifier of the call"),
+        _CALL_ID,
         _C("path", "text", "录音文件：录音的路径或网址；双文件录音是第一个", "path of the recording"),
         _C("sha256", "text", "内容哈希：录音文件的 SHA-256", "SHA-256 of the recording"),
         _C("started_at", "time", "开始时间：ISO 8601，业务时区 (time.zone)；只知道日期时为当天零点",
@@ -111,7 +113,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
            "agent who took over after a transfer", 17),
     ),
     "turns": (
-        _C("call_id", "text", "通话编号：本次录音在各表中的编号，同一通电话处处相同", "identifier of the call"),
+        _CALL_ID,
         _C("turn", "count", "话轮序号：本通中第几个话轮，从 0 起",
            "number of the turn within the call, from 0"),
         _C("speaker", "text", "说话人：agent 坐席，customer 客户", "agent or customer"),
@@ -147,7 +149,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
            "leg of the call, from 1; another agent after a transfer begins a new one", 17),
     ),
     "events": (
-        _C("call_id", "text", "通话编号：本次录音在各表中的编号，同一通电话处处相同", "identifier of the call"),
+        _CALL_ID,
         _C("event", "count", "事件序号：本通中第几个事件，从 0 起",
            "number of the event within the call, from 0"),
         _C("kind", "text",
@@ -172,7 +174,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
            "heard, but the switch says otherwise: it counts for no measure and no verdict", 16),
     ),
     "verdicts": (
-        _C("call_id", "text", "通话编号：本次录音在各表中的编号，同一通电话处处相同", "identifier of the call"),
+        _CALL_ID,
         _C("item_id", "text", "评分项：评分规范里这一项的编号", "identifier of the item in the rubric"),
         _C("source", "text", "来源：rubric 本程序，outside 外部质检", "rubric or outside"),
         _C("verdict", "text", "结论：pass 通过，fail 未过，not_applicable 不适用，cannot_tell 难判",
