@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,17 @@ from pipeline.store.migrations import SQL
 signal.signal(signal.SIGINT, signal.default_int_handler)
 POSTGRESQL = os.environ.get("CALLCOACH_TEST_POSTGRESQL")
 NO_POSTGRESQL = "CALLCOACH_TEST_POSTGRESQL is not set; try tests/postgresql.sh run make unit"
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """What a test does about Ctrl-C, as the command line does when it ends, ends with the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook = sys.unraisablehook
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    sys.unraisablehook = hook
 
 
 @pytest.fixture

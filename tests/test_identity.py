@@ -288,6 +288,7 @@ def test_calls_made_in_different_ways_are_not_averaged_without_a_word(desk: Desk
 def watch(desk: Desk, script: Callable[[Callable[[Callable[[], bool]], None]], None]) -> str:
     """Watch ``in`` with a metadata table and scores while ``script`` does something beside."""
     problems: list[BaseException] = []
+    stopped = threading.Event()
 
     def until(holds: Callable[[], bool]) -> None:
         end = time.monotonic() + 60
@@ -300,8 +301,10 @@ def watch(desk: Desk, script: Callable[[Callable[[Callable[[], bool]], None]], N
             script(until)
         except BaseException as error:
             problems.append(error)
-        finally:
-            _thread.interrupt_main()
+        finally:  # again where it is lost, as in a finaliser
+            while not stopped.is_set():
+                _thread.interrupt_main()
+                stopped.wait(20)
 
     thread = threading.Thread(target=beside)
     thread.start()
@@ -312,7 +315,10 @@ def watch(desk: Desk, script: Callable[[Callable[[Callable[[], bool]], None]], N
         events=str(desk.folder / "events.csv"),
     )
     place = jobs.Place(desk.out, engine=Kind.INLINE, load=load)
-    jobs.watch(inputs, place, desk.settings, settle_s=0.2, every_s=0.1)
+    try:
+        jobs.watch(inputs, place, desk.settings, settle_s=0.2, every_s=0.1)
+    finally:
+        stopped.set()
     thread.join()
     assert not problems, problems
     return desk.said()

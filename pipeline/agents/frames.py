@@ -135,7 +135,8 @@ def frame_of_pool(
     types = {c: "Int64" for c in names if c == "calls" or c.endswith("_calls")}
     types |= {c: "str" for c in names if c in _KEYS or c.endswith(("_state", "_change_since"))}
     types["enough_calls"] = "boolean"
-    return pd.DataFrame({name: data[name] for name in names}).astype(types)
+    typed = {n: pd.array(data[n], types[n]) if n in types else data[n] for n in names}
+    return pd.DataFrame(typed)
 
 
 def columns(
