@@ -5,7 +5,12 @@ says that the agent refused, ``not_applicable`` that nobody did. Of a dialogue t
 sentences that a head taught by the examples alone takes for it are taken, at least the surest one; of one
 that has it not, those that look like it (multiple-instance learning, Andrews et al. 2003, one round).
 
-    python data/make_heard.py FOLDER...
+    python -m data.make_heard FOLDER...
+    python -m data.make_heard --add FOLDER... [--calls FOLDER...] [--stores FOLDER=STORE...]
+
+``--add`` keeps the rows of the file and adds those of other dialogues; there the heads in use say what shows
+an intent and what looks like it. ``--calls`` are folders of calls with truth, read by their true words;
+``--stores`` are such folders with the store that ``callcoach evaluate`` made of them, read as they were heard.
 """
 
 from __future__ import annotations
@@ -20,13 +25,18 @@ from pipeline.settings import config_folder
 from pipeline.text.intents import IntentReader, find_embedder, load_definitions, train
 from pipeline.text.intents.definitions import HEARD
 from pipeline.text.intents.embedding import BUILT_IN
+from pipeline.text.intents.heads import heads
 from pipeline.text.intents.reading import parts_of
+from tests.benchmarks.hands import told as spoken
+from tests.benchmarks.verdict_probability import labelled_calls
 
 # What a verdict of an item says of an intent: of what starts a script, of what has to be said, and
 # of what must not be said.
 STARTS = {"pass": True, "fail": True, "not_applicable": False}
 HAS_TO = {"pass": True, "fail": False}
 MUST_NOT = {"fail": True, "pass": False}
+UNLESS = {"not_applicable": False}  # one of several things that start a script
+NEVER = {"pass": False}  # one of several things that must not be said
 TOLD = (
     ("clarify_purpose", "request_unclear", STARTS),
     ("complaint_about_colleague", "complaint_about_colleague", STARTS),
@@ -80,9 +90,14 @@ TOLD = (
     ("blaming_colleague", "blame", MUST_NOT),
     ("personal_remark", "personal_remark", MUST_NOT),
     ("prohibited_phrases", "brush_off", MUST_NOT),
+    ("ask_customer_solution", "proposal_rejected", UNLESS),
+    ("complaint_empathy", "upset", UNLESS),
+    ("confirm_understanding", "explanation_given", UNLESS),
+    ("prohibited_phrases", "flat_denial", NEVER),
+    ("prohibited_phrases", "lecturing", NEVER),
 )
 SHOWN = 0.5  # probability from which a sentence of a dialogue that has the intent shows it
-SUREST = 0.05  # the surest one shows it from here on
+SUREST = 0.2  # the surest one shows it from here on
 NEAR = 0.02  # a sentence of a dialogue without the intent is worth learning from here on
 HEARD_FROM = 0.3  # confidence of a turn whose words can be relied on
 
@@ -90,21 +105,33 @@ HEARD_FROM = 0.3  # confidence of a turn whose words can be relied on
 def main() -> None:
     """Read the folders and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--calls", nargs="+", type=Path, default=[], metavar="FOLDER")
+    parser.add_argument("--stores", nargs="+", default=[], metavar="FOLDER=STORE")
+    parser.add_argument("--add", action="store_true")
     parser.add_argument("--out", type=Path, default=config_folder() / "intents" / f"{HEARD}.tsv")
     given = parser.parse_args()
     dialogues = [d for folder in given.folders for d in labelled_dialogues(folder)]
+    for folder in given.calls:
+        dialogues += [spoken(file, set()) for file in sorted(folder.glob("*.truth.json"))]
+    for folder, _, store in (pair.partition("=") for pair in given.stores):
+        dialogues += labelled_calls(Path(folder), Path(store))
+    kept = given.out.read_text("utf-8").splitlines() if given.add else []
+    first = max((int(line.split("\t")[1]) for line in kept), default=-1) + 1
+    known = {line.split("\t")[0] for line in kept}
     embedder = find_embedder(BUILT_IN)
-    taught = replace(load_definitions(), heard={})
     reader = IntentReader(embedder)
     reader.prepare([t.text for d in dialogues for t in d.dialogue.turns])
+    taught = load_definitions() if given.add else replace(load_definitions(), heard={})
+    names = sorted({intent for _, intent, _ in TOLD})
+    used = heads(names, taught, embedder) if given.add else {}
     rows: dict[str, tuple[int, set[str], set[str]]] = {}
-    for intent in sorted({intent for _, intent, _ in TOLD}):
-        head, _ = train(intent, taught, embedder)
+    for intent in names:
+        head = used[intent] if given.add else train(intent, taught, embedder)[0]
         for number, shows, texts in told(intent, dialogues, taught.find(intent).by):
             chances = head.probabilities(embedder.embed(texts), texts)
             for text, chance in zip(texts, chances, strict=True):
-                row = rows.setdefault(text, (number, set(), set()))
+                row = rows.setdefault(text, (number + first, set(), set()))
                 if shows and (chance >= SHOWN or max(SUREST, *chances) == chance):
                     row[1].add(intent)
                 elif not shows and chance >= NEAR:
@@ -112,9 +139,9 @@ def main() -> None:
     lines = [
         "\t".join([text, str(number), " ".join(sorted(shown)), " ".join(sorted(absent - shown))])
         for text, (number, shown, absent) in rows.items()
-        if shown or absent
+        if (shown or absent) and text not in known
     ]
-    given.out.write_text("\n".join(sorted(lines)) + "\n", "utf-8")
+    given.out.write_text("\n".join(sorted([*kept, *lines])) + "\n", "utf-8")
 
 
 def told(intent: str, dialogues: list[Labelled], by: str) -> Iterator[tuple[int, bool, list[str]]]:

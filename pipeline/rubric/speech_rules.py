@@ -46,6 +46,7 @@ _START_UNITS = 6  # characters that may precede what counts as said at the start
 _LIMIT_TOLERANCE = 1.15
 _ALSO_BEFORE_S = 20.0  # a value may be said back while it is still being stated
 _ANSWERED_S = 10.0  # after a value: an agent who was not understood there may have said it back
+_JUST_S = 60.0  # what the other party stated so long before is said back, not news
 _LEAST_VALUE_S = 0.8  # that a value takes
 LIKELY = 0.86  # a phrase found with this among misheard words was said, not left out
 UNLIKELY_MEANT = 0.03  # of 372 acts heard, 97 % were in a sentence that is likelier to mean them
@@ -361,6 +362,7 @@ class States(Form):
     by: Who = entry(CUSTOMER, "who states it")
     kinds: Kinds = entry(_IN_FULL, "what is stated", "what")
     min_digits: Whole = entry(4, "a number of so many digits at least", ge=1)
+    news: Flag = entry(False, "what the other party has just stated does not count")
     place: Where = entry(ANYWHERE, "where", "where")
 
     def evaluate(self, call: Call, scope: Scope) -> Finding:
@@ -369,7 +371,7 @@ class States(Form):
         hits = tuple(
             hit
             for info, hit in _stated(call, self.by, self.kinds, self.min_digits)
-            if inside(hit.start, spans)
+            if inside(hit.start, spans) and not (self.news and self._says_back(call, info, hit))
         )
         well, confidence, note = call.heard(self.by, spans)
         truth = True if hits else False if well else None
@@ -377,7 +379,17 @@ class States(Form):
 
     def describe(self) -> str:
         """Say in words what is looked for."""
-        return f"{self.by} states {' or '.join(sorted(self.kinds))}, {self.place.describe()}"
+        news = ", not said by the other before" if self.news else ""
+        kinds = " or ".join(sorted(self.kinds))
+        return f"{self.by} states {kinds}{news}, {self.place.describe()}"
+
+    def _says_back(self, call: Call, info: Information, hit: Hit) -> bool:
+        other = call.streams[CUSTOMER if self.by == AGENT else AGENT]
+        before = [i for i, t in enumerate(other.starts) if hit.start - _JUST_S <= t <= hit.start]
+        if not before:
+            return False
+        own = call.streams[self.by]
+        return said_again(info, own, other, before[0], before[-1] + 1) is not None
 
 
 class RepeatsBack(Form):
