@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.commands import workbench
 from pipeline.errors import ParameterError, SettingsError
-from pipeline.rubric import Rubrics, judge
+from pipeline.rubric import Rubrics, judge, load_rubric
 from pipeline.rubric.calibration import (
     FEATURES,
     MIN_REVIEWS,
@@ -19,8 +19,6 @@ from pipeline.rubric.calibration import (
     brier,
     calibrate,
     ece,
-    fitted,
-    probabilities,
     read_calibration,
 )
 from pipeline.rubric.doubt import COEFFICIENTS, probability_right
@@ -48,6 +46,16 @@ def drawn(n: int, truth: dict[str, float], seed: int = 1) -> list[Reviewed]:
     return rows
 
 
+def test_a_record_counts_for_fails_alone():
+    found = verdict_probability.Fit(np.array([1.0] + [0.0] * 6), {"greeting": -2.0})
+    given = verdict_probability.Given(
+        np.array(["a", "a"]), np.array(["greeting", "greeting"]), np.array([True, True]),
+        np.array([True, False]), np.array([1.0, 1.0]), np.array([[1.0] + [0.0] * 6] * 2),
+    )  # fmt: skip
+    fail, passed = found.probabilities(given, np.array([True, True]))
+    assert fail < 0.5 < passed
+
+
 def test_what_people_found_is_learnt_and_holds_for_verdicts_not_seen():
     found = calibrate(drawn(400, TRUE))
     assert found.is_better
@@ -63,14 +71,20 @@ def test_what_people_found_is_learnt_and_holds_for_verdicts_not_seen():
     assert ece(after, y) < 0.5 * ece(before, y)
 
 
-def test_the_coefficients_are_those_of_verdicts_at_first_sight_and_hold_on_sets_left_out():
+def test_coefficients_and_records_are_those_of_first_sights_and_hold_on_sets_left_out():
     given = verdict_probability.read()
-    every = fitted(given.x, given.right, verdict_probability.NAMES)
-    assert np.round(every, 3).tolist() == pytest.approx(list(COEFFICIENTS.values()), abs=0.002)
+    found = verdict_probability.fit(given)
+    used = [COEFFICIENTS[name] for name in verdict_probability.NAMES]
+    assert np.round(found.weights, 3).tolist() == pytest.approx(used, abs=0.002)
+    items = {item.id: item.record for item in load_rubric("hotline").items}
+    for item, value in found.records.items():
+        least = verdict_probability.LEAST_RECORD
+        assert items[item] == pytest.approx(value if abs(value) >= least else 0.0, abs=0.01), item
+    assert {i for i, value in items.items() if value} <= set(found.records)
     for name in set(given.sets.tolist()):
         own = given.sets == name
-        others = fitted(given.x[~own], given.right[~own], verdict_probability.NAMES)
-        assert ece(probabilities(given.x[own], others), given.right[own]) <= 0.05, name
+        others = verdict_probability.fit(given, ~own)
+        assert ece(others.probabilities(given, own), given.right[own]) <= 0.05, name
 
 
 def test_few_reviews_move_little_and_more_confidence_never_means_less():

@@ -30,7 +30,7 @@ FLOOR = 0.02  # as doubt.probability_right keeps them
 CONFIDENCES = ("finding", "trigger", "heard")
 FEATURES = (
     "constant", "finding", "trigger", "has_trigger", "heard", "omitted", "omitted_words",
-    "omitted_after_trigger", "said", "measured",
+    "omitted_after_trigger", "said", "measured", "record",
 )  # fmt: skip
 """The names of :func:`pipeline.rubric.doubt.features`."""
 

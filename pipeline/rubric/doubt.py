@@ -18,18 +18,23 @@ from pipeline.schema import AGENT, EvidenceKind
 _MOST_WORDS = 300  # characters; longer regions were not fitted
 _FLOOR = 0.02  # probabilities are kept this far from 0 and 1
 COEFFICIENTS: Mapping[str, float] = {
-    "constant": 0.643,
-    "finding": 0.952,
-    "has_trigger": -0.976,
-    "omitted": 1.41,
-    "omitted_words": -0.404,
-    "said": 0.801,
-    "measured": 1.409,
+    "constant": 0.838,
+    "finding": 0.926,
+    "has_trigger": -1.102,
+    "omitted": 2.469,
+    "omitted_words": -0.764,
+    "said": 0.651,
+    "measured": 0.365,
+    "record": 1.0,
 }
 
 
 def features(
-    call: Call, kind: EvidenceKind | None, finding: Finding, trigger: Hit | None
+    call: Call,
+    kind: EvidenceKind | None,
+    finding: Finding,
+    trigger: Hit | None,
+    record: float = 0.0,
 ) -> dict[str, float]:
     """What the probability of a verdict rests on.
 
@@ -43,6 +48,8 @@ def features(
         What decided.
     trigger : Hit or None
         The evidence of the trigger.
+    record : float
+        Of a fail: how much likelier fails of its item were right than others, logits.
 
     Returns
     -------
@@ -68,6 +75,7 @@ def features(
         "omitted_after_trigger": float(kind == "omitted" and trigger is not None),
         "said": float(kind == "said"),
         "measured": float(kind in ("measure", "event")),
+        "record": record,
     }
 
 

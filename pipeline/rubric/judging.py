@@ -297,7 +297,8 @@ def _verdict(
             hit = call.said_at(finding.speaker, finding.looked)  # said instead
         note = note or f"not found: {finding.rule}"
     moment = hit if kind != "omitted" else None
-    basis = features(call, kind, finding, cause) if judged else {}
+    record = item.record if verdict == "fail" else 0.0
+    basis = features(call, kind, finding, cause, record) if judged else {}
     row = Verdict(
         item_id=item.id,
         source="rubric",

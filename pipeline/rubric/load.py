@@ -72,6 +72,7 @@ class Item(Form):
     section: Annotated[str, Reads("section")] = entry(..., "one of sections")
     weight: Number = entry(1.0, "0 takes the item out of the score", ge=0)
     severity: Severity = entry("normal", "veto makes the score 0, report is never scored")
+    record: Number = entry(0.0, "logits by which its fails were right more often than others")
     enabled: Flag = entry(True, "false switches the item off")
     polarity: Literal["do", "dont"] = entry("do", "something must be done, or must not be said")
     outcomes: Annotated[Mapping[VerdictName, Pair], Reads("outcomes")] = entry(

@@ -3,20 +3,23 @@
 A rubric that was repaired against some calls makes hardly an error on them, so nothing can be learnt
 there. ``first_sight.csv`` keeps what the passes and fails of every newer set rested on, and whether they
 were right, when the program saw the set for the first time. A logistic regression with an L2 penalty is
-fitted to all of them; each set is left out once, so that it is measured on verdicts it was not fitted to.
+fitted to all of them, rows of calls counting twice, with an offset for the fails of each item, its record;
+each set is left out once, so that it is measured on verdicts it was not fitted to.
 
-    python -m tests.benchmarks.verdict_probability [--least 0.77]
+    python -m tests.benchmarks.verdict_probability [--least 0.77] [--write]
     python -m tests.benchmarks.verdict_probability --add SET FOLDER [--store STORE]
 
 ``--add`` judges a set that nothing was repaired against and adds its rows: a folder of labelled dialogues,
 or of calls with truth and the store that ``callcoach evaluate FOLDER --out STORE`` made of them.
+``--write`` writes the records into the rubric; the coefficients belong into ``pipeline/rubric/doubt.py``.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -29,10 +32,12 @@ from pipeline.evaluation.truth import find_truths, parse_truth
 from pipeline.rubric import annotated, judging, load_rubric
 from pipeline.rubric.calibration import ece, fitted, probabilities
 from pipeline.rubric.doubt import COEFFICIENTS
+from pipeline.settings import config_folder
 from pipeline.store import Store
 
 TABLE = Path(__file__).with_name("first_sight.csv")
-NAMES = tuple(COEFFICIENTS)
+NAMES = tuple(name for name in COEFFICIENTS if name != "record")
+LEAST_RECORD = 0.05  # logits; less is not written
 HEAD = ("set", "recognised", "item", "verdict", "right", *NAMES[1:])
 
 
@@ -40,6 +45,7 @@ class Given(NamedTuple):
     """Verdicts at first sight: one row a pass or fail; ``x`` has a column for every coefficient."""
 
     sets: NDArray[np.str_]
+    items: NDArray[np.str_]
     recognised: NDArray[np.bool_]
     fails: NDArray[np.bool_]
     right: NDArray[np.float64]
@@ -52,6 +58,7 @@ def main() -> None:
     parser.add_argument("--least", type=float, default=0.77, help="a less likely fail is not shown")
     parser.add_argument("--add", nargs=2, metavar=("SET", "FOLDER"))
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     if options.add:
         name, folder = options.add
@@ -63,9 +70,7 @@ def main() -> None:
     names = sorted(set(given.sets.tolist()))
     for name in names:
         own = given.sets == name
-        predicted[own] = probabilities(
-            given.x[own], fitted(given.x[~own], given.right[~own], NAMES)
-        )
+        predicted[own] = fit(given, ~own).probabilities(given, own)
     print("| set left out | right | ECE | ECE of fails | fails right | of them as likely |")
     print("|---|---|---|---|---|---|")
     groups = {name: given.sets == name for name in names}
@@ -80,8 +85,56 @@ def main() -> None:
             f" | {given.right[fails].sum():.0f} of {fails.sum()}"
             f" | {given.right[shown].sum():.0f} of {shown.sum()} |"
         )
-    for name, value in zip(NAMES, fitted(given.x, given.right, NAMES), strict=True):
+    found = fit(given)
+    for name, value in zip(NAMES, found.weights, strict=True):
         print(f'    "{name}": {value:.3f},')
+    for item, value in found.records.items():
+        print(f"{item}: {value:.2f}")
+    if options.write:
+        write(found.records)
+
+
+class Fit(NamedTuple):
+    """Coefficients in the order of ``NAMES``, and the record of each item in logits."""
+
+    weights: NDArray[np.float64]
+    records: dict[str, float]
+
+    def probabilities(self, given: Given, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Probabilities that some verdicts are right."""
+        of_item = np.array([self.records.get(item, 0.0) for item in given.items[rows].tolist()])
+        x = np.column_stack([given.x[rows], of_item * given.fails[rows]])
+        return probabilities(x, np.append(self.weights, 1.0))
+
+
+def fit(given: Given, rows: NDArray[np.bool_] | None = None) -> Fit:
+    """Fit coefficients and records to some rows, to all by default."""
+    rows = np.ones(len(given.right), dtype=bool) if rows is None else rows
+    items = sorted(set(given.items[given.fails].tolist()))
+    of_item = (given.items[:, None] == np.array(items)) & given.fails[:, None]
+    x, right = np.hstack([given.x, of_item])[rows], given.right[rows]
+    twice = given.recognised[rows]
+    found = fitted(
+        np.vstack([x, x[twice]]), np.concatenate([right, right[twice]]), (*NAMES, *items)
+    )
+    records = dict(zip(items, found[len(NAMES) :].tolist(), strict=True))
+    return Fit(found[: len(NAMES)], records)
+
+
+def write(records: Mapping[str, float]) -> None:
+    """Write the records of the items into the files of the built-in rubric."""
+    for file in sorted((config_folder() / "rubrics" / "hotline").glob("*.yaml")):
+        lines, item = [], ""
+        for line in file.read_text("utf-8").splitlines():
+            begins = re.fullmatch(r"  (\w+):", line)
+            item = begins[1] if begins else item
+            if re.fullmatch(r"    record: .*", line):
+                continue
+            lines.append(line)
+            value = round(records.get(item, 0.0), 2)
+            if re.match(r"    section: ", line) and abs(value) >= LEAST_RECORD:
+                lines.append(f"    record: {value}")
+        file.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def read(table: Path = TABLE) -> Given:
@@ -90,6 +143,7 @@ def read(table: Path = TABLE) -> Given:
         rows = list(csv.DictReader(file))
     return Given(
         np.array([row["set"] for row in rows]),
+        np.array([row["item"] for row in rows]),
         np.array([row["recognised"] == "1" for row in rows]),
         np.array([row["verdict"] == "fail" for row in rows]),
         np.array([float(row["right"]) for row in rows]),
