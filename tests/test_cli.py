@@ -237,7 +237,7 @@ def test_a_failed_recording_is_exit_code_1_and_the_rest_is_exported(
     done = callcoach("analyze", calls, "--out", analysed)
     assert done.returncode == Exit.SOME_FAILED
     assert "1 unchanged, 1 failed" in done.stderr
-    assert "b.wav" in done.stderr
+    assert "b.wav" in done.stderr.replace("\n", "")  # a long path is wrapped
     assert "Traceback" not in done.stderr
     failures = pd.read_csv(analysed / "failures.csv")
     assert failures["call_id"].tolist() == ["b"]

@@ -130,6 +130,8 @@ def _next_riff(file: BufferedReader, header: WavHeader, size: int) -> int:
     """Where the next RIFF header is behind the data and the chunks after it, else the end of the file."""
     at = header.size_at + 4 + header.data_bytes + (header.data_bytes & 1)
     for _ in range(_MAX_CHUNKS):
+        if at >= size:  # as far as a damaged length may point, where no file can be looked at
+            break
         file.seek(at)
         head = file.read(12)
         if len(head) < 12 or _is_wave(head):

@@ -165,7 +165,13 @@ def fitted(
         value = float(np.sum(np.logaddexp(0.0, z) - y * z) + 0.5 * np.sum(penalty * off * off))
         return value, x.T @ (1.0 / (1.0 + np.exp(-z)) - y) + penalty * off
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    exact = {
+        "maxiter": 2000,
+        "maxfun": 20000,
+        "ftol": 1e-13,
+        "gtol": 1e-7,
+    }  # the same whatever the threads
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=exact)
     return np.asarray(found.x, dtype=np.float64)
 
 
