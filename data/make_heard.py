@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pipeline.evaluation.dialogues import Labelled, labelled_dialogues
 from pipeline.settings import config_folder
-from pipeline.text.intents import IntentReader, find_embedder, load_definitions, train
+from pipeline.text.intents import IntentReader, find_embedder, load_definitions
 from pipeline.text.intents.definitions import HEARD
 from pipeline.text.intents.embedding import BUILT_IN
 from pipeline.text.intents.heads import heads
@@ -124,12 +124,11 @@ def main() -> None:
     reader.prepare([t.text for d in dialogues for t in d.dialogue.turns])
     taught = load_definitions() if given.add else replace(load_definitions(), heard={})
     names = sorted({intent for _, intent, _ in TOLD})
-    used = heads(names, taught, embedder) if given.add else {}
+    used = heads(names, taught, embedder)
     rows: dict[str, tuple[int, set[str], set[str]]] = {}
     for intent in names:
-        head = used[intent] if given.add else train(intent, taught, embedder)[0]
         for number, shows, texts in told(intent, dialogues, taught.find(intent).by):
-            chances = head.probabilities(embedder.embed(texts), texts)
+            chances = used[intent].probabilities(embedder.embed(texts), texts)
             for text, chance in zip(texts, chances, strict=True):
                 row = rows.setdefault(text, (number + first, set(), set()))
                 if shows and (chance >= SHOWN or max(SUREST, *chances) == chance):

@@ -27,6 +27,7 @@ PENALTY = 1.0  # the squared distance from the coefficients in use, in logits, w
 FOLDS = 5
 BINS = 10
 FLOOR = 0.02  # as doubt.probability_right keeps them
+EXACT = {"maxiter": 2000, "maxfun": 20000, "ftol": 1e-13, "gtol": 1e-7}  # one result on any machine
 CONFIDENCES = ("finding", "trigger", "heard")
 FEATURES = (
     "constant", "finding", "trigger", "has_trigger", "heard", "omitted", "omitted_words",
@@ -165,13 +166,7 @@ def fitted(
         value = float(np.sum(np.logaddexp(0.0, z) - y * z) + 0.5 * np.sum(penalty * off * off))
         return value, x.T @ (1.0 / (1.0 + np.exp(-z)) - y) + penalty * off
 
-    exact = {
-        "maxiter": 2000,
-        "maxfun": 20000,
-        "ftol": 1e-13,
-        "gtol": 1e-7,
-    }  # the same whatever the threads
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=exact)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=EXACT)
     return np.asarray(found.x, dtype=np.float64)
 
 

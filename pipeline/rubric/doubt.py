@@ -49,7 +49,8 @@ def features(
     trigger : Hit or None
         The evidence of the trigger.
     record : float
-        Of a fail: how much likelier fails of its item were right than others, logits.
+        Of a fail: how much likelier fails of its item were right than others, logits. A bad one
+        tells of triggers that were none, so it counts nothing where the trigger is an event.
 
     Returns
     -------
@@ -75,7 +76,7 @@ def features(
         "omitted_after_trigger": float(kind == "omitted" and trigger is not None),
         "said": float(kind == "said"),
         "measured": float(kind in ("measure", "event")),
-        "record": record,
+        "record": max(0.0, record) if trigger and trigger.kind == "event" else record,
     }
 
 

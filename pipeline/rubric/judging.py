@@ -298,8 +298,6 @@ def _verdict(
         note = note or f"not found: {finding.rule}"
     moment = hit if kind != "omitted" else None
     record = item.record if verdict == "fail" else 0.0
-    if cause is not None and cause.kind == "event":  # bad records are of triggers that were none
-        record = max(0.0, record)
     basis = features(call, kind, finding, cause, record) if judged else {}
     row = Verdict(
         item_id=item.id,

@@ -385,11 +385,9 @@ class States(Form):
 
     def _says_back(self, call: Call, info: Information, hit: Hit) -> bool:
         other = call.streams[CUSTOMER if self.by == AGENT else AGENT]
-        before = [i for i, t in enumerate(other.starts) if hit.start - _JUST_S <= t <= hit.start]
-        if not before:
-            return False
+        before = _between(other, hit.start - _JUST_S, hit.start)
         own = call.streams[self.by]
-        return said_again(info, own, other, before[0], before[-1] + 1) is not None
+        return before is not None and said_again(info, own, other, *before) is not None
 
 
 class RepeatsBack(Form):
@@ -412,10 +410,9 @@ class RepeatsBack(Form):
         for info, source in stated:
             low = source.start - _ALSO_BEFORE_S
             high = source.end + self.within_s
-            inside_window = [i for i, t in enumerate(stream.starts) if low <= t <= high]
-            span = None
-            if inside_window:
-                first, last = inside_window[0], inside_window[-1] + 1
+            span, window = None, _between(stream, low, high)
+            if window:
+                first, last = window
                 span = said_again(info, source_stream, stream, first, last)
                 if span is None and scope.asking == "misheard":
                     near = sounds_again(info, source_stream, stream, first, last)
@@ -570,6 +567,12 @@ def _stated(
         (info, call.hit(speaker, Match(info.start, info.end, 1.0, f"{info.kind} {info.value}")))
         for info in stated_information(stream, kinds, min_digits)
     ]
+
+
+def _between(stream: Stream, low: float, high: float) -> tuple[int, int] | None:
+    """The characters that begin in some seconds, first and behind the last; None where there are none."""
+    found = [i for i, t in enumerate(stream.starts) if low <= t <= high]
+    return (found[0], found[-1] + 1) if found else None
 
 
 def _distinct(
